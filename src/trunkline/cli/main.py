@@ -1,0 +1,2 @@
+def run() -> None:
+    """Run the command `trunkline`."""

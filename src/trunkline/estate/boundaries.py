@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import msgspec
+
+
+class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the provider allows in this boundary: tokens and requests per minute."""
+
+    tpm: int | None = None
+    rpm: int | None = None
+
+
+class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A billing boundary: account, subscription, project or cluster, with its credentials and quotas."""
+
+    provider: str
+    owner: str
+    account: str | None = None
+    subscription: str | None = None
+    project: str | None = None
+    cluster: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+    credentials: str | None = None
+    quota: Quota | None = None

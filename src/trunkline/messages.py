@@ -1,0 +1,58 @@
+"""What all dialects meet in: the parts of a request that policy and metering read, and usage by kind."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Operation(StrEnum):
+    """What a caller asks a model to do; a dialect's path names it."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens by kind, as billed.
+
+    `input` counts every prompt token, those read from and written to the provider's cache included; `output` counts
+    every produced token, reasoning included. `estimated` marks counts that did not come from the upstream.
+    """
+
+    input: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A decoded request: what policy, routing and metering need of it, and the bytes it came in.
+
+    Attributes:
+        dialect: the front door's dialect, by its name in the registry.
+        model: what the caller named: a use case, or a model that a use case declares as direct.
+        fields: the body's top-level fields, each as it was written; sending writes them back.
+        data_class: the class the caller raised the call to, or None.
+        end_customer: whom the caller's product serves, or None.
+        stream: whether the answer is to come in pieces.
+        wants_usage: whether the caller asked for usage on the stream.
+        output_limit: the most tokens the caller lets one answer have, or None.
+        answers: how many answers are asked for (`n`).
+        prompt_bound: no fewer than the prompt's tokens: its bytes.
+    """
+
+    operation: Operation
+    dialect: str
+    model: str
+    fields: dict[str, msgspec.Raw]
+    data_class: str | None = None
+    end_customer: str | None = None
+    stream: bool = False
+    wants_usage: bool = False
+    output_limit: int | None = None
+    answers: int = 1
+    prompt_bound: int = 0

@@ -1,0 +1,62 @@
+"""What metering asks of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from trunkline.ids import JournalId
+from trunkline.metering.records import AttemptRow, Entry
+
+SUM_KEYS = ("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "end_customer")
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A half-open span of time, in nanoseconds since 1970; None leaves an end open."""
+
+    since: int | None = None
+    until: int | None = None
+
+
+class SumRow(msgspec.Struct, frozen=True):
+    """Sums over the attempts that share the values in `by`, in the order asked for. Open attempts count at their hold.
+
+    `calls` counts request ids, `estimated` the attempts whose usage is not the upstream's own.
+    """
+
+    by: dict[str, str | None]
+    calls: int
+    attempts: int
+    estimated: int
+    cost: int
+    tokens_input: int
+    tokens_cached: int
+    tokens_cache_write: int
+    tokens_output: int
+    tokens_reasoning: int
+
+
+class LedgerStore(Protocol):
+    """Where the ledger is kept. Implemented by the store; every method is one transaction."""
+
+    def book(self, entries: Sequence[Entry]) -> None:
+        """Book journal records, each exactly once, however often it is handed in and in whatever batches."""
+        ...
+
+    def close_lost(self, journal: JournalId, at: int) -> int:
+        """Settle every open attempt of a journal whose worker is gone at its hold, estimated, as lost; return how many."""
+        ...
+
+    def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
+        """Return the newest attempts, oldest of them first; with `after`, only those begun after that time."""
+        ...
+
+    def attempts(self, request: str) -> tuple[AttemptRow, ...]:
+        """Return the attempts of one call in order; empty when there is no such call."""
+        ...
+
+    def sums(self, by: Sequence[str], span: Span) -> tuple[SumRow, ...]:
+        """Return sums grouped by some of SUM_KEYS, dearest first."""
+        ...

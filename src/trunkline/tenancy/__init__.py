@@ -1,0 +1,1 @@
+"""Who asks: callers and their keys."""
