@@ -198,7 +198,7 @@ class Garbled(UpstreamFault):
 
 
 class Slow(UpstreamFault):
-    """A time-out; the message says which of connect, first byte, between bytes, total. Only the first has sent nothing."""
+    """A time-out: to connect (nothing was sent), to the first byte, between bytes, or in total; the message says which."""
 
 
 class Declined(UpstreamFault):

@@ -38,7 +38,7 @@ class InternalRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The estate's own price: per million tokens, or fixed for the whole deployment (`per_hour`, `people_per_month`)."""
+    """The estate's own price: per million tokens, or fixed for all of the deployment (`per_hour`, `people_per_month`)."""
 
     input_mtok: Decimal | None = None
     output_mtok: Decimal | None = None

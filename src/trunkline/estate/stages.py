@@ -45,7 +45,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     Attributes:
         base_path: what stands before the dialect's own paths, such as `/v1`; without a trailing slash.
-        headers: ready header lines (`name: value\\r\\n`) with the credentials.
+        headers: ready header lines, each ended by CR LF, with the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
         missing: why the deployment is not configured; empty when it can be called.
     """

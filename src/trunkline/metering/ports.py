@@ -46,7 +46,7 @@ class LedgerStore(Protocol):
         ...
 
     def close_lost(self, journal: JournalId, at: int) -> int:
-        """Settle every open attempt of a journal whose worker is gone at its hold, estimated, as lost; return how many."""
+        """Settle the open attempts of a journal whose worker is gone: lost, at their holds, estimated. Return how many."""
         ...
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
