@@ -115,7 +115,7 @@ class Reader:
             return self._bad(node, f"{label} {problem}")
         if isinstance(value, str):
             pattern = wanted.type.pattern if isinstance(wanted.type, inspect.StrType) else None
-            if pattern is not None and re.search(pattern, value) is None:
+            if pattern is not None and re.fullmatch(pattern, value) is None:
                 return self._bad(node, f'{label} "{value}" does not fit: {extra.get("rule", pattern)}')
             if "names" in extra and not value.startswith(tuple(extra.get("unless", ()))):
                 self.references.append(Reference(extra["names"], value, node.place))
@@ -206,6 +206,28 @@ _UNION_KINDS: Final[MappingType[type[inspect.Type], str]] = {
 def noun_of(kind: type[msgspec.Struct]) -> str:
     """Return a struct's name as words: `UseCase` is a "use case"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+
+
+def short_forms(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the structs within `kind` that have a short form: by name, the field that it stands for."""
+    found: dict[str, str] = {}
+    waiting: list[inspect.Type] = [_describe(kind)]
+    while waiting:
+        wanted = waiting.pop()
+        if isinstance(wanted, inspect.StructType):
+            short = getattr(wanted.cls, "short_form", None)
+            if short is not None:
+                found[wanted.cls.__name__] = short
+            waiting.extend(field.type for field in wanted.fields)
+        elif isinstance(wanted, inspect.UnionType):
+            waiting.extend(wanted.types)
+        elif isinstance(wanted, inspect.Metadata):
+            waiting.append(wanted.type)
+        elif isinstance(wanted, inspect.DictType):
+            waiting.append(wanted.value_type)
+        elif isinstance(wanted, inspect.VarTupleType):
+            waiting.append(wanted.item_type)
+    return dict(sorted(found.items()))
 
 
 @cache

@@ -31,16 +31,13 @@ NOUNS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that an organisation declares: its units, its rules, and the models it may use, where and at what price.
-
-    `exchange_rates` are read by hand: the name in them is the estate's own currency.
-    """
+    """All that an organisation declares: its units, its rules, and the models it may use, where and at what price."""
 
     estate: Name
     currency: Currency
     units: Annotated[dict[Name, Unit], msgspec.Meta(min_length=1)]
     time_zone: str = "UTC"
-    exchange_rates: dict[Currency, Any] = {}
+    exchange_rates: dict[Currency, Any] = {}  # read by `rates`: the name inside is the estate's own currency
     data_classes: dict[Name, DataClass] = {}
     boundaries: dict[Name, Boundary] = {}
     deployments: dict[Name, Deployment] = {}
