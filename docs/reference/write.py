@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 import typer
-
 from trunkline.cli.commands import COMMANDS
 
 HERE = Path(__file__).parent
 Schema = dict[str, Any]
+Command = Any  # the command line library keeps its types to itself
+Parameter = Any
 
 
 def written() -> dict[str, str]:
@@ -28,8 +28,8 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Exit codes: 0 done, 1 the answer is no, 2 wrong usage. A variable in the last column stands for the option where the",
-        "option is not given. `trunkline COMMAND --help` says the same in the terminal.",
+        "Exit codes: 0 done, 1 the answer is no, 2 wrong usage. A variable in the last column stands for the option",
+        "where that is not given. `trunkline COMMAND --help` says the same in the terminal.",
     ]
     for listed in COMMANDS:
         command = typer.main.get_command(importlib.import_module(listed.module).app)
@@ -37,21 +37,21 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def command_lines(name: str, command: click.Command, level: int) -> Iterator[str]:
-    usage = " ".join([name, *command.collect_usage_pieces(click.Context(command, info_name=name))])
+def command_lines(name: str, command: Command, level: int) -> Iterator[str]:
+    usage = " ".join([name, *command.collect_usage_pieces(typer.Context(command, info_name=name))])
     yield from ("", f"{'#' * level} {name}", "", plain(command.help), "", "```text", usage, "```")
     options = [row for parameter in command.params if (row := parameter_row(parameter))]
     if options:
         yield from ("", "| option | meaning | default | variable |", "| --- | --- | --- | --- |", *options)
-    if isinstance(command, click.Group):
+    if hasattr(command, "commands"):
         for under, subcommand in command.commands.items():
             yield from command_lines(f"{name} {under}", subcommand, level + 1)
 
 
-def parameter_row(parameter: click.Parameter) -> str | None:
-    if getattr(parameter, "hidden", False):
+def parameter_row(parameter: Parameter) -> str | None:
+    if getattr(parameter, "hidden", False) or parameter.name in {"install_completion", "show_completion"}:
         return None
-    if isinstance(parameter, click.Option):
+    if parameter.param_type_name == "option":
         names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
         value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
     else:
@@ -61,7 +61,7 @@ def parameter_row(parameter: click.Parameter) -> str | None:
     return f"| {names}{value} | {cell(getattr(parameter, 'help', None))} | {default} | {variable} |"
 
 
-def shown_default(parameter: click.Parameter) -> str:
+def shown_default(parameter: Parameter) -> str:
     shown = getattr(parameter, "show_default", None)
     if isinstance(shown, str):
         return cell(shown)
@@ -76,8 +76,8 @@ def estate_page(schema: Schema) -> str:
     lines = [
         "# The estate file, field by field",
         "",
-        "What the [JSON Schema](estate.schema.json) says, as a page. [The guide](../guides/estate.md) tells how the parts work together.",
-        "Fields in bold must be given.",
+        "What the [JSON Schema](estate.schema.json) says, as a page; [the guide](../guides/estate.md) tells how the",
+        "parts work together. Fields in bold must be given.",
     ]
     definitions: Schema = schema.get("$defs", {})
     top = resolve(schema, definitions)
@@ -102,30 +102,30 @@ def object_lines(name: str, schema: Schema, level: int) -> Iterator[str]:
     required = schema.get("required", [])
     for field, value in schema["properties"].items():
         shown = f"**`{field}`**" if field in required else f"`{field}`"
-        default = f"`{msgspec.json.encode(value['default']).decode()}`" if value.get("default") not in (None, [], {}) else ""
-        note = plain(value.get("description")).replace("\n", " ")
+        given = value.get("default")
+        default = "" if given in (None, [], {}) else f"`{msgspec.json.encode(given).decode()}`"
+        note = cell(value.get("description"))
         yield f"| {shown} | {kind(value)}{': ' + note if note else ''} | {default} |"
 
 
 def kind(schema: Schema) -> str:
+    """What a value may be, in words."""
+    alternatives = schema.get("anyOf") or schema.get("oneOf")
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
-        return f"[{name}](#{re.sub(r'[^a-z0-9_-]', '', name.lower())})"
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    for combined in ("anyOf", "oneOf"):
-        if combined in schema:
-            kinds = [kind(one) for one in schema[combined] if one.get("type") != "null"]
-            return " or ".join(dict.fromkeys(kinds))
-    types = schema.get("type", "anything")
-    if types == "array":
-        return f"list of {kind(schema.get('items') or schema.get('prefixItems', [{}])[0])}"
-    if types == "object":
-        values = schema.get("additionalProperties")
-        return f"names to {kind(values)}" if isinstance(values, dict) else "mapping"
-    return types if isinstance(types, str) else " or ".join(one for one in types if one != "null")
+        said = f"[{name}](#{re.sub(r'[^a-z0-9_-]', '', name.lower())})"
+    elif "const" in schema or "enum" in schema:
+        said = ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    elif alternatives:
+        said = " or ".join(dict.fromkeys(kind(one) for one in alternatives if one.get("type") != "null"))
+    elif schema.get("type") == "array":
+        said = f"list of {kind(schema.get('items') or schema.get('prefixItems', [{}])[0])}"
+    elif isinstance(schema.get("additionalProperties"), dict):
+        said = f"names to {kind(schema['additionalProperties'])}"
+    else:
+        types = schema.get("type", "anything")
+        said = types if isinstance(types, str) else " or ".join(one for one in types if one != "null")
+    return said
 
 
 def plain(text: str | None) -> str:
