@@ -21,6 +21,9 @@ HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*$", re.MULTILINE)
 VARIABLE = re.compile(r"\bTRUNKLINE_[A-Z][A-Z_]*[A-Z]\b")
 
 
+REFUSAL = re.compile(r'\b(?:default_code|code)\b[^=\n]*= ?"([a-z_]+)"|Refused\(\d+, "([a-z_]+)"')
+
+
 def pages(root: Path) -> list[Path]:
     return sorted([*root.glob("*.md"), *(root / "docs").rglob("*.md"), *(root / "examples").rglob("*.md")])
 
@@ -99,6 +102,13 @@ def test_every_documented_variable_is_read_by_the_code(root: Path, product: list
     read = {variable for source in product for variable in VARIABLE.findall(source.text)}
     documented = {variable for page in pages(root) for variable in VARIABLE.findall(page.read_text("utf-8"))}
     assert documented - read == set()
+
+
+def test_every_error_code_is_documented(root: Path, product: list[Source]) -> None:
+    documented = set(re.findall(r"\| `([a-z_]+)` \|", (root / "docs/reference/errors.md").read_text("utf-8")))
+    given = {code for source in product for pair in REFUSAL.findall(source.text) for code in pair if code}
+    assert given - documented - {"internal_error"} == set()
+    assert documented - given == set()
 
 
 def test_a_broken_link_or_anchor_is_seen(tmp_path: Path) -> None:
