@@ -148,14 +148,22 @@ class Exchange:
         secret: str = (made[0] if isinstance(made, list) else made)["key"]
         return secret
 
-    def settled(self, count: int, seconds: float = 10.0, *, by: str = "use_case") -> list[dict[str, Any]]:
-        """Return the newest attempts once at least so many are there and none is open."""
+    def attempts_of(self, customer: str, count: int, seconds: float = 5.0) -> list[dict[str, Any]]:
+        """Return the attempts made for an end customer in order, once so many are there and none is open.
+
+        A settled call is visible within a second; a busy machine is given more.
+
+        Raises:
+            AssertionError: when there are fewer after that time, or more.
+        """
         until = time.monotonic() + seconds
         while True:
-            rows = self.rows("ledger", "tail", "--count", "10000")
+            rows = [row for row in self.rows("ledger", "tail", "--count", "500") if row["end_customer"] == customer]
             if len(rows) >= count and all(row["status"] != "open" for row in rows):
-                return rows
-            assert time.monotonic() < until, f"wanted {count} settled attempts, the ledger has {rows}"
+                break
+            assert time.monotonic() < until, f"{customer}: wanted {count} settled attempts, the ledger has {rows}"
+        assert len(rows) == count, f"{customer}: wanted {count} attempts, the ledger has {rows}"
+        return sorted(rows, key=lambda row: (row["at"], row["attempt"]))
 
     def kill(self) -> None:
         """End it as the kernel does when memory runs out: SIGKILL, no word of farewell."""
