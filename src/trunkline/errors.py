@@ -79,7 +79,7 @@ class Refusal(TrunklineError):
 
     status: ClassVar[int] = 500
     default_code: ClassVar[str] = "internal_error"
-    final: ClassVar[bool] = True
+    final: bool = True
 
     def __init__(
         self,
@@ -89,11 +89,14 @@ class Refusal(TrunklineError):
         param: str | None = None,
         inside: str | None = None,
         retry_after: int | None = None,
+        final: bool | None = None,
     ) -> None:
         super().__init__(message, inside=inside)
         self.code = code if code is not None else self.default_code
         self.param = param
         self.retry_after = retry_after
+        if final is not None:
+            self.final = final
 
 
 class Malformed(Refusal):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from trunkline.estate.deployments import Pattern, Timeouts
-from trunkline.messages import Asked
+from trunkline.messages import Asked, Operation
 from trunkline.money import Nano, Pico
 from trunkline.tenancy.callers import Caller
 
@@ -48,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         headers: ready header lines, each ended by CR LF, with the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
         missing: why the deployment is not configured; empty when it can be called.
+        operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
     """
 
     deployment: str
@@ -66,10 +67,14 @@ class Endpoint(msgspec.Struct, frozen=True):
     context_length: int | None = None
     output_bound: int = 16_384
     missing: str = ""
+    operations: tuple[Operation, ...] = tuple(Operation)
 
 
 class Denial(msgspec.Struct, frozen=True):
-    """Why policy refuses a deployment: the rule, the claim it was held against, and the claim's source and date."""
+    """Why policy refuses a deployment: the rule, the claim it was held against, and the claim's source and date.
+
+    A deployment that breaks several rules has a denial for each, in the order of the rules.
+    """
 
     deployment: str
     rule: str
@@ -101,12 +106,18 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A use case as a caller meets it, or one of its direct models: one decision per data class it may be raised to."""
+    """A use case as a caller meets it, or one of its direct models: one decision per data class it may be raised to.
+
+    Attributes:
+        decisions: over all deployments, whatever their models do, by data class.
+        by_operation: the same over those that can do the operation; none of an operation that no deployment does.
+    """
 
     name: str
     use_case: str
     data_class: str
     decisions: dict[str, Decision]
+    by_operation: dict[Operation, dict[str, Decision]] = {}
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -118,6 +129,10 @@ class Snapshot(msgspec.Struct, frozen=True):
         offers: for each unit, what it may name in `model`.
         cost_centres: for each unit.
         good_until: when the first claim in it expires, in nanoseconds since 1970; then it must be compiled again.
+        key_offers: for each key (or group) that an audience names, what that adds.
+        owners: for each use case on offer, the unit to ask.
+        direct: for each use case, the models that may be named by themselves under it.
+        warnings: what the operator should know of this estate.
     """
 
     version: str
@@ -128,6 +143,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     cost_centres: dict[str, str]
     endpoints: dict[str, Endpoint]
     good_until: int
+    key_offers: dict[str, dict[str, Offer]] = {}
+    owners: dict[str, str] = {}
+    direct: dict[str, dict[str, Offer]] = {}
+    warnings: tuple[str, ...] = ()
 
 
 class Permitted(msgspec.Struct, frozen=True):

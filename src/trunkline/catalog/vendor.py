@@ -1,0 +1,66 @@
+"""Who answers at the other end: how a vendor is addressed, and what it publishes about its handling of data."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+
+from trunkline.catalog.read import read_folder
+
+
+class PublishedControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a vendor's own pages say of one control by default, the worst case where they say several things.
+
+    Attributes:
+        title: the page it was read on.
+        quote: what the page says, in short.
+        verified: the day it was read.
+        expires: the last day on which it counts; pages drift, so each is read again within a year.
+    """
+
+    value: str | int | bool | tuple[str, ...]
+    title: str
+    quote: str
+    verified: date
+    expires: date
+    reference: str | None = None
+
+
+class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
+
+    The base address of a deployment is the first of: its own `url`, its boundary's `endpoint`, `base_url` here. An
+    address without a path gets `endpoint_path`; one with a path is taken as it is; a trailing slash is dropped. So
+    `http://10.0.0.7:8000` becomes `http://10.0.0.7:8000/v1`, and an Azure endpoint `https://NAME.openai.azure.com`
+    becomes `https://NAME.openai.azure.com/openai/v1`.
+
+    Attributes:
+        dialect: the wire format it speaks, by its name in the registry of dialects.
+        base_url: its own address; `{region}` and `{project}` stand for the boundary's. None where every customer has
+            an address of his own.
+        endpoint_path: what an address without a path gets.
+        auth: the header line that carries the key, `{key}` standing for it.
+        key_required: whether it answers nobody without a key.
+        prices: its name in the bundled price table, or None where that has no prices for it.
+        controls: what it publishes. A control that is absent is unknown and satisfies nothing.
+    """
+
+    id: str
+    name: str
+    dialect: str = "openai"
+    base_url: str | None = None
+    endpoint_path: str = "/v1"
+    auth: str = "authorization: Bearer {key}"
+    key_required: bool = True
+    prices: str | None = None
+    controls: dict[str, PublishedControl] = {}
+
+
+def load_vendors() -> dict[str, Vendor]:
+    """Read the vendors that ship with the package, by id.
+
+    Raises:
+        Unstartable: a file of the installation is damaged.
+    """
+    return {vendor.id: vendor for vendor in read_folder("vendors", Vendor)}

@@ -1,0 +1,175 @@
+"""What a token costs at each deployment: the estate's own price over the provider's list price."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+
+import msgspec
+
+from trunkline.catalog.vendor import Vendor
+from trunkline.clock import as_datetime, as_nanos
+from trunkline.estate.deployments import Deployment, InternalRate, Price
+from trunkline.estate.estate import Estate
+from trunkline.estate.stages import UnitPrice
+from trunkline.metering.list_prices import BundledPrices, ListPrice, ListPrices
+from trunkline.money import price_per_mtok
+
+LIST_CURRENCY = "USD"
+NOT_CONFIGURED = UnitPrice(version="unknown: not looked up, the deployment is not configured", known=False)
+BUNDLED = BundledPrices()
+
+
+class NoPrice(Exception):
+    """Why a deployment has no price; never leaves this module."""
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Prices per million tokens by kind, all in one currency; None where nothing is said."""
+
+    input_mtok: Decimal | None = None
+    output_mtok: Decimal | None = None
+    cache_read_mtok: Decimal | None = None
+    cache_write_mtok: Decimal | None = None
+
+
+def price_deployments(
+    estate: Estate,
+    vendors: dict[str, Vendor],
+    now: int,
+    *,
+    only: Collection[str] | None = None,
+    table: ListPrices = BUNDLED,
+) -> dict[str, UnitPrice]:
+    """Return what one token of each kind costs at each deployment, in the estate's currency.
+
+    The estate's own price counts first: `internal_rate` where the price is fixed, else the prices per million tokens.
+    Where it names only one of input and output, the provider's list price fills in the other. Without cache prices,
+    cached tokens cost what plain input costs. A fixed price without `internal_rate` counts as zero per token: it is
+    known, but charged back by other means.
+
+    Args:
+        estate: the checked estate.
+        vendors: of the catalogue, by id: they say under which name the table lists them.
+        now: nanoseconds since 1970; exchange rates and list prices are taken as of then.
+        only: the deployments whose list price is worth a look-up (those that can be called), or None for all.
+        table: the list prices; loaded when first asked.
+    """
+    pricing = _Pricing(estate, vendors, now, only, table)
+    return {name: pricing.price(name, deployment) for name, deployment in estate.deployments.items()}
+
+
+class _Pricing:
+    """One run over the deployments of an estate."""
+
+    def __init__(
+        self, estate: Estate, vendors: dict[str, Vendor], now: int, only: Collection[str] | None, table: ListPrices
+    ) -> None:
+        self._estate = estate
+        self._vendors = vendors
+        self._now = now
+        self._only = only
+        self._table = table
+        self._own = f"estate:{estate.version}" if estate.version else "estate"
+
+    def price(self, name: str, deployment: Deployment) -> UnitPrice:
+        own = deployment.price
+        try:
+            if own is not None and own.internal_rate is not None:
+                return self._own_price(own.internal_rate, own.currency, "internal rate")
+            if own is not None and own.input_mtok is not None and own.output_mtok is not None:
+                return self._own_price(own, own.currency, "")
+            if own is not None and _is_fixed(own):
+                return UnitPrice(version=f"{self._own} fixed price without internal_rate")
+            if self._only is not None and name not in self._only and self._listed_as(deployment) is not None:
+                return NOT_CONFIGURED
+            return self._list_price(deployment, own)
+        except NoPrice as why:
+            return UnitPrice(version=f"unknown: {why}", known=False)
+
+    def _own_price(self, rates: Price | InternalRate, currency: str | None, what: str) -> UnitPrice:
+        return _unit_price(self._convert(rates, currency or self._estate.currency), f"{self._own} {what}".rstrip())
+
+    def _list_price(self, deployment: Deployment, own: Price | None) -> UnitPrice:
+        """The list price, with what the estate says of it laid over."""
+        partly = own is not None and (own.input_mtok is not None or own.output_mtok is not None)
+        listed = self._find(deployment)
+        if own is not None and partly:
+            if listed is None:
+                return self._own_price(own, own.currency, "")
+            said = self._convert(own, own.currency or self._estate.currency)
+            filled = _lay_over(said, self._convert(listed, LIST_CURRENCY))
+            return _unit_price(filled, f"{self._own} over {listed.version}")
+        if listed is None:
+            boundary = self._estate.boundaries[deployment.boundary]
+            raise NoPrice(f"no list price of {deployment.model} at {boundary.provider}; give the deployment a `price`")
+        if listed.input_mtok is None and listed.output_mtok is None:
+            raise NoPrice(f"{listed.version} has no price per token; give the deployment a `price`")
+        return _unit_price(self._convert(listed, LIST_CURRENCY), listed.version)
+
+    def _find(self, deployment: Deployment) -> ListPrice | None:
+        provider = self._listed_as(deployment)
+        if provider is None:
+            return None
+        # The model's own name goes first: what is sent upstream may be a name that the customer made up.
+        names = [deployment.model.partition("/")[2] or deployment.model]
+        if deployment.upstream_model is not None:
+            names.append(deployment.upstream_model)
+        return self._table.find(provider, names, as_datetime(self._now))
+
+    def _listed_as(self, deployment: Deployment) -> str | None:
+        """The provider's name in the table; None for engines and providers that it does not list."""
+        vendor = self._vendors.get(self._estate.boundaries[deployment.boundary].provider)
+        return vendor.prices if vendor is not None and deployment.engine is None else None
+
+    def _convert(self, rates: Price | InternalRate | ListPrice, currency: str) -> Rates:
+        factor = self._factor(currency)
+        return Rates(
+            input_mtok=_times(rates.input_mtok, factor),
+            output_mtok=_times(rates.output_mtok, factor),
+            cache_read_mtok=_times(rates.cache_read_mtok, factor),
+            cache_write_mtok=_times(rates.cache_write_mtok, factor),
+        )
+
+    def _factor(self, currency: str) -> Decimal:
+        """How much of the estate's currency one unit of another is worth: the latest rate that has begun."""
+        if currency == self._estate.currency:
+            return Decimal(1)
+        begun = [
+            (as_nanos(rate.since) if rate.since is not None else 0, rate.rate)
+            for rate in self._estate.exchange_rates
+            if rate.currency == currency and (rate.since is None or as_nanos(rate.since) <= self._now)
+        ]
+        if not begun:
+            raise NoPrice(
+                f"no exchange rate from {currency} to {self._estate.currency} is in force; add one to `exchange_rates`"
+            )
+        return max(begun, key=lambda pair: pair[0])[1]
+
+
+def _is_fixed(price: Price) -> bool:
+    told = price.input_mtok is not None or price.output_mtok is not None
+    return not told and (price.per_hour is not None or price.people_per_month is not None)
+
+
+def _lay_over(said: Rates, listed: Rates) -> Rates:
+    """What is said counts; the list fills in input and output only, for cache prices belong to the input's price."""
+    if said.input_mtok is None:
+        return msgspec.structs.replace(listed, output_mtok=said.output_mtok)
+    return msgspec.structs.replace(said, output_mtok=listed.output_mtok)
+
+
+def _times(amount: Decimal | None, factor: Decimal) -> Decimal | None:
+    return None if amount is None else amount * factor
+
+
+def _unit_price(rates: Rates, version: str) -> UnitPrice:
+    plain = rates.input_mtok or Decimal(0)
+    read, write = rates.cache_read_mtok, rates.cache_write_mtok
+    return UnitPrice(
+        input=price_per_mtok(plain),
+        output=price_per_mtok(rates.output_mtok or Decimal(0)),
+        cache_read=price_per_mtok(plain if read is None else read),
+        cache_write=price_per_mtok(plain if write is None else write),
+        version=version,
+    )

@@ -1,0 +1,236 @@
+"""The estate, compiled: every decision that a request could ask for, made once.
+
+Each deployment is held against each data class once; decisions over the same pools share their parts, and units share
+their offers, so that the work and the memory grow with what is declared, not with its products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trunkline.estate.deployments import Pattern
+from trunkline.estate.estate import Estate
+from trunkline.estate.stages import Decision, Denial, Endpoint, Offer, Snapshot
+from trunkline.estate.use_cases import State, UseCase
+from trunkline.messages import Operation
+from trunkline.policy.claims import gather_claims
+from trunkline.policy.reach import reach
+from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies
+from trunkline.policy.surroundings import Surroundings
+
+__all__ = ["Surroundings", "compile_estate"]
+
+Sorted = tuple[tuple[tuple[Endpoint, ...], ...], tuple[Denial, ...], tuple[Endpoint, ...]]
+"""The tiers that are allowed and configured, the denials, and what is allowed but not configured."""
+
+
+def compile_estate(estate: Estate, surroundings: Surroundings, now: int) -> Snapshot:
+    """Compile a checked estate as it stands at `now`, in nanoseconds since 1970.
+
+    The snapshot holds until its `good_until`; then a claim in it runs out and it must be compiled again.
+    """
+    return _Compilation(estate, surroundings, now).snapshot()
+
+
+class _Compilation:
+    """One run of the compiler, with what it remembers on the way."""
+
+    def __init__(self, estate: Estate, surroundings: Surroundings, now: int) -> None:
+        self._estate = estate
+        self._surroundings = surroundings
+        self._now = now
+        self._classes = tuple(estate.data_classes)
+        self._good_until = FAR
+        self._warnings: list[str] = []
+        self._endpoints = reach(estate, surroundings)
+        self._verdicts: dict[tuple[str, int], tuple[Denial, ...]] = {}
+        self._tiers: dict[tuple[str, ...], tuple[tuple[Endpoint, ...], ...]] = {}
+        self._sorted: dict[tuple[object, ...], Sorted] = {}
+
+    def snapshot(self) -> Snapshot:
+        estate = self._estate
+        on_offer = {name: use_case for name, use_case in estate.use_cases.items() if self._is_on_offer(name, use_case)}
+        offers = {name: self._offer(name, name, use_case, None) for name, use_case in on_offer.items()}
+        direct = {
+            name: {model: self._offer(model, name, use_case, model) for model in use_case.direct}
+            for name, use_case in on_offer.items()
+            if use_case.direct
+        }
+        units, keys = self._by_audience(on_offer, offers, direct)
+        return Snapshot(
+            version=estate.version,
+            currency=estate.currency,
+            root=estate.root,
+            classes=self._classes,
+            offers=units,
+            key_offers=keys,
+            cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},
+            endpoints=self._endpoints,
+            good_until=self._good_until,
+            owners={name: use_case.owner for name, use_case in on_offer.items()},
+            direct=direct,
+            warnings=tuple(self._warnings),
+        )
+
+    def _is_on_offer(self, name: str, use_case: UseCase) -> bool:
+        if use_case.state in (State.ACTIVE, State.DEPRECATED):
+            return True
+        self._warnings.append(f"use case {name} is {use_case.state}: nobody is offered it")
+        return False
+
+    def _by_audience(
+        self, on_offer: dict[str, UseCase], offers: dict[str, Offer], direct: dict[str, dict[str, Offer]]
+    ) -> tuple[dict[str, dict[str, Offer]], dict[str, dict[str, Offer]]]:
+        """What each unit may name, and what each key named in an audience may name beyond its unit."""
+        below = _units_below(self._estate)
+        units: dict[str, dict[str, Offer]] = {unit: {} for unit in self._estate.units}
+        keys: dict[str, dict[str, Offer]] = {}
+        members = {name: _members(use_case, below, units, keys) for name, use_case in on_offer.items()}
+        for name in on_offer:
+            for named in members[name]:
+                named[name] = offers[name]
+        # Models come after all use cases, so that a model never hides a use case of the same name.
+        doubled: dict[tuple[str, str, str], None] = {}
+        for name, models in direct.items():
+            for named in members[name]:
+                for model, offer in models.items():
+                    first = named.setdefault(model, offer)
+                    if first is not offer:
+                        doubled[model, first.use_case, name] = None
+        self._warnings.extend(
+            f"model {model} is direct in use cases {first} and {second}, whose audiences meet: there it means {first}"
+            for model, first, second in doubled
+        )
+        return units, keys
+
+    def _offer(self, name: str, use_case_name: str, use_case: UseCase, model: str | None) -> Offer:
+        own = self._classes.index(use_case.data_class)
+        decisions: dict[str, Decision] = {}
+        by_operation: dict[Operation, dict[str, Decision]] = {}
+        for index in range(own, len(self._classes)):
+            whole = self._decide(use_case_name, use_case, index, (model, None))
+            decisions[whole.data_class] = whole
+            for operation in Operation:
+                part = self._decide(use_case_name, use_case, index, (model, operation))
+                if part.tiers or part.denials or part.unconfigured:
+                    # One object serves both where all deployments do the same.
+                    by_operation.setdefault(operation, {})[part.data_class] = whole if part == whole else part
+        return Offer(
+            name=name,
+            use_case=use_case_name,
+            data_class=use_case.data_class,
+            decisions=decisions,
+            by_operation=by_operation,
+        )
+
+    def _decide(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Decision:
+        # Denials over patterns name the use case, so those are not shared.
+        key = (use_case.pools, use_case.patterns and name, index, only)
+        if key not in self._sorted:
+            self._sorted[key] = self._sort(name, use_case, index, only)
+        tiers, denials, unconfigured = self._sorted[key]
+        return Decision(
+            use_case=name,
+            owner=use_case.owner,
+            data_class=self._classes[index],
+            tiers=tiers,
+            denials=denials,
+            unconfigured=unconfigured,
+            instructions=use_case.instructions,
+        )
+
+    def _sort(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Sorted:
+        model, operation = only
+        tiers: list[tuple[Endpoint, ...]] = []
+        denials: list[Denial] = []
+        unconfigured: list[Endpoint] = []
+        for declared in self._declared_tiers(use_case.pools):
+            tier: list[Endpoint] = []
+            for endpoint in declared:
+                if model not in (None, endpoint.model) or not (operation is None or operation in endpoint.operations):
+                    continue
+                against = (*_deny_pattern(endpoint, name, use_case.patterns), *self._deny(endpoint.deployment, index))
+                if against:
+                    denials.extend(against)
+                elif endpoint.missing:
+                    unconfigured.append(endpoint)
+                else:
+                    tier.append(endpoint)
+            if tier:
+                tiers.append(tuple(tier))
+        return tuple(tiers), tuple(denials), tuple(unconfigured)
+
+    def _declared_tiers(self, pools: tuple[str, ...]) -> tuple[tuple[Endpoint, ...], ...]:
+        """The pools' tiers one after the other; a deployment counts where it stands first."""
+        if pools not in self._tiers:
+            seen: set[str] = set()
+            tiers = []
+            for pool in pools:
+                for tier in self._estate.pools[pool].tiers:
+                    fresh = [name for name in dict.fromkeys(tier) if name not in seen]
+                    seen.update(fresh)
+                    tiers.append(tuple(self._endpoints[name] for name in fresh))
+            self._tiers[pools] = tuple(tiers)
+        return self._tiers[pools]
+
+    def _deny(self, deployment: str, index: int) -> tuple[Denial, ...]:
+        """What the class and all looser ones have against the deployment."""
+        key = (deployment, index)
+        if key not in self._verdicts:
+            looser = self._deny(deployment, index - 1) if index else ()
+            self._verdicts[key] = (*looser, *self._deny_class(deployment, index))
+        return self._verdicts[key]
+
+    def _deny_class(self, name: str, index: int) -> Iterator[Denial]:
+        class_name = self._classes[index]
+        requires = self._estate.data_classes[class_name].requires
+        if not requires:
+            return
+        deployment = self._estate.deployments[name]
+        vendor = self._surroundings.vendors.get(self._estate.boundaries[deployment.boundary].provider)
+        claims = gather_claims(deployment, vendor, self._now)
+        for control, requirement in requires.items():
+            found = claims.get(control, ())
+            for claim in found:
+                self._good_until = min(self._good_until, next_change(claim, requirement, self._now))
+            short = next((claim for claim in found if not satisfies(claim, requirement, self._now)), None)
+            if short is not None or not found:
+                yield Denial(
+                    deployment=name,
+                    rule=f"data class {class_name} requires {describe_requirement(control, requirement)}",
+                    claim=describe_claim(control, short, self._now),
+                )
+
+
+def _deny_pattern(endpoint: Endpoint, use_case: str, patterns: tuple[Pattern, ...] | None) -> tuple[Denial, ...]:
+    if patterns is None or endpoint.pattern in patterns:
+        return ()
+    allowed = ", ".join(patterns) or "none"
+    return (
+        Denial(
+            deployment=endpoint.deployment,
+            rule=f"use case {use_case} allows the patterns {allowed}",
+            claim=f"its pattern is {endpoint.pattern}",
+        ),
+    )
+
+
+def _units_below(estate: Estate) -> dict[str, tuple[str, ...]]:
+    """For each unit, itself and all below it."""
+    below: dict[str, list[str]] = {name: [] for name in estate.units}
+    for name in estate.units:
+        for above in estate.lineage(name):
+            below[above].append(name)
+    return {name: tuple(units) for name, units in below.items()}
+
+
+def _members(
+    use_case: UseCase,
+    below: dict[str, tuple[str, ...]],
+    units: dict[str, dict[str, Offer]],
+    keys: dict[str, dict[str, Offer]],
+) -> list[dict[str, Offer]]:
+    """The tables of all whom the audience names: units with those below them, and keys."""
+    names = dict.fromkeys(unit for entry in use_case.audience for unit in below.get(entry, ()))
+    others = (entry.removeprefix("key:") for entry in use_case.audience if entry not in below)
+    return [*(units[name] for name in names), *(keys.setdefault(other, {}) for other in others)]

@@ -1,0 +1,175 @@
+"""The step that says where a request may go. The only place that makes a `Permitted`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from trunkline.errors import Malformed, NotPermitted, Refusal, Unavailable, Unknown
+from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Snapshot
+from trunkline.messages import Asked, Operation
+from trunkline.tenancy.callers import Caller
+
+SHOWN = 3
+"""How many near names or near misses a message shows."""
+
+ECHOED = 80
+"""How many characters of a caller's own words a message repeats."""
+
+PATHS = {Operation.CHAT: "/v1/chat/completions", Operation.EMBEDDINGS: "/v1/embeddings"}
+
+
+def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
+    """Return what policy decided for this caller, use case and data class. Costs lookups.
+
+    Raises:
+        Unknown: the caller has nothing of that name.
+        NotPermitted: the use case is not for this caller, or no deployment satisfies the data class.
+        Malformed: the data class does not exist, or the model cannot do what is asked.
+        Unavailable: policy allows deployments, but none of them is configured.
+    """
+    offer = _find(snapshot, caller, asked.model)
+    if offer is None:
+        raise _refuse_name(snapshot, caller, asked.model)
+    decisions = offer.by_operation.get(asked.operation)
+    if decisions is None:
+        raise _refuse_operation(offer, asked.operation)
+    note = ""
+    raised = asked.data_class
+    if raised is None:
+        decision = decisions[offer.data_class]
+    elif raised in decisions:
+        decision = decisions[raised]
+    elif raised in snapshot.classes:
+        decision = decisions[offer.data_class]
+        note = f"data class {raised} is looser than {offer.data_class} of use case {offer.use_case}: ignored"
+    else:
+        raise Malformed(
+            f"there is no data class {_short(raised)!r}; from the loosest to the strictest: {_list(snapshot.classes)}",
+            code="unknown_data_class",
+            param="x-trunkline-data-class",
+        )
+    if not decision.tiers:
+        raise _refuse_empty(decision)
+    return Permitted(caller=caller, asked=asked, decision=decision, note=note)
+
+
+def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
+    """Return what the caller may name in `model`, in the order of the estate."""
+    names = (*snapshot.offers.get(caller.unit, ()), *snapshot.key_offers.get(caller.key, ()))
+    found = (_find(snapshot, caller, name) for name in dict.fromkeys(names))
+    return [offer for offer in found if offer is not None]
+
+
+def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint) -> bool:
+    """Whether this snapshot, maybe newer than the one that permitted, still lets the request go to the endpoint.
+
+    The endpoint must stand where it stood: its claims say nothing of another address.
+    """
+    offer = _find(snapshot, permitted.caller, permitted.asked.model)
+    if offer is None or offer.use_case != permitted.decision.use_case:
+        return False
+    decision = offer.by_operation.get(permitted.asked.operation, {}).get(permitted.decision.data_class)
+    if decision is None:
+        return False
+    return any(one is endpoint or _same_place(one, endpoint) for one in decision.endpoints)
+
+
+def _find(snapshot: Snapshot, caller: Caller, model: str) -> Offer | None:
+    """The offer of that name that is open to the caller, or None."""
+    offer = snapshot.offers.get(caller.unit, {}).get(model) or snapshot.key_offers.get(caller.key, {}).get(model)
+    if offer is None or caller.use_cases is None or offer.use_case in caller.use_cases:
+        return offer
+    # Several use cases may have the same direct model; the key may be for another one than the first.
+    for name in sorted(caller.use_cases):
+        other = snapshot.direct.get(name, {}).get(model)
+        if other is not None and (
+            name in snapshot.offers.get(caller.unit, {}) or name in snapshot.key_offers.get(caller.key, {})
+        ):
+            return other
+    return None
+
+
+def _refuse_name(snapshot: Snapshot, caller: Caller, model: str) -> Refusal:
+    own = snapshot.offers.get(caller.unit, {}).get(model) or snapshot.key_offers.get(caller.key, {}).get(model)
+    if own is not None:
+        return NotPermitted(
+            f"this key is not for use case {own.use_case}; it is for {_list(sorted(caller.use_cases or ()))}. "
+            f"Ask unit {snapshot.owners[own.use_case]}, its owner, for a key",
+            code="use_case_not_permitted",
+            param="model",
+        )
+    owner = snapshot.owners.get(model)
+    if owner is not None:
+        return NotPermitted(
+            f"use case {model} is not open to unit {caller.unit}; ask unit {owner}, its owner, to add the unit to it",
+            code="use_case_not_permitted",
+            param="model",
+        )
+    names = [offer.name for offer in offered(snapshot, caller)]
+    # A long name costs difflib time without ever being near.
+    near = (
+        get_close_matches(model, names, n=SHOWN, cutoff=0.5)
+        if len(model) <= 2 * max(map(len, names), default=0)
+        else []
+    )
+    hint = f" Did you mean {_list(near)}?" if near else ""
+    return Unknown(
+        f"unit {caller.unit} has no model or use case {_short(model)!r}.{hint} GET /v1/models lists yours",
+        code="model_not_found",
+        param="model",
+    )
+
+
+def _refuse_operation(offer: Offer, asked: Operation) -> Refusal:
+    able = [operation for operation in Operation if operation in offer.by_operation]
+    instead = " or ".join(PATHS[operation] for operation in able)
+    hint = f"it answers {instead}" if instead else "its pools hold no deployment for it"
+    return Malformed(
+        f"{offer.name} has no deployment that does {asked.value}; {hint}",
+        code="operation_not_supported",
+        param="model",
+    )
+
+
+def _refuse_empty(decision: Decision) -> Refusal:
+    where = f"use case {decision.use_case} under data class {decision.data_class}"
+    if decision.unconfigured:
+        reasons = "; ".join(f"{one.deployment}: {one.missing}" for one in decision.unconfigured[:SHOWN])
+        return Unavailable(
+            f"policy allows {len(decision.unconfigured)} deployment(s) for {where}, but none is configured. "
+            f"{reasons}. Ask the operator of this exchange to configure one",
+            code="no_deployment_configured",
+            final=True,
+        )
+    against: dict[str, list[str]] = {}
+    for denial in decision.denials:
+        against.setdefault(denial.deployment, []).append(f"{denial.deployment}: {denial.rule}, but {denial.claim}")
+    nearest = sorted(against.values(), key=len)[:SHOWN]
+    return NotPermitted(
+        f"no deployment is allowed for {where}. "
+        + "; ".join(reasons[0] for reasons in nearest)
+        + f". Ask unit {decision.owner}, its owner",
+        code="no_deployment_allowed",
+    )
+
+
+def _same_place(one: Endpoint, other: Endpoint) -> bool:
+    return (
+        one.deployment == other.deployment
+        and one.host == other.host
+        and one.port == other.port
+        and one.tls == other.tls
+        and one.base_path == other.base_path
+        and one.upstream_model == other.upstream_model
+        and one.boundary == other.boundary
+        and one.pattern is other.pattern
+    )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= ECHOED else name[:ECHOED] + "..."

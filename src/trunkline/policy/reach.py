@@ -1,0 +1,187 @@
+"""How each deployment is reached: address, key, dialect, bounds; or why it is not configured."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from trunkline.catalog.profile import Profile
+from trunkline.catalog.vendor import Vendor
+from trunkline.estate.boundaries import Boundary
+from trunkline.estate.deployments import Deployment
+from trunkline.estate.estate import Estate
+from trunkline.estate.stages import Endpoint, UnitPrice
+from trunkline.messages import Operation
+from trunkline.policy.surroundings import Surroundings
+
+PORTS = {"http": 80, "https": 443}
+DEFAULT_DIALECT = "openai"
+DEFAULT_PATH = "/v1"
+DEFAULT_AUTH = "authorization: Bearer {key}"
+DEFAULT_OUTPUT_BOUND = 16_384
+
+
+class NotConfigured(Exception):
+    """Why a deployment cannot be called; never leaves this module."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a deployment listens, in the parts that a connection needs."""
+
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+    base_path: str = ""
+
+
+def reach(estate: Estate, surroundings: Surroundings) -> dict[str, Endpoint]:
+    """Return every deployment as an endpoint; one that cannot be called says why in `missing`."""
+    return {name: _reach_one(estate, name, surroundings) for name in estate.deployments}
+
+
+def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoint:
+    deployment = estate.deployments[name]
+    boundary = estate.boundaries[deployment.boundary]
+    vendor = surroundings.vendors.get(boundary.provider)
+    profile = surroundings.profiles.get(deployment.model)
+    dialect = deployment.dialect or (vendor.dialect if vendor else DEFAULT_DIALECT)
+    place, headers, missing = Place(), b"", ""
+    try:
+        _check_dialect(dialect, surroundings)
+        if deployment.engine is not None:
+            place, headers = _reach_engine(name, surroundings)
+        else:
+            place, headers = _reach_remote(deployment, boundary, vendor, surroundings)
+    except NotConfigured as why:
+        missing = str(why)
+    context_length = _context_length(deployment, profile)
+    return Endpoint(
+        deployment=name,
+        pattern=deployment.pattern,
+        boundary=deployment.boundary,
+        model=deployment.model,
+        upstream_model=deployment.upstream_model or deployment.model.partition("/")[2] or deployment.model,
+        dialect=dialect,
+        host=place.host,
+        port=place.port,
+        tls=place.tls,
+        base_path=place.base_path,
+        headers=headers,
+        price=surroundings.prices.get(name, UnitPrice(version="unknown: no price was handed in", known=False)),
+        timeouts=deployment.timeouts,
+        context_length=context_length,
+        output_bound=_output_bound(profile, context_length),
+        missing=missing,
+        operations=_operations(deployment, profile),
+    )
+
+
+def _check_dialect(dialect: str, surroundings: Surroundings) -> None:
+    if dialect not in surroundings.dialects:
+        raise NotConfigured(f"this version does not speak the dialect {dialect!r} upstream")
+
+
+def _reach_engine(name: str, surroundings: Surroundings) -> tuple[Place, bytes]:
+    address = surroundings.addresses.get(name)
+    if address is None:
+        raise NotConfigured("its engine is off or still starting")
+    return _place(address.url, DEFAULT_PATH, "the engine's address"), _header(DEFAULT_AUTH, address.key, "its key")
+
+
+def _reach_remote(
+    deployment: Deployment, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings
+) -> tuple[Place, bytes]:
+    path = vendor.endpoint_path if vendor else DEFAULT_PATH
+    if deployment.url is not None:
+        place = _place(_resolve(deployment.url, "url", surroundings), path, "its url")
+    elif boundary.endpoint is not None:
+        what = f"endpoint of boundary {deployment.boundary}"
+        place = _place(_resolve(boundary.endpoint, what, surroundings), path, f"the {what}")
+    elif vendor is None:
+        raise NotConfigured(f"the catalogue has no provider {boundary.provider!r}; give the deployment a `url`")
+    elif vendor.base_url is None:
+        raise NotConfigured(f"{vendor.name} has no address of its own; give the boundary an `endpoint` or a `url` here")
+    else:
+        place = _place(_fill(vendor.base_url, deployment.boundary, boundary), path, f"the address of {vendor.name}")
+    return place, _credentials(deployment, boundary, vendor, surroundings)
+
+
+def _credentials(
+    deployment: Deployment, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings
+) -> bytes:
+    reference = deployment.credentials or boundary.credentials
+    if reference is None:
+        if vendor is not None and vendor.key_required:
+            raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
+        return b""
+    key = _resolve(reference, "credentials", surroundings)
+    return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "the credentials")
+
+
+def _resolve(reference: str, what: str, surroundings: Surroundings) -> str:
+    value, why = surroundings.resolve(reference)
+    if value is None or not value.strip():
+        raise NotConfigured(f"{what}: {why or 'empty'}")
+    return value.strip()
+
+
+def _fill(base_url: str, name: str, boundary: Boundary) -> str:
+    filled = base_url
+    for field, value in (("region", boundary.region), ("project", boundary.project)):
+        if "{" + field + "}" in filled:
+            if value is None:
+                raise NotConfigured(f"boundary {name} has no `{field}`")
+            filled = filled.replace("{" + field + "}", value)
+    return filled
+
+
+def _place(url: str, path: str, what: str) -> Place:
+    """Take a base URL apart. The message of a fault never repeats the URL: it may hold a secret."""
+    try:
+        parts: SplitResult = urlsplit(url)
+        port = parts.port
+    except ValueError as fault:
+        raise NotConfigured(f"{what} is no URL: {fault}") from fault
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise NotConfigured(f"{what} must be an http or https URL with a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise NotConfigured(f"{what} must have no user name, query or fragment")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise NotConfigured(f"{what} holds characters that cannot stand in a URL; write them percent-encoded")
+    return Place(
+        host=parts.hostname,
+        port=PORTS[parts.scheme] if port is None else port,
+        tls=parts.scheme == "https",
+        base_path=parts.path.rstrip("/") or path,
+    )
+
+
+def _header(template: str, key: str, what: str) -> bytes:
+    if not key.isascii() or not key.isprintable():
+        raise NotConfigured(f"{what} holds characters that cannot stand in a header")
+    return template.format(key=key).encode("ascii") + b"\r\n"
+
+
+def _operations(deployment: Deployment, profile: Profile | None) -> tuple[Operation, ...]:
+    declared = tuple(operation for operation in Operation if operation.value in deployment.capabilities)
+    if declared:
+        return declared
+    return profile.operations if profile else tuple(Operation)
+
+
+def _context_length(deployment: Deployment, profile: Profile | None) -> int | None:
+    if deployment.context_length is not None:
+        return deployment.context_length
+    known = [profile.context_length] if profile and profile.context_length is not None else []
+    if deployment.engine is not None:
+        known.append(deployment.engine.context)
+    return min(known, default=None)
+
+
+def _output_bound(profile: Profile | None, context_length: int | None) -> int:
+    bound = profile.output_bound if profile and profile.output_bound is not None else None
+    known = [limit for limit in (bound, context_length) if limit is not None]
+    if bound is None:
+        known.append(DEFAULT_OUTPUT_BOUND)
+    return min(known)

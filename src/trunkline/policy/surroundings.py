@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from trunkline.catalog.profile import Profile
+from trunkline.catalog.vendor import Vendor
+from trunkline.estate.stages import Address, UnitPrice
+
+Resolve = Callable[[str], tuple[str | None, str]]
+"""Turns a reference such as `env:NAME` or `file:PATH` into its value, or into None and the reason."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What an estate is compiled against: all that is not declared in it.
+
+    Attributes:
+        prices: by deployment; one that is not there has no known price.
+        addresses: of the engines that run at the moment, by deployment.
+        dialects: what upstreams this exchange can speak to.
+    """
+
+    vendors: dict[str, Vendor]
+    profiles: dict[str, Profile]
+    resolve: Resolve
+    prices: dict[str, UnitPrice] = {}
+    addresses: dict[str, Address] = {}
+    dialects: frozenset[str] = frozenset({"openai"})

@@ -1,0 +1,104 @@
+"""A request that policy has not seen cannot reach an upstream: held against the code, not against good will."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.rules.conftest import Source
+
+MAKERS = {
+    "Permitted": {"src/trunkline/policy/permit.py"},
+    "Attempt": {"src/trunkline/gateway/route.py", "src/trunkline/upstream/route.py"},
+}
+STAGES = "src/trunkline/estate/stages.py"
+
+
+def name_of(node: ast.expr | None) -> str | None:
+    """The last part of a dotted name, of a quoted one too."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.rsplit(".", 1)[-1]
+    return None
+
+
+def made(tree: ast.AST, stage: str) -> list[int]:
+    """The lines on which a value of a stage type is made: called, aliased, decoded or copied with other fields."""
+    lines = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=function, args=given):
+                first = name_of(given[0]) if given else None
+                copied = name_of(function) == "replace" and (first or "").endswith(stage.lower())
+                decoded = name_of(function) in {"convert", "Decoder", "decode"} and stage in {
+                    name_of(one) for one in (*given, *(keyword.value for keyword in node.keywords))
+                }
+                if name_of(function) == stage or copied or decoded:
+                    lines.append(node.lineno)
+            case ast.Assign(value=value) if name_of(value) == stage:
+                lines.append(node.lineno)
+            case ast.ImportFrom(names=names) if any(name.name == stage and name.asname for name in names):
+                lines.append(node.lineno)
+    return lines
+
+
+def sends(tree: ast.AST) -> list[tuple[str, str | None]]:
+    """Each function named `send`, with what its first parameter is declared to be."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "send":
+            given = [
+                argument
+                for argument in (*node.args.posonlyargs, *node.args.args)
+                if argument.arg not in {"self", "cls"}
+            ]
+            found.append((node.name, name_of(given[0].annotation) if given else None))
+    return found
+
+
+@pytest.mark.parametrize("stage", sorted(MAKERS))
+def test_only_its_own_step_makes_a_stage(product: list[Source], stage: str) -> None:
+    elsewhere = [source for source in product if source.path not in MAKERS[stage] | {STAGES}]
+    assert [(source.path, lines) for source in elsewhere if (lines := made(source.tree, stage))] == []
+
+
+def test_sending_takes_an_attempt_and_nothing_less(product: list[Source]) -> None:
+    upstream = [source for source in product if source.path.startswith("src/trunkline/upstream/")]
+    taken = [(source.path, first) for source in upstream for _, first in sends(source.tree)]
+    if not any(source.text for source in upstream):
+        pytest.skip("nothing is sent yet")
+    assert taken
+    assert [found for found in taken if found[1] != "Attempt"] == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "permitted = Permitted(caller, asked, decision)",
+        "permitted = stages.Permitted(caller, asked, decision)",
+        "permitted = msgspec.convert(found, Permitted)",
+        "permitted = msgspec.json.decode(body, type=stages.Permitted)",
+        "wider = msgspec.structs.replace(permitted, decision=other)",
+        "wider = replace(attempt.permitted, decision=other)",
+        "Allowed = Permitted",
+        "from trunkline.estate.stages import Permitted as Allowed",
+    ],
+)
+def test_a_forged_stage_is_seen(forged: str) -> None:
+    assert made(ast.parse(forged), "Permitted") == [1]
+
+
+def test_reading_a_stage_is_no_forgery() -> None:
+    honest = "from trunkline.estate.stages import Permitted\ndef cost(permitted: Permitted) -> int: ..."
+    assert made(ast.parse(honest), "Permitted") == []
+
+
+def test_a_send_that_takes_raw_bytes_is_seen() -> None:
+    assert sends(ast.parse("class Client:\n    async def send(self, body: bytes) -> None: ...")) == [("send", "bytes")]
+    assert sends(ast.parse("async def send(attempt: stages.Attempt) -> None: ...")) == [("send", "Attempt")]
