@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -111,10 +111,7 @@ async def asdk(running: Exchange, key: str) -> AsyncIterator[openai.AsyncOpenAI]
         yield client
 
 
-_customers = itertools.count()
-
-
 @pytest.fixture
 def customer(request: pytest.FixtureRequest) -> str:
     """An end customer of the test's own: `user` in a request, by which its attempts are found in the ledger."""
-    return f"{request.node.name[:40]}-{next(_customers)}"
+    return f"{request.node.name[:40]}-{secrets.token_hex(4)}"

@@ -179,11 +179,16 @@ def write(folder: Path, declared: Mapping[str, Any]) -> Path:
 
 
 def start(
-    folder: Path, declared: Mapping[str, Any], *options: str, prefix: Sequence[str] = (), **environment: str
+    folder: Path,
+    declared: Mapping[str, Any],
+    *options: str,
+    prefix: Sequence[str] = (),
+    within: float = READY_WITHIN,
+    **environment: str,
 ) -> Exchange:
-    """Start an exchange and return once `/readyz` says 200.
+    """Start an exchange and return once `/readyz` says 200. It runs no engine unless other options are given.
 
-    `prefix` stands before the interpreter's own arguments, such as `("-m", "cProfile")`.
+    `prefix` stands before what the interpreter is to run, such as `("-m", "cProfile")`.
 
     Raises:
         AssertionError: when it ends, or is not ready in time; with what it printed.
@@ -205,7 +210,7 @@ def start(
     with log.open("ab") as out:
         process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     running = Exchange(data, port, process, variables)
-    until = time.monotonic() + READY_WITHIN
+    until = time.monotonic() + within
     while True:
         with contextlib.suppress(OSError):
             if running.get("/readyz")[0] == 200:
@@ -213,7 +218,7 @@ def start(
         assert process.poll() is None, f"the exchange ended with {process.returncode}:\n{log.read_text()}"
         if time.monotonic() > until:
             running.kill()
-            raise AssertionError(f"the exchange was not ready within {READY_WITHIN} s:\n{log.read_text()}")
+            raise AssertionError(f"the exchange was not ready within {within} s:\n{log.read_text()}")
         time.sleep(0.005)
 
 
@@ -230,9 +235,11 @@ def stop(running: Exchange) -> None:
 
 
 @contextlib.contextmanager
-def exchange(folder: Path, declared: Mapping[str, Any], *options: str, **environment: str) -> Iterator[Exchange]:
+def exchange(
+    folder: Path, declared: Mapping[str, Any], *options: str, within: float = READY_WITHIN, **environment: str
+) -> Iterator[Exchange]:
     """Run an exchange for as long as the block lasts."""
-    running = start(folder, declared, *options, **environment)
+    running = start(folder, declared, *options, within=within, **environment)
     try:
         yield running
     finally:

@@ -22,10 +22,11 @@ SHORT = Script(pieces=("Hi",))
 CASES = [(fault, stream) for fault in scripts.FAULTS_BEFORE_THE_FIRST_BYTE for stream in (False, True)]
 
 
-@pytest.mark.parametrize(("fault", "stream"), CASES, ids=[f"{fault}{', streamed' * stream}" for fault, stream in CASES])
-def test_a_fault_before_the_first_byte_is_answered_by_the_next_tier(  # noqa: PLR0913, PLR0917  fixtures
-    running: Exchange, key: str, vendor: Upstream, spare: Upstream, lane: int, customer: str, fault: str, stream: bool
+@pytest.mark.parametrize("case", CASES, ids=[f"{fault}{', streamed' * stream}" for fault, stream in CASES])
+def test_a_fault_before_the_first_byte_is_answered_by_the_next_tier(
+    running: Exchange, key: str, vendor: Upstream, spare: Upstream, lane: int, customer: str, case: tuple[str, bool]
 ) -> None:
+    fault, stream = case
     vendor.default = scripts.FAULTS_BEFORE_THE_FIRST_BYTE[fault]
     got = ask(running.port, key, HELLO | {"model": f"lane-{lane}", "user": customer, "stream": stream})
     assert got.status == 200
