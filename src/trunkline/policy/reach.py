@@ -116,7 +116,7 @@ def _credentials(
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
     key = _resolve(reference, "credentials", surroundings)
-    return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "the credentials")
+    return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "its key")
 
 
 def _resolve(reference: str, what: str, surroundings: Surroundings) -> str:
