@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from bench import machine
 from bench.question import ANSWER
 from tests.path import exchange
+
+from bench import machine
 
 KEY = "sk-bench"
 LIVE_WITHIN = 20.0

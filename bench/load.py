@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import msgspec
-from bench import cpu, machine
 from bench.gateways import Gateway
 from bench.question import PATH, body
 from bench.streams import Tally
+
+from bench import cpu, machine
 
 SCRIPT = Path(__file__).with_name("load.lua")
 HOLD_PACE = 2.0  # seconds between the chunks of streams that are only held open

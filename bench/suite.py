@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-from bench import gateways, load, machine, report
 from bench.gateways import Gateway, Upstreams
 from bench.question import CHUNKS, PACE
 from bench.report import Figure
+
+from bench import gateways, load, machine, report
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16

@@ -12,7 +12,7 @@ from tests.path.exchange import Exchange, deployment, estate, exchange
 from tests.upstreams.scripted import Upstream, in_thread
 
 LANES = 60
-EMBEDDER = {"model": "openai/text-embedding-3-small", "price": {"input_mtok": 1}}
+EMBEDDER = {"model": "openai/text-embedding-3-small", "capabilities": ["embeddings"], "price": {"input_mtok": 1}}
 
 
 @pytest.fixture(scope="module")
