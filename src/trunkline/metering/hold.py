@@ -7,7 +7,8 @@ from typing import Self
 from trunkline import errors
 from trunkline.estate.stages import Attempt
 from trunkline.ids import RequestId
-from trunkline.messages import Operation, Usage
+from trunkline.messages import Usage
+from trunkline.metering import price_call
 from trunkline.metering.book import Book
 from trunkline.metering.records import Intent, Settlement, Status
 from trunkline.money import Nano
@@ -19,16 +20,15 @@ MOST_MONEY = 1 << 53
 LONGEST_TEXT = 1_000
 
 
-def reserve(book: Book, attempt: Attempt, *, request: RequestId, bound: Usage | None = None) -> Hold:
+def reserve(book: Book, attempt: Attempt, request: RequestId) -> Hold:
     """Hold the most an attempt can cost, and write its intent: only then may anything be sent.
 
     Budgets are not in force yet; this is where an attempt will be held in each of them.
 
     Args:
         book: where it is written.
-        attempt: what is about to be sent, with its hold.
+        attempt: what is about to be sent, with its bound and its hold.
         request: the call's id.
-        bound: the most tokens the attempt can use; by default what `bound_of` says.
 
     Raises:
         errors.JournalFailed: the intent could not be written. Nothing is held; send nothing.
@@ -57,19 +57,10 @@ def reserve(book: Book, attempt: Attempt, *, request: RequestId, bound: Usage | 
         endpoint.price.version,
         book.currency,
         Nano(min(attempt.hold, MOST_MONEY)),
-        _bounded(bound if bound is not None else bound_of(attempt)),
+        _bounded(attempt.bound),
     )
     book.journal.append(intent)
     return Hold(book, attempt, intent)
-
-
-def bound_of(attempt: Attempt) -> Usage:
-    """Return the most tokens that an attempt can use: the prompt's bytes, and as many answers at their limit."""
-    asked = attempt.permitted.asked
-    if asked.operation is Operation.EMBEDDINGS:
-        return Usage(input=asked.prompt_bound, estimated=True)
-    limit = asked.output_limit if asked.output_limit is not None else attempt.endpoint.output_bound
-    return Usage(input=asked.prompt_bound, output=limit * asked.answers, estimated=True)
 
 
 class Hold:
@@ -128,7 +119,8 @@ class Hold:
             usage, cost = intent.bound, intent.hold
         else:
             usage = _bounded(usage)
-            cost = Nano(min(book.cost(usage, self._attempt.endpoint.price), MOST_MONEY))
+            price = self._attempt.endpoint.price
+            cost = Nano(min(price_call.cost(usage, price), MOST_MONEY))
         settlement = Settlement(
             book.journal.next_sequence(),
             intent.request,
@@ -149,6 +141,7 @@ class Hold:
             book.journal.append(settlement)
         except errors.JournalFailed:
             book.journal.owe(settlement)
+        book.settled(self._attempt, settlement)
         return settlement
 
     def __enter__(self) -> Self:

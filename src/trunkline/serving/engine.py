@@ -88,6 +88,10 @@ class Engines:
         """
         return self._keepers[deployment].state
 
+    def states(self) -> dict[str, EngineState]:
+        """How each engine fares, by deployment."""
+        return {name: keeper.state for name, keeper in self._keepers.items()}
+
     async def stop(self) -> None:
         """End all engines; returns when their processes are gone, within some seconds."""
         keepers, self._keepers = self._keepers, {}
