@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import typer
+
 from trunkline.cli.commands import COMMANDS
 from trunkline.estate.claims import Basis
 from trunkline.estate.deployments import Pattern
