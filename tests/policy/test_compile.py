@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, Claim
+from trunkline.estate.claims import Basis, Claim, DataClass, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Decision, Snapshot
 from trunkline.messages import Operation
@@ -172,11 +172,9 @@ def test_a_better_claim_declared_for_an_engine_does_not_hide_the_asserted_one(
     acme: Estate, surroundings: Surroundings, now: int
 ) -> None:
     better = Claim(value="private_link", basis=Basis.OPERATOR_RUN)
-    data_classes = {
-        **acme.data_classes,
-        "sealed": msgspec.convert({"requires": {"network": {"is": "private_link"}}}, type(acme.data_classes["public"])),
-    }
-    estate = msgspec.structs.replace(declared(acme, "smol", network=better), data_classes=data_classes)
+    sealed = DataClass(requires={"network": Requirement(is_="private_link")})
+    estate = declared(acme, "smol", network=better)
+    estate = msgspec.structs.replace(estate, data_classes={**acme.data_classes, "sealed": sealed})
     assert allowed(decide(compile_estate(estate, surroundings, now), "security-triage", "sealed")) == []
 
 
@@ -190,25 +188,22 @@ def test_a_pattern_by_itself_grants_nothing(acme: Estate, surroundings: Surround
 def test_the_snapshot_is_good_until_the_first_claim_in_it_runs_out(
     acme: Estate, surroundings: Surroundings, now: int
 ) -> None:
+    # The human_review of mistral-cloud is the first to expire; it cannot be called, but it may be any day.
+    ends = datetime.combine(moment(2027, 3, 15), datetime.max.time(), UTC)
     snapshot = compile_estate(acme, surroundings, now)
-    # mistral-cloud's human_review is the first to expire.
-    assert snapshot.good_until == as_nanos(datetime.combine(moment(2027, 3, 15), datetime.max.time(), UTC))
-    before = compile_estate(acme, surroundings, snapshot.good_until - 1)
-    after = compile_estate(acme, surroundings, snapshot.good_until)
-    gone = {d.rule for d in decide(after, "general-chat", "confidential").denials} - {
-        d.rule for d in decide(before, "general-chat", "confidential").denials
-    }
-    assert after.good_until > snapshot.good_until == before.good_until
-    assert (
-        decide(after, "general-chat", "confidential").denials != decide(before, "general-chat", "confidential").denials
-    )
-    assert gone == set()  # another deployment broke that rule before
+    assert snapshot.good_until == as_nanos(ends)
+
+    def expired(at: int) -> bool:
+        denials = decide(compile_estate(acme, surroundings, at), "general-chat", "confidential").denials
+        return any(one.deployment == "mistral-cloud" and "expired 2027-03-15" in one.claim for one in denials)
+
+    assert not expired(snapshot.good_until - 1)
+    assert expired(snapshot.good_until)
+    assert compile_estate(acme, surroundings, snapshot.good_until).good_until > snapshot.good_until
 
 
 def test_an_age_limit_bounds_the_snapshot_too(acme: Estate, surroundings: Surroundings, now: int) -> None:
-    internal = msgspec.convert(
-        {"requires": {"training_use": {"is": "never", "max_age_days": 30}}}, type(acme.data_classes["internal"])
-    )
+    internal = DataClass(requires={"training_use": Requirement(is_="never", max_age_days=30)})
     estate = msgspec.structs.replace(acme, data_classes={"internal": internal}, use_cases={})
     assert compile_estate(estate, surroundings, now).good_until == FAR
     case = msgspec.structs.replace(acme.use_cases["general-chat"], pools=("house",))
@@ -219,8 +214,8 @@ def test_an_age_limit_bounds_the_snapshot_too(acme: Estate, surroundings: Surrou
     assert snapshot.good_until == as_nanos(verified) + 30 * 86_400 * 10**9
 
 
-def test_units_below_the_audience_are_in_it_and_no_others(snapshot: Snapshot) -> None:
-    assert set(snapshot.offers) == {"acme", "marketing", "finance", "hr", "sales", "engineering", "platform", "security", "checkout"}  # fmt: skip
+def test_units_below_the_audience_are_in_it_and_no_others(acme: Estate, snapshot: Snapshot) -> None:
+    assert set(snapshot.offers) == set(acme.units)
     assert {unit for unit, offers in snapshot.offers.items() if "content-drafts" in offers} == {"marketing", "sales"}
     assert {unit for unit, offers in snapshot.offers.items() if "general-chat" in offers} == set(snapshot.offers)
 
@@ -253,9 +248,10 @@ def test_of_two_use_cases_with_the_same_direct_model_the_first_counts_and_the_op
     estate = changed(acme, "use_cases", "workflow", direct=("openai/gpt-4.1-mini",))
     snapshot = compile_estate(estate, surroundings, now)
     assert snapshot.offers["sales"]["openai/gpt-4.1-mini"].use_case == "general-chat"
-    assert snapshot.warnings == (
+    (warning,) = snapshot.warnings
+    assert warning == (
         "model openai/gpt-4.1-mini is direct in use cases general-chat and workflow, whose audiences meet: "
-        "there it means general-chat",
+        "there it means general-chat"
     )
 
 

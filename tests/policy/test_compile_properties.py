@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -138,7 +139,7 @@ def plainly(estate: Estate) -> dict[Where, tuple[tuple[str, ...], ...]]:
     found: dict[Where, tuple[tuple[str, ...], ...]] = {}
     for unit in estate.units:
         mine = [name for name, case in estate.use_cases.items() if set(case.audience) & set(estate.lineage(unit))]
-        asked = [(name, name, None) for name in mine]
+        asked: list[tuple[str, str, str | None]] = [(name, name, None) for name in mine]
         asked += [(model, name, model) for name in mine for model in estate.use_cases[name].direct]
         for name, case, model in asked:
             for data_class in classes_from(estate, estate.use_cases[case].data_class):
@@ -210,9 +211,7 @@ def plainly_good(
 ) -> bool:
     if basis not in ORDER or str(asked.basis) not in ORDER or ORDER.index(basis) < ORDER.index(str(asked.basis)):
         return False
-    if expires is not None and expires <= TODAY:
-        return False
-    if verified is not None and verified > TODAY + timedelta(hours=25):
+    if (expires or TODAY + timedelta(days=1)) <= TODAY or (verified or TODAY) > TODAY + timedelta(hours=25):
         return False
     if asked.max_age_days is not None and (verified is None or verified + timedelta(days=asked.max_age_days) <= TODAY):
         return False
@@ -244,7 +243,7 @@ def test_a_stricter_class_never_gains_a_deployment(estate: Estate) -> None:
     for offers in compiled(estate).offers.values():
         for offer in offers.values():
             sets = [{one.deployment for one in decision.endpoints} for decision in offer.decisions.values()]
-            assert all(stricter <= looser for looser, stricter in zip(sets, sets[1:], strict=False))
+            assert all(stricter <= looser for looser, stricter in pairwise(sets))
 
 
 @settings(max_examples=100, deadline=None)

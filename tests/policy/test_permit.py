@@ -153,7 +153,8 @@ def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_m
         "residency_processing; gpt-reserved: data class confidential requires residency_processing is within eu, "
         "on_prem, but no claim on residency_processing; gpt-payg: data class confidential requires training_use is "
         "never (basis contract or stronger), but training_use is never (basis published_default, 'Azure OpenAI: Data, "
-        "privacy and security for Azure OpenAI', verified 2026-11-21, expires 2027-11-21). Ask unit marketing, its owner"
+        "privacy and security for Azure OpenAI', verified 2026-11-21, expires 2027-11-21). "
+        "Ask unit marketing, its owner"
     )
 
 
@@ -189,7 +190,8 @@ def test_a_model_of_which_nothing_is_known_is_tried_for_everything(
 
 
 def test_the_list_of_models_is_the_callers_own(snapshot: Snapshot) -> None:
-    assert [offer.name for offer in offered(snapshot, caller("finance"))] == ["general-chat", "workflow", "search-vectors", MODEL]  # fmt: skip
+    own = ["general-chat", "workflow", "search-vectors", MODEL]
+    assert [offer.name for offer in offered(snapshot, caller("finance"))] == own
     assert [offer.name for offer in offered(snapshot, caller("finance", "workflow"))] == ["workflow"]
 
 

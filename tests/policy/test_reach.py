@@ -29,10 +29,11 @@ def endpoints(acme: Estate, surroundings: Surroundings) -> dict[str, Endpoint]:
 
 def test_each_kind_of_deployment_is_addressed_by_its_own_rule(endpoints: dict[str, Endpoint]) -> None:
     where = {name: (url_of(one), one.headers, one.upstream_model) for name, one in endpoints.items() if not one.missing}
+    azure = "https://acme-prod.openai.azure.com:443/openai/v1"
     assert where == {
         "gpt-saas": ("https://api.openai.com:443/v1", b"authorization: Bearer sk-openai\r\n", "gpt-4.1-mini"),
-        "gpt-payg": ("https://acme-prod.openai.azure.com:443/openai/v1", b"api-key: azure-key\r\n", "gpt-4.1-mini"),
-        "gpt-reserved": ("https://acme-prod.openai.azure.com:443/openai/v1", b"api-key: azure-key\r\n", "acme-gpt-reserved"),
+        "gpt-payg": (azure, b"api-key: azure-key\r\n", "gpt-4.1-mini"),
+        "gpt-reserved": (azure, b"api-key: azure-key\r\n", "acme-gpt-reserved"),
         "mistral-house": ("http://10.0.0.7:8000/v1", b"", "mistral-small"),
         "smol": ("http://127.0.0.1:4001/v1", b"authorization: Bearer k1\r\n", "smollm2-135m-instruct"),
         "minilm": ("http://127.0.0.1:4002/v1", b"authorization: Bearer k2\r\n", "all-minilm-l6-v2"),
