@@ -3,28 +3,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trunkline.clock import Clock
-from trunkline.estate.stages import UnitPrice
-from trunkline.messages import Usage
+from trunkline.estate.stages import Attempt
+from trunkline.metering.bound import most
 from trunkline.metering.journal import Journal
-from trunkline.money import Nano
+from trunkline.metering.records import Settlement
 
 
 class Book:
-    """What an attempt needs to be held and settled: the journal, the price function, the clock.
+    """What an attempt needs to be held and settled.
 
     Attributes:
-        cost: what usage costs at a price (`metering.price_call.cost`).
         currency: the estate's; replaced with it.
+        settled: told of every settlement, right after it was written; for counting.
         in_flight: attempts that are held and not settled yet.
     """
 
-    __slots__ = ("clock", "cost", "currency", "in_flight", "journal")
+    __slots__ = ("clock", "currency", "in_flight", "journal", "settled")
+
+    bound = staticmethod(most)
 
     def __init__(
-        self, journal: Journal, *, cost: Callable[[Usage, UnitPrice], Nano], clock: Clock, currency: str
+        self,
+        journal: Journal,
+        *,
+        clock: Clock,
+        currency: str,
+        settled: Callable[[Attempt, Settlement], None] | None = None,
     ) -> None:
         self.journal = journal
-        self.cost = cost
         self.clock = clock
         self.currency = currency
+        self.settled = settled
         self.in_flight = 0
