@@ -76,7 +76,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         dialect=dialect,
         origin=place.origin,
         base_path=place.base_path,
-        headers=place.host_line + headers,
+        headers=b"" if missing else place.host_line + headers,
         price=surroundings.prices.get(name, UnitPrice(version="unknown: no price was handed in", known=False)),
         times=Times(times.connect, times.first_byte, times.between, times.total),
         context_length=context_length,
