@@ -19,7 +19,7 @@ def changed(estate: Estate, section: str, name: str, **fields: Any) -> Estate:
 
 
 def url_of(endpoint: Endpoint) -> str:
-    return f"{'https' if endpoint.tls else 'http'}://{endpoint.host}:{endpoint.port}{endpoint.base_path}"
+    return f"{'https' if endpoint.origin.tls else 'http'}://{endpoint.origin.authority}{endpoint.base_path}"
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +135,7 @@ def test_a_regional_address_needs_the_boundarys_region(acme: Estate, surrounding
     around = msgspec.structs.replace(
         surroundings, dialects=frozenset({"openai", "bedrock"}), resolve=lambda _: ("k", "")
     )
-    assert reach(acme, around)["mistral-cloud"].host == "bedrock-runtime.eu-central-1.amazonaws.com"
+    assert reach(acme, around)["mistral-cloud"].origin.host == "bedrock-runtime.eu-central-1.amazonaws.com"
     estate = changed(acme, "boundaries", "bedrock-eu", region=None)
     assert reach(estate, around)["mistral-cloud"].missing == "boundary bedrock-eu has no `region`"
 

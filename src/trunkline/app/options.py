@@ -1,0 +1,30 @@
+"""What `trunkline up` was asked to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The options of `up`, checked for shape only.
+
+    Attributes:
+        data: the data folder; made where it is missing.
+        estate: the file or folder that declares the estate; None for the last one applied in the data folder, or the
+            one that comes with the product.
+        host: the address to listen on.
+        port: the TCP port; 0 lets the system choose one.
+        engines: whether the exchange runs the engines that the estate declares.
+        log_level: `debug`, `info`, `warning` or `error`.
+        ca_file: certificates to trust upstream beside the system's own, in PEM form.
+    """
+
+    data: Path
+    estate: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8440
+    engines: bool = True
+    log_level: str = "info"
+    ca_file: Path | None = None

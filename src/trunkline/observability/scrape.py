@@ -1,0 +1,298 @@
+"""The counts as Prometheus or OpenMetrics text. `FAMILIES` is the whole list: the reference page is written from it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from trunkline import __version__
+from trunkline.clock import NANOS_PER_SECOND
+from trunkline.money import NANOS_PER_UNIT
+from trunkline.observability.metrics import (
+    DURATION_BOUNDS,
+    FIRST_BYTE_BOUNDS,
+    Histogram,
+    Metrics,
+    Series,
+    SeriesLabels,
+    TimingLabels,
+    UpstreamState,
+)
+
+_CALL = ("unit", "use_case", "deployment", "pattern", "operation", "stream")
+_TIMED = ("deployment", "pattern", "operation", "stream")
+
+
+Kind = TypeVar("Kind", CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily)
+
+
+class Family(msgspec.Struct, Generic[Kind], frozen=True):
+    """One metric. A counter's name goes without `_total`, as OpenMetrics has it; the text shows it with."""
+
+    name: str
+    kind: type[Kind]
+    help: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+
+    def empty(self) -> Kind:
+        """Return the library's form, without samples."""
+        return self.kind(self.name, self.help, labels=self.labels, unit=self.unit)
+
+
+AnyFamily = Family[CounterMetricFamily] | Family[GaugeMetricFamily] | Family[HistogramMetricFamily]
+
+REQUESTS = Family(
+    "trunkline_requests", CounterMetricFamily, "Requests answered, by HTTP status.", ("operation", "status")
+)
+REFUSALS = Family(
+    "trunkline_refusals", CounterMetricFamily, "Requests that the exchange refused, by stable code.", ("code", "status")
+)
+ATTEMPTS = Family(
+    "trunkline_attempts",
+    CounterMetricFamily,
+    "Settled attempts at a deployment, by how they ended and the upstream's HTTP status (0: none).",
+    (*_CALL, "status", "http_status"),
+)
+ESTIMATED = Family(
+    "trunkline_estimated_attempts",
+    CounterMetricFamily,
+    "Settled attempts whose usage was counted here, because the upstream gave none.",
+    _CALL,
+)
+TOKENS = Family(
+    "trunkline_tokens",
+    CounterMetricFamily,
+    "Tokens by kind. `input` includes `cached` and `cache_write`; `output` includes `reasoning`.",
+    (*_CALL, "kind"),
+)
+COST = Family(
+    "trunkline_cost",
+    CounterMetricFamily,
+    "Cost in the estate's currency, as a float: for exact sums ask the ledger.",
+    (*_CALL, "currency"),
+)
+DURATION = Family(
+    "trunkline_request_duration_seconds",
+    HistogramMetricFamily,
+    "From before an attempt is sent until its answer ended.",
+    _TIMED,
+    "seconds",
+)
+FIRST_BYTE = Family(
+    "trunkline_time_to_first_byte_seconds",
+    HistogramMetricFamily,
+    "From before an attempt is sent until the first byte of its answer.",
+    _TIMED,
+    "seconds",
+)
+IN_FLIGHT = Family("trunkline_in_flight", GaugeMetricFamily, "Calls that are being answered now.")
+CONNECTIONS = Family("trunkline_connections", GaugeMetricFamily, "Client connections that are open now.")
+UPSTREAM_STATE = Family(
+    "trunkline_upstream_state",
+    GaugeMetricFamily,
+    "1 for the state a deployment is in, 0 for the others.",
+    ("deployment", "state"),
+)
+ENGINE_RESTARTS = Family(
+    "trunkline_engine_restarts",
+    CounterMetricFamily,
+    "How often an engine that the exchange runs was started again.",
+    ("deployment",),
+)
+JOURNAL_LAG = Family(
+    "trunkline_journal_lag_records",
+    GaugeMetricFamily,
+    "Journal records that the store has not booked yet.",
+    unit="records",
+)
+DRAINED = Family(
+    "trunkline_ledger_records", CounterMetricFamily, "Journal records booked in the store since the start."
+)
+FOLDED = Family(
+    "trunkline_folded_series",
+    CounterMetricFamily,
+    "Calls counted under `other`, because there are too many label sets.",
+)
+BUILD = Family("trunkline_build_info", GaugeMetricFamily, "1, with the running version.", ("version", "python"))
+
+FAMILIES: tuple[AnyFamily, ...] = (
+    REQUESTS,
+    REFUSALS,
+    ATTEMPTS,
+    ESTIMATED,
+    TOKENS,
+    COST,
+    DURATION,
+    FIRST_BYTE,
+    IN_FLIGHT,
+    CONNECTIONS,
+    UPSTREAM_STATE,
+    ENGINE_RESTARTS,
+    JOURNAL_LAG,
+    DRAINED,
+    FOLDED,
+    BUILD,
+)
+
+
+def render(metrics: Metrics, accept: str = "") -> tuple[bytes, str]:
+    """Return all metrics and their content type, in the format that the `Accept` header asks for.
+
+    It may run in a thread beside the data path: it reads copies and changes nothing.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Exposition(metrics))
+    ProcessCollector(registry=registry)
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class Exposition(Collector):
+    """Turns the counts into the library's samples, one family after the other."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family of FAMILIES in its order."""
+        yield from self._requests()
+        yield from self._calls()
+        yield from self._timings()
+        yield from self._readings()
+
+    def _requests(self) -> Iterator[Metric]:
+        requests = REQUESTS.empty()
+        for (status, operation), count in tuple(self._metrics.requests.items()):
+            requests.add_metric((operation, str(status)), count)
+        refusals = REFUSALS.empty()
+        for (code, status), count in tuple(self._metrics.refusals.items()):
+            refusals.add_metric((code, str(status)), count)
+        yield requests
+        yield refusals
+
+    def _calls(self) -> Iterator[Metric]:
+        attempts, estimated, tokens, cost = ATTEMPTS.empty(), ESTIMATED.empty(), TOKENS.empty(), COST.empty()
+        for labels, series in tuple(self._metrics.all_series.items()):
+            call = _words(labels)
+            for (status, http_status), count in tuple(series.outcomes.items()):
+                attempts.add_metric((*call, status, str(http_status)), count)
+            estimated.add_metric(call, series.estimated)
+            for kind, count in _by_kind(series):
+                tokens.add_metric((*call, kind), count)
+            cost.add_metric((*call, self._metrics.currency), series.cost / NANOS_PER_UNIT)
+        yield from (attempts, estimated, tokens, cost)
+
+    def _timings(self) -> Iterator[Metric]:
+        duration, first_byte = DURATION.empty(), FIRST_BYTE.empty()
+        for labels, timing in tuple(self._metrics.timings.items()):
+            timed = _words(labels)
+            duration.add_metric(timed, *_buckets(timing.duration))
+            first_byte.add_metric(timed, *_buckets(timing.first_byte))
+        yield duration
+        yield first_byte
+
+    def _readings(self) -> Iterator[Metric]:
+        readings = self._metrics.readings
+        yield _single(IN_FLIGHT, self._metrics.in_flight)
+        yield _single(CONNECTIONS, readings.connections())
+        states = UPSTREAM_STATE.empty()
+        for deployment, current in readings.upstreams().items():
+            for state in UpstreamState:
+                states.add_metric((deployment, state), int(state == current))
+        yield states
+        restarts = ENGINE_RESTARTS.empty()
+        for deployment, count in readings.engine_restarts().items():
+            restarts.add_metric((deployment,), count)
+        yield restarts
+        yield _single(JOURNAL_LAG, readings.journal_lag())
+        yield _single(DRAINED, readings.drained())
+        yield _single(FOLDED, self._metrics.folded)
+        build = BUILD.empty()
+        build.add_metric((__version__, platform.python_version()), 1)
+        yield build
+
+
+def _single(family: Family[CounterMetricFamily] | Family[GaugeMetricFamily], value: int) -> Metric:
+    metric = family.empty()
+    metric.add_metric((), value)
+    return metric
+
+
+def _words(labels: SeriesLabels | TimingLabels) -> tuple[str, ...]:
+    """Labels as text; the last, `stream`, as `true` or `false`."""
+    return (*labels[:-1], "true" if labels[-1] else "false")
+
+
+def _by_kind(series: Series) -> tuple[tuple[str, int], ...]:
+    return (
+        ("input", series.input),
+        ("cached", series.cached),
+        ("cache_write", series.cache_write),
+        ("output", series.output),
+        ("reasoning", series.reasoning),
+    )
+
+
+def _buckets(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:
+    """The cumulative counts by upper bound in seconds, and the sum in seconds."""
+    counts = tuple(histogram.counts)
+    reached = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip(histogram.bounds, counts, strict=False):
+        reached += count
+        buckets.append((str(bound / NANOS_PER_SECOND), reached))
+    buckets.append(("+Inf", reached + counts[-1]))
+    return buckets, histogram.total / NANOS_PER_SECOND
+
+
+def reference() -> str:
+    """Return the reference page of all metrics, in Markdown: `docs/reference/metrics.md`."""
+    rows = "".join(
+        f"| `{_shown(family)}` | {_KINDS[family.kind]} | {', '.join(f'`{name}`' for name in family.labels) or '-'} "
+        f"| {family.help} |\n"
+        for family in FAMILIES
+    )
+    return _REFERENCE.format(rows=rows, seconds=_bounds(DURATION_BOUNDS), first=_bounds(FIRST_BYTE_BOUNDS))
+
+
+_KINDS = {CounterMetricFamily: "counter", GaugeMetricFamily: "gauge", HistogramMetricFamily: "histogram"}
+
+_REFERENCE = """\
+# Metrics
+
+`GET /metrics` answers in Prometheus text, or in OpenMetrics where the `Accept` header asks for it. Beside these stand
+the usual `process_*` metrics.
+
+| metric | kind | labels | meaning |
+| --- | --- | --- | --- |
+{rows}
+Labels are bounded: their values come from the estate and from the code, never from a request. Beyond 10,000 sets of
+call labels, further ones are counted under `other`, and `trunkline_folded_series_total` says how often.
+
+Buckets, in seconds, as OpenTelemetry advises for `gen_ai.client.operation.duration` and
+`gen_ai.server.time_to_first_token`:
+
+- duration: {seconds}
+- first byte: {first}
+"""
+
+
+def _shown(family: AnyFamily) -> str:
+    return family.name + ("_total" if family.kind is CounterMetricFamily else "")
+
+
+def _bounds(bounds: tuple[int, ...]) -> str:
+    return ", ".join(f"{bound / NANOS_PER_SECOND:g}" for bound in bounds)

@@ -1,0 +1,264 @@
+"""The client's end of one connection: one request at a time, its answer handed on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from trunkline.errors import Broke, Garbled, Slow
+from trunkline.wire.origins import Times
+from trunkline.wire.response import Response
+
+if TYPE_CHECKING:
+    from trunkline.wire.client import Lane
+
+HEAD_MOST = 256 * 1024
+"""Bytes that may come without any of them being body: heads and trailers beyond it are refused."""
+WITHOUT_BODY = frozenset((204, 304))
+SWITCHING_PROTOCOLS = 101
+FIRST_FINAL = 200
+
+
+class Stale(Exception):
+    """A connection from the pool closed before any byte of the answer: the request may be sent again, once."""
+
+
+class Link(asyncio.Protocol):
+    """One connection to an upstream.
+
+    Attributes:
+        deadline: the loop's time at which the present phase has taken too long, or the idle connection is too old.
+        end: the loop's time at which the request under way has taken too long in total.
+        busy: a request is under way on it.
+    """
+
+    __slots__ = (
+        "_between",
+        "_complete",
+        "_fed",
+        "_head_only",
+        "_headers",
+        "_heard",
+        "_interim",
+        "_keep",
+        "_lane",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_response",
+        "_reused",
+        "_waiter",
+        "busy",
+        "deadline",
+        "end",
+        "transport",
+    )
+    transport: asyncio.Transport
+
+    def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
+        self._lane = lane
+        self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._response: Response | None = None
+        self._waiter: asyncio.Future[Response] | None = None
+        self._fed = 0
+        self._between = 0.0
+        self.end = math.inf
+        self._complete = False
+        self._head_only = False
+        self._heard = False
+        self._interim = False
+        self._keep = False
+        self._paused = False
+        self._reused = False
+        self.busy = True
+        self.deadline = math.inf
+
+    def ask(self, request: bytes, times: Times, end: float, *, head_only: bool) -> asyncio.Future[Response]:
+        """Send a request; the future brings the response once its head is there.
+
+        Args:
+            request: head and body.
+            times: for the phases.
+            end: the loop's time at which everything must be over.
+            head_only: the answer to HEAD has no body, whatever its head says.
+        """
+        self._between = times.between
+        self.end = end
+        self.deadline = self._loop.time() + times.first_byte
+        self._heard = False
+        self._complete = False
+        self._head_only = head_only
+        self._response = None
+        waiter = self._waiter = self._loop.create_future()
+        self.transport.write(request)
+        return waiter
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abort()
+
+    def pause(self) -> None:
+        """Stop to read."""
+        if not self._paused:
+            self._paused = True
+            self.deadline = math.inf
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            self.deadline = self._loop.time() + self._between
+            self.transport.resume_reading()
+
+    def expire(self, now: float) -> None:
+        """Close: the deadline is over."""
+        if not self.busy:
+            self.abort()
+        elif now >= self.end:
+            self._fail(Slow("the upstream did not finish its answer in the total time it has"))
+        elif self._response is None:
+            self._fail(Slow("the upstream did not begin to answer in time"))
+        else:
+            self._fail(Slow(f"the upstream stopped sending for more than {self._between:g} seconds"))
+
+    # The transport's calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; uvloop's and asyncio's both."""
+        self.transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._lane.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and hand on what body there is."""
+        if not self.busy:
+            self.abort()
+            return
+        self._heard = True
+        self._fed += len(data)
+        fault: Garbled | None = None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            fault = cause if isinstance(cause, Garbled) else Garbled(f"the upstream's answer breaks HTTP: {error}")
+            self._keep = False
+        if self._fed > HEAD_MOST:
+            fault = Garbled(f"the head of the upstream's answer is larger than {HEAD_MOST} bytes")
+        response = self._response
+        if response is not None:
+            self.deadline = self._loop.time() + self._between
+            if self._pieces:
+                pieces = self._pieces
+                self._pieces = []
+                response.take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            if self._complete:
+                self._finish(response)
+                return
+        if fault is not None:
+            self._fail(fault)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits how the answer ended."""
+        self._lane.lost(self)
+        response = self._response
+        if response is not None:
+            if exc is None and not response.delimited:
+                response.finish()
+            else:
+                response.finish(Broke("the upstream's connection ended before its answer did", inside=_reason(exc)))
+        elif self._waiter is not None and not self._waiter.done():
+            if self._reused and not self._heard:
+                self._waiter.set_exception(Stale())
+            else:
+                message = "the upstream closed the connection before it answered"
+                self._waiter.set_exception(Broke(message, inside=f"{message}: {_reason(exc)}"))
+
+    # The parser's calls.
+
+    def on_message_begin(self) -> None:
+        """Make room for a head."""
+        if self._complete:
+            raise Garbled("the upstream sent more than one answer")
+        self._headers = {}
+        self._interim = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field; trailers are dropped."""
+        if self._response is not None:
+            return
+        name = name.lower()
+        value = value.rstrip()
+        headers = self._headers
+        headers[name] = headers[name] + b", " + value if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        """Hand the head to whoever asked."""
+        parser = self._parser
+        status = parser.get_status_code()
+        if status < FIRST_FINAL:
+            if status == SWITCHING_PROTOCOLS:
+                raise Garbled("the upstream changed to a protocol that was not asked for")
+            self._interim = True
+            return
+        headers = self._headers
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            raise Garbled("the upstream's answer has a transfer coding other than chunked")
+        delimited = coding is not None or b"content-length" in headers or status in WITHOUT_BODY or self._head_only
+        self._keep = parser.should_keep_alive()
+        response = self._response = Response(self, status, headers, delimited=delimited)
+        if self._head_only:
+            # The parser waits for a body that HEAD does not have, so it is of no use for another answer.
+            self._keep = False
+            self._complete = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(response)
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._fed = 0
+        if not self._complete:
+            self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """Note the end; it is told once the whole read is parsed."""
+        if not self._interim:
+            self._complete = True
+
+    # Within.
+
+    def _finish(self, response: Response) -> None:
+        self._fed = 0
+        self.end = math.inf
+        self._response = None
+        self._waiter = None
+        self._reused = True
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        self._lane.release(self, keep=self._keep)
+        response.finish()
+
+    def _fail(self, fault: Garbled | Slow) -> None:
+        if self._response is not None:
+            self._response.finish(fault)
+        elif self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(fault)
+        self.abort()
+
+
+def _reason(exc: Exception | None) -> str:
+    return "end of file" if exc is None else f"{type(exc).__name__}: {exc}"

@@ -1,0 +1,122 @@
+"""The server's end of HTTP/1.1: listens, and hands whole requests to a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from email.utils import formatdate
+from typing import Self
+
+from trunkline.errors import Unstartable
+from trunkline.wire.connection import Connection, Hall, Handler
+from trunkline.wire.limits import Limits
+from trunkline.wire.reply import Reply
+from trunkline.wire.request import Request
+
+__all__ = ["Handler", "Limits", "Reply", "Request", "Server"]
+
+BACKLOG = 2048
+FLUSH = 1.0
+"""Seconds that answers already written get to leave when the server closes."""
+
+
+class Server:
+    """Listens on one address. Make one with `start`, end it with `close`."""
+
+    def __init__(self, hall: Hall, listener: asyncio.Server) -> None:
+        self._hall = hall
+        self._listener = listener
+        self._period = max(0.02, min(1.0, hall.limits.shortest_time / 4))
+        self._watch()
+
+    @classmethod
+    async def start(
+        cls,
+        handler: Handler,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limits: Limits | None = None,
+        *,
+        sock: socket.socket | None = None,
+    ) -> Self:
+        """Listen on `host` and `port` (0: a free one), or on a socket that is bound already.
+
+        `handler` runs as one task per request, and is cancelled when the client leaves before the answer's end.
+
+        Raises:
+            Unstartable: the address cannot be had; the message says why and what to do.
+        """
+        loop = asyncio.get_running_loop()
+        hall = Hall(handler, limits or Limits(), loop)
+        try:
+            if sock is not None:
+                listener = await loop.create_server(lambda: Connection(hall), sock=sock, backlog=BACKLOG)
+            else:
+                listener = await loop.create_server(lambda: Connection(hall), host, port, backlog=BACKLOG)
+        except (OSError, OverflowError) as fault:
+            raise _unstartable(fault, host, port) from fault
+        return cls(hall, listener)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._hall.connections)
+
+    async def close(self, grace: float) -> None:
+        """Stop to accept, let running requests finish for up to `grace` seconds, then cancel them.
+
+        Idle connections close at once. Returns when every request's task has ended.
+        """
+        hall = self._hall
+        hall.closing = True
+        self._listener.close()
+        for connection in tuple(hall.connections):
+            if connection.task is None:
+                connection.hang_up()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        while (tasks := self._tasks()) and loop.time() < end:
+            await asyncio.wait(tasks, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        late = self._tasks()
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        if grace:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(hall.empty.wait(), FLUSH)
+        for connection in tuple(hall.connections):
+            connection.transport.abort()
+        await hall.empty.wait()
+        self._watching.cancel()
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [c.task for c in self._hall.connections if c.task is not None]
+
+    def _watch(self) -> None:
+        # One look at all connections now and then costs less than a timer for each request.
+        hall = self._hall
+        hall.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        now = hall.loop.time()
+        for connection in [c for c in hall.connections if c.expires < now]:
+            connection.expire()
+        self._watching = hall.loop.call_later(self._period, self._watch)
+
+
+def _unstartable(fault: Exception, host: str, port: int) -> Unstartable:
+    choose = "choose one with --port N or TRUNKLINE_PORT"
+    number = fault.errno if isinstance(fault, OSError) else None
+    if number == errno.EADDRINUSE:
+        return Unstartable(f"port {port} is in use by another program; {choose}")
+    if number == errno.EACCES:
+        return Unstartable(f"port {port} is open to the administrator only; {choose} (1024 or above)")
+    if number == errno.EADDRNOTAVAIL:
+        return Unstartable(f"{host} is no address of this machine; choose one with --host ADDRESS or TRUNKLINE_HOST")
+    return Unstartable(f"cannot listen on {host}, port {port}: {fault}")

@@ -1,0 +1,131 @@
+"""Both ends of a socket as bytes, so that tests see what is really on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, Self
+
+from trunkline.wire.server import Handler, Limits, Reply, Request, Server
+
+WITHIN = 10.0
+"""Seconds after which a test that waits has failed."""
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+class Dial:
+    """A client that writes bytes and reads answers."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def to(cls, port: int, *, limit: int = 2**16) -> Self:
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=limit))
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self, *, head_only: bool = False) -> Answer:
+        """Read one answer; chunks are joined."""
+        async with asyncio.timeout(WITHIN):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            first, *lines = head[:-4].split(b"\r\n")
+            pairs = (line.partition(b": ") for line in lines)
+            headers = {name.lower(): value for name, _, value in pairs}
+            status = int(first.split()[1])
+            body = b""
+            if head_only or status < 200 or status == 204:
+                pass
+            elif headers.get(b"transfer-encoding") == b"chunked":
+                while size := int(await self.reader.readuntil(b"\r\n"), 16):
+                    body += (await self.reader.readexactly(size + 2))[:-2]
+                assert await self.reader.readexactly(2) == b"\r\n"
+            elif b"content-length" in headers:
+                body = await self.reader.readexactly(int(headers[b"content-length"]))
+            else:
+                body = await self.reader.read()
+            return Answer(status, headers, body)
+
+    async def rest(self) -> bytes:
+        """Read until the server closes."""
+        async with asyncio.timeout(WITHIN):
+            return await self.reader.read()
+
+    async def close(self) -> None:
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except ConnectionError:
+            pass
+
+
+@asynccontextmanager
+async def serving(handler: Handler, limits: Limits | None = None) -> AsyncIterator[Server]:
+    server = await Server.start(handler, limits=limits)
+    try:
+        yield server
+    finally:
+        await server.close(0)
+
+
+@asynccontextmanager
+async def dialled(handler: Handler, limits: Limits | None = None) -> AsyncIterator[Dial]:
+    """A server, and one connection to it."""
+    async with serving(handler, limits) as server:
+        dial = await Dial.to(server.port)
+        try:
+            yield dial
+        finally:
+            await dial.close()
+
+
+@asynccontextmanager
+async def upstream(script: Script) -> AsyncIterator[int]:
+    """Run `script` for every connection; yields the port."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        try:
+            await script(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            running.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(play, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Read one request with its Content-Length body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = 0
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            size = int(line[15:])
+    return head + await reader.readexactly(size)
+
+
+async def echo(request: Request, reply: Reply) -> None:
+    reply.send(200, b"x-path: " + request.path.encode() + b"\r\n", request.body)
