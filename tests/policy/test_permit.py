@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from trunkline.errors import Malformed, NotPermitted, Unavailable, Unknown
+from trunkline.estate.deployments import Timeouts
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Address, Permitted, Snapshot
 from trunkline.ids import KeyId
@@ -233,7 +234,7 @@ def test_an_attempt_is_not_permitted_any_more_when_the_estate_of_the_moment_forb
     assert not still(changed(acme, "deployments", "mistral-house", upstream_model="other"))
     without = {name: one for name, one in acme.use_cases.items() if name != "general-chat"}
     assert not still(msgspec.structs.replace(acme, use_cases=without))
-    assert still(changed(acme, "deployments", "mistral-house", timeouts=type(house.timeouts)(total=1.0)))
+    assert still(changed(acme, "deployments", "mistral-house", timeouts=Timeouts(total=1.0)))
 
 
 def test_a_direct_model_that_passed_to_another_use_case_is_permitted_anew_only(
