@@ -112,6 +112,15 @@ def test_a_key_restricted_to_a_use_case_that_its_unit_lost_gains_nothing(snapsho
     assert offered(snapshot, caller("finance", "content-drafts")) == []
 
 
+def test_a_restricted_key_gets_no_direct_model_through_a_use_case_that_is_not_open_to_its_unit(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    estate = changed(acme, "use_cases", "content-drafts", direct=(MODEL,))
+    snapshot = compile_estate(estate, surroundings, now)
+    with pytest.raises(NotPermitted, match="not for use case general-chat"):
+        permit(snapshot, caller("finance", "content-drafts"), asked(MODEL))
+
+
 def test_a_restricted_key_reaches_a_direct_model_through_its_own_use_case(
     acme: Estate, surroundings: Surroundings, now: int
 ) -> None:
@@ -226,6 +235,17 @@ def test_an_attempt_is_not_permitted_any_more_when_the_estate_of_the_moment_forb
     without = {name: one for name, one in acme.use_cases.items() if name != "general-chat"}
     assert not still(msgspec.structs.replace(acme, use_cases=without))
     assert still(changed(acme, "deployments", "mistral-house", timeouts=Timeouts(total=1.0)))
+
+
+def test_a_direct_model_that_passed_to_another_use_case_is_permitted_anew_only(
+    acme: Estate, surroundings: Surroundings, now: int, snapshot: Snapshot
+) -> None:
+    permitted = permit(snapshot, caller(), asked(MODEL))
+    estate = changed(acme, "use_cases", "general-chat", direct=())
+    newer = compile_estate(changed(estate, "use_cases", "workflow", direct=(MODEL,)), surroundings, now)
+    reserved = snapshot.endpoints["gpt-reserved"]
+    assert not still_permitted(newer, permitted, reserved)
+    assert still_permitted(newer, permit(newer, caller(), asked(MODEL)), reserved)
 
 
 def test_an_engine_that_was_started_anew_is_another_place(
