@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.metering.made import intent, settlement
+
 from trunkline.ids import mint_journal_id
 from trunkline.metering.journal import Journal
 from trunkline.metering.records import Status
