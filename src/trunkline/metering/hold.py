@@ -175,7 +175,7 @@ class Hold:
 
 def _writable(text: str) -> str:
     """Return text that every store takes: valid Unicode, no zero characters, not endless."""
-    if text.isascii() and "\0" not in text and len(text) <= LONGEST_TEXT:
+    if not text or (text.isascii() and "\0" not in text and len(text) <= LONGEST_TEXT):
         return text
     return text[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
