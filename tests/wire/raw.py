@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Self
 
 from trunkline.wire.server import Handler, Limits, Reply, Request, Server
@@ -63,10 +64,8 @@ class Dial:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 @asynccontextmanager
@@ -90,7 +89,7 @@ async def dialled(handler: Handler, limits: Limits | None = None) -> AsyncIterat
 
 
 @asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[int]:
+async def upstream(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Run `script` for every connection; yields the port."""
     running: set[asyncio.Task[None]] = set()
 
@@ -100,13 +99,13 @@ async def upstream(script: Script) -> AsyncIterator[int]:
         running.add(task)
         try:
             await script(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client has left, or the test is over
         finally:
             running.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(play, "127.0.0.1", 0)
+    server = await asyncio.start_server(play, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -115,6 +114,13 @@ async def upstream(script: Script) -> AsyncIterator[int]:
             task.cancel()
         if running:
             await asyncio.wait(running)
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Let the loop turn until something that nobody signals has come about."""
+    async with asyncio.timeout(WITHIN):
+        while not reached():  # noqa: ASYNC110 - a count has no event to wait for
+            await asyncio.sleep(0.002)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

@@ -64,6 +64,7 @@ class Response:
             Slow: it took too long.
             Garbled: it breaks HTTP, or is larger than `limit` bytes.
         """
+        self._reopen()
         self._reading = True
         self._most = limit
         if self._size > limit:
@@ -86,6 +87,7 @@ class Response:
             Slow: it took too long.
             Garbled: it breaks HTTP.
         """
+        self._reopen()
         if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
@@ -154,10 +156,12 @@ class Response:
         if link is not None:
             link.abort()
 
-    async def _finished(self) -> None:
+    def _reopen(self) -> None:
         if self._full:
             self._full = False
             self.resume()
+
+    async def _finished(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
