@@ -38,7 +38,7 @@ test-slow: $(DONE)/dev ## Run the tests that take many rounds
 check: $(DONE)/dev ## Lint, format check, strict types, layers, sizes and the other rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(wildcard src tests bench)
+	@$(BIN)/mypy $(wildcard src tests bench docs)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest tests/rules
 

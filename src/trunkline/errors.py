@@ -201,7 +201,7 @@ class Garbled(UpstreamFault):
 
 
 class Slow(UpstreamFault):
-    """A time-out: to connect (nothing was sent), to the first byte, between bytes, or in total; the message says which."""
+    """A time-out: to connect (then nothing was sent), to the first byte, between bytes, or in total."""
 
 
 class Declined(UpstreamFault):

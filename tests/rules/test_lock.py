@@ -88,6 +88,10 @@ def test_weights_are_the_versions_that_were_asked_for(locks: dict[str, str], roo
     assert len(pins(locks["weights"])) == len(asked)
 
 
+def test_the_package_brings_the_same_list_of_weights(locks: dict[str, str], root: Path) -> None:
+    assert entries((root / "src/trunkline/serving/weights.lock").read_text("utf-8")) == entries(locks["weights"])
+
+
 def test_a_loose_or_missing_pin_is_seen() -> None:
     digest = "0" * 64
     locked = f"a==1.0 \\\n    --hash=sha256:{digest}\n    # via b\nc==2\nd>=3 --hash=sha256:{digest}\n-e .\n"

@@ -24,10 +24,14 @@ VERSION_SUFFIX = re.compile(r"_v?\d+$")
 MANY_PARAMETERS: dict[str, str] = {}
 
 # Heavy and optional (the extra `engine`): loaded only by the process that needs it.
-INLINE_IMPORTS: dict[str, set[str]] = {}
+INLINE_IMPORTS = {
+    "src/trunkline/serving/child.py": {"xllamacpp"},
+}
 
 # Borders: where an error of any kind must become an answer, a log line or an exit code.
-BORDERS: dict[str, str] = {}
+BORDERS = {
+    "src/trunkline/wire/connection.py": "whatever a handler does, the client gets an answer",
+}
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

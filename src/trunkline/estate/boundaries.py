@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.estate.names import Count, UnitName
+
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the provider allows in this boundary: tokens and requests per minute."""
 
-    tpm: int | None = None
-    rpm: int | None = None
+    tpm: Count | None = None
+    rpm: Count | None = None
 
 
 class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A billing boundary: account, subscription, project or cluster, with its credentials and quotas."""
 
     provider: str
-    owner: str
+    owner: UnitName
     account: str | None = None
     subscription: str | None = None
     project: str | None = None

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Literal
 
 import msgspec
+
+from trunkline.estate.names import BoundaryName, Count, DeploymentName, Portion, SomeAmount, UnitName, UseCaseName
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a budget or limit binds: exactly one of these."""
 
-    unit: str | None = None
-    use_case: str | None = None
+    unit: UnitName | None = None
+    use_case: UseCaseName | None = None
     key: str | None = None
-    boundary: str | None = None
-    deployment: str | None = None
+    boundary: BoundaryName | None = None
+    deployment: DeploymentName | None = None
     person: str | None = None
     end_customer: str | None = None
 
@@ -23,9 +24,9 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     on: Node
     per: Literal["day", "week", "month", "quarter"]
-    amount: Decimal
+    amount: SomeAmount
     hard: bool = False
-    warn_at: tuple[Decimal, ...] = ()
+    warn_at: tuple[Portion, ...] = ()
     time_zone: str | None = None
 
 
@@ -33,8 +34,8 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens and requests per minute and day, and calls at once, that a node may use."""
 
     on: Node
-    tpm: int | None = None
-    rpm: int | None = None
-    tpd: int | None = None
-    rpd: int | None = None
-    concurrency: int | None = None
+    tpm: Count | None = None
+    rpm: Count | None = None
+    tpd: Count | None = None
+    rpd: Count | None = None
+    concurrency: Count | None = None

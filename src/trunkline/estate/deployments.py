@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from trunkline.estate.claims import Claim
+from trunkline.estate.names import Amount, BoundaryName, Count, Currency, ModelName, Seconds, Sha256, UnitName
 
 
 class Pattern(StrEnum):
@@ -21,42 +22,45 @@ class Pattern(StrEnum):
 class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the deployment can carry: reserved units, calls at once, or the provider's own per-minute limits."""
 
-    ptu: int | None = None
-    concurrency: int | None = None
-    replicas: int | None = None
-    tpm: int | None = None
-    rpm: int | None = None
+    ptu: Count | None = None
+    concurrency: Count | None = None
+    replicas: Count | None = None
+    tpm: Count | None = None
+    rpm: Count | None = None
 
 
 class InternalRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What users of a fixed-price deployment are charged, per million tokens."""
 
-    input_mtok: Decimal = Decimal(0)
-    output_mtok: Decimal = Decimal(0)
-    cache_read_mtok: Decimal | None = None
-    cache_write_mtok: Decimal | None = None
+    input_mtok: Amount = Decimal(0)
+    output_mtok: Amount = Decimal(0)
+    cache_read_mtok: Amount | None = None
+    cache_write_mtok: Amount | None = None
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The estate's own price: per million tokens, or fixed for all of the deployment (`per_hour`, `people_per_month`)."""
+    """The estate's own price: per million tokens, or fixed for all of the deployment (`per_hour`, `people_per_month`).
 
-    input_mtok: Decimal | None = None
-    output_mtok: Decimal | None = None
-    cache_read_mtok: Decimal | None = None
-    cache_write_mtok: Decimal | None = None
-    per_hour: Decimal | None = None
-    people_per_month: Decimal | None = None
+    In `currency`, which defaults to the estate's.
+    """
+
+    input_mtok: Amount | None = None
+    output_mtok: Amount | None = None
+    cache_read_mtok: Amount | None = None
+    cache_write_mtok: Amount | None = None
+    per_hour: Amount | None = None
+    people_per_month: Amount | None = None
     internal_rate: InternalRate | None = None
-    currency: str | None = None
+    currency: Currency | None = None
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds: to connect, to the first byte, between bytes, and for the whole call."""
 
-    connect: float = 5.0
-    first_byte: float = 60.0
-    between: float = 60.0
-    total: float = 900.0
+    connect: Seconds = 5.0
+    first_byte: Seconds = 60.0
+    between: Seconds = 60.0
+    total: Seconds = 900.0
 
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,9 +71,9 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Literal["embedded"] = "embedded"
     weights: str = "builtin"
-    sha256: str | None = None
-    slots: int = 4
-    context: int = 2048
+    sha256: Sha256 | None = None
+    slots: Count = 4
+    context: Count = 2048
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,16 +83,16 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     what the provider speaks. A deployment is reached by `engine`, by `url`, or at its provider's own address.
     """
 
-    model: str
+    model: ModelName
     pattern: Pattern
-    boundary: str
-    owner: str | None = None
+    boundary: BoundaryName
+    owner: UnitName | None = None
     sku: str | None = None
     dialect: str | None = None
     url: str | None = None
     credentials: str | None = None
     upstream_model: str | None = None
-    context_length: int | None = None
+    context_length: Count | None = None
     capabilities: tuple[str, ...] = ()
     engine: Engine | None = None
     capacity: Capacity | None = None

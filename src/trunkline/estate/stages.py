@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from trunkline.estate.deployments import Pattern, Timeouts
-from trunkline.messages import Asked, Operation
+from trunkline.estate.deployments import Pattern
+from trunkline.messages import Asked, Operation, Usage
 from trunkline.money import Nano, Pico
 from trunkline.tenancy.callers import Caller
+from trunkline.wire.origins import Origin, Times
 
 
 class UnitPrice(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     Attributes:
         base_path: what stands before the dialect's own paths, such as `/v1`; without a trailing slash.
-        headers: ready header lines, each ended by CR LF, with the credentials.
+        headers: ready header lines, each ended by CR LF: the host, and the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
         missing: why the deployment is not configured; empty when it can be called.
         operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
@@ -57,13 +58,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     model: str
     upstream_model: str
     dialect: str
-    host: str
-    port: int
-    tls: bool
+    origin: Origin
     base_path: str
     headers: bytes
     price: UnitPrice
-    timeouts: Timeouts
+    times: Times
     context_length: int | None = None
     output_bound: int = 16_384
     missing: str = ""
@@ -159,10 +158,11 @@ class Permitted(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try at one allowed endpoint. `hold` is the most it can cost."""
+    """One try at one allowed endpoint. `bound` is the most tokens that it can use, `hold` what they cost."""
 
     permitted: Permitted
     endpoint: Endpoint
     number: int
+    bound: Usage
     hold: Nano
     reason: str

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
 from trunkline.estate.deployments import Pattern
+from trunkline.estate.names import AudienceName, Count, DataClassName, ModelName, PoolName, UnitName, UseCaseName
 
 
 class State(StrEnum):
@@ -19,7 +21,7 @@ class State(StrEnum):
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits on what a request may ask for."""
 
-    max_output_tokens: int | None = None
+    max_output_tokens: Count | None = None
     tools: bool | None = None
     modalities: tuple[str, ...] | None = None
 
@@ -31,17 +33,17 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only patterns allowed. `direct` lists models that its audience may also name by themselves.
     """
 
-    owner: str
-    audience: tuple[str, ...]
-    data_class: str
-    pools: tuple[str, ...]
-    patterns: tuple[Pattern, ...] | None = None
-    direct: tuple[str, ...] = ()
+    owner: UnitName
+    audience: Annotated[tuple[AudienceName, ...], msgspec.Meta(min_length=1)]
+    data_class: DataClassName
+    pools: Annotated[tuple[PoolName, ...], msgspec.Meta(min_length=1)]
+    patterns: Annotated[tuple[Pattern, ...], msgspec.Meta(min_length=1)] | None = None
+    direct: tuple[ModelName, ...] = ()
     instructions: str | None = None
     purpose: str | None = None
     parameters: Parameters | None = None
     data_sets: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
     state: State = State.ACTIVE
-    successor: str | None = None
+    successor: UseCaseName | None = None
     version: str | int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -41,12 +41,31 @@ class SumRow(msgspec.Struct, frozen=True):
 class LedgerStore(Protocol):
     """Where the ledger is kept. Implemented by the store; every method is one transaction."""
 
-    def book(self, entries: Sequence[Entry]) -> None:
-        """Book journal records, each exactly once, however often it is handed in and in whatever batches."""
+    def book(self, entries: Sequence[Entry], drained: Mapping[JournalId, int] | None = None) -> None:
+        """Book journal records, each exactly once, however often it is handed in and in whatever batches and order.
+
+        `drained` says up to which byte the journals were read; it is kept in the same transaction.
+        """
+        ...
+
+    def drained(self) -> dict[JournalId, int]:
+        """Return up to which byte each journal was read and booked."""
+        ...
+
+    def forget(self, journal: JournalId) -> None:
+        """Drop the drained position of a journal whose file is gone."""
+        ...
+
+    def open_attempts(self, journal: JournalId) -> int:
+        """Count the attempts of a journal that are not settled yet."""
+        ...
+
+    def strays(self) -> int:
+        """Count the settlements whose intents were never read, as after damage to a journal; no sum has them."""
         ...
 
     def close_lost(self, journal: JournalId, at: int) -> int:
-        """Settle the open attempts of a journal whose worker is gone: lost, at their holds, estimated. Return how many."""
+        """Settle the open attempts of a journal whose worker is gone: lost, at their holds. Return how many."""
         ...
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:

@@ -157,9 +157,7 @@ def _refuse_empty(decision: Decision) -> Refusal:
 def _same_place(one: Endpoint, other: Endpoint) -> bool:
     return (
         one.deployment == other.deployment
-        and one.host == other.host
-        and one.port == other.port
-        and one.tls == other.tls
+        and one.origin == other.origin
         and one.base_path == other.base_path
         and one.upstream_model == other.upstream_model
         and one.boundary == other.boundary

@@ -14,12 +14,16 @@ from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Endpoint, UnitPrice
 from trunkline.messages import Operation
 from trunkline.policy.surroundings import Surroundings
+from trunkline.wire.origins import Origin, Times
 
 PORTS = {"http": 80, "https": 443}
 DEFAULT_DIALECT = "openai"
 DEFAULT_PATH = "/v1"
 DEFAULT_AUTH = "authorization: Bearer {key}"
 DEFAULT_OUTPUT_BOUND = 16_384
+
+
+NOWHERE = Origin("", 0, tls=False)
 
 
 class NotConfigured(Exception):
@@ -29,10 +33,16 @@ class NotConfigured(Exception):
 class Place(msgspec.Struct, frozen=True):
     """Where a deployment listens, in the parts that a connection needs."""
 
-    host: str = ""
-    port: int = 0
-    tls: bool = False
+    origin: Origin = NOWHERE
     base_path: str = ""
+
+    @property
+    def host_line(self) -> bytes:
+        """The Host header, which names the port only where it is not the scheme's own (RFC 9110 section 7.2)."""
+        origin = self.origin
+        usual = PORTS["https" if origin.tls else "http"]
+        host = origin.authority.removesuffix(f":{usual}") if origin.port == usual else origin.authority
+        return b"host: %b\r\n" % host.encode("ascii")
 
 
 def reach(estate: Estate, surroundings: Surroundings) -> dict[str, Endpoint]:
@@ -55,6 +65,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
             place, headers = _reach_remote(deployment, boundary, vendor, surroundings)
     except NotConfigured as why:
         missing = str(why)
+    times = deployment.timeouts
     context_length = _context_length(deployment, profile)
     return Endpoint(
         deployment=name,
@@ -63,13 +74,11 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         model=deployment.model,
         upstream_model=deployment.upstream_model or deployment.model.partition("/")[2] or deployment.model,
         dialect=dialect,
-        host=place.host,
-        port=place.port,
-        tls=place.tls,
+        origin=place.origin,
         base_path=place.base_path,
-        headers=headers,
+        headers=place.host_line + headers,
         price=surroundings.prices.get(name, UnitPrice(version="unknown: no price was handed in", known=False)),
-        timeouts=deployment.timeouts,
+        times=Times(times.connect, times.first_byte, times.between, times.total),
         context_length=context_length,
         output_bound=_output_bound(profile, context_length),
         missing=missing,
@@ -116,7 +125,7 @@ def _credentials(
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
     key = _resolve(reference, "credentials", surroundings)
-    return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "the credentials")
+    return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "its key")
 
 
 def _resolve(reference: str, what: str, surroundings: Surroundings) -> str:
@@ -150,9 +159,7 @@ def _place(url: str, path: str, what: str) -> Place:
     if not url.isascii() or not url.isprintable() or " " in url:
         raise NotConfigured(f"{what} holds characters that cannot stand in a URL; write them percent-encoded")
     return Place(
-        host=parts.hostname,
-        port=PORTS[parts.scheme] if port is None else port,
-        tls=parts.scheme == "https",
+        origin=Origin(parts.hostname, PORTS[parts.scheme] if port is None else port, parts.scheme == "https"),
         base_path=parts.path.rstrip("/") or path,
     )
 

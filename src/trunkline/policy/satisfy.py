@@ -71,8 +71,7 @@ def describe_claim(control: str, claim: Claim | None, now: int) -> str:
         return f"no claim on {control}"
     said = [f"basis {claim.basis}"]
     if claim.evidence is not None:
-        reference = f", {claim.evidence.reference}" if claim.evidence.reference else ""
-        said.append(f"'{claim.evidence.title}'{reference}")
+        said.append(f"'{claim.evidence.title}'")
     if claim.verified_at is not None:
         said.append(f"verified {_day(claim.verified_at)}")
     else:

@@ -1,8 +1,8 @@
 """The program of an engine's process: llama.cpp's own server on a loopback port, for as long as the exchange lives.
 
 Run as `python -m trunkline.serving.child`. Standard input brings one line of JSON (`Orders`), then nothing more: its
-end means that the exchange is gone. Standard output gives one line, `READY <url>` or `FAILED <reason>`. Standard error is
-llama.cpp's log. Imports stay few: every restart waits for them.
+end means that the exchange is gone. Standard output gives one line, `READY <url>` or `FAILED <reason>`. Standard
+error is llama.cpp's log. Imports stay few: every restart waits for them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ class Orders(msgspec.Struct, frozen=True):
 
 def serve() -> NoReturn:
     """Load the weights, serve, and end with the exchange."""
-    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        sys.exit(0)  # the exchange went before it had given its orders
     _end_with_the_exchange()
+    orders = msgspec.json.decode(line, type=Orders)
     answers = _keep_stdout_clean()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the exchange's to hear: it lets running calls finish
     try:

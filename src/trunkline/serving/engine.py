@@ -6,12 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+import msgspec
 
 from trunkline.errors import EngineUnusable
 from trunkline.estate.stages import Address
 from trunkline.serving.cores import count_cores, share_cores
 from trunkline.serving.engine_log import EngineLog
-from trunkline.serving.process import EngineDied, EngineProcess, launch
+from trunkline.serving.process import EngineDied, launch
 from trunkline.serving.specs import EngineSpec, EngineState, Pace, Stage
 from trunkline.serving.weights import Weights, find_weights
 
@@ -26,7 +30,7 @@ class Engines:
         specs: what to run.
         data: the exchange's data folder; made weights, hashes and logs go there.
         on_change: called on the event loop with a deployment's new address when it is ready, with None at once when it
-            is lost.
+            is lost. It must not raise.
         report: takes lines of progress for people.
         pace: how patiently engines are watched.
     """
@@ -63,7 +67,7 @@ class Engines:
         await asyncio.gather(*(self._keepers.pop(name).stop() for name in gone))
         for name, spec in wanted.items():
             if name not in self._keepers:
-                log = EngineLog(self._data / "engines" / f"{name}.log")
+                log = EngineLog(self._data / "engines" / f"{quote(name, safe='')}.log")
                 keeper = _Keeper(spec, found[name], threads[name], log, self._pace)
                 self._keepers[name] = keeper
                 keeper.begin(self._on_change, self._report)
@@ -83,6 +87,10 @@ class Engines:
             KeyError: no engine runs for it.
         """
         return self._keepers[deployment].state
+
+    def states(self) -> dict[str, EngineState]:
+        """How each engine fares, by deployment."""
+        return {name: keeper.state for name, keeper in self._keepers.items()}
 
     async def stop(self) -> None:
         """End all engines; returns when their processes are gone, within some seconds."""
@@ -104,7 +112,6 @@ class _Keeper:
         self._log = log
         self._pace = pace
         self._settled = asyncio.Event()
-        self._process: EngineProcess | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, on_change: OnChange, report: Report) -> None:
@@ -128,7 +135,10 @@ class _Keeper:
         failures = 0
         while True:
             began = time.monotonic()
-            detail = await self._live(on_change, report)
+            try:
+                await self._live(on_change, report)
+            except EngineDied as died:
+                detail = died.message
             failures = 1 if time.monotonic() - began > self._pace.calm else failures + 1
             name = self.spec.deployment
             if not self._settled.is_set() and failures >= self._pace.first_tries:
@@ -141,26 +151,21 @@ class _Keeper:
             report(f"engine {name}: {detail}; starting it again in {wait:g} s")
             await asyncio.sleep(wait)
 
-    async def _live(self, on_change: OnChange, report: Report) -> str:
-        """Run one process to its end; returns why it ended."""
+    async def _live(self, on_change: OnChange, report: Report) -> NoReturn:
+        """Run one process to its end, which is always an EngineDied."""
         name, began = self.spec.deployment, time.monotonic()
-        offered = False
+        process = await launch(self.spec, self._weights, self._threads, self._log)
         try:
-            process = self._process = await launch(self.spec, self._weights, self._threads, self._log)
-        except EngineDied as died:
-            return died.message
-        try:
-            self.state = EngineState(self.state.stage, self.state.detail, process.pid, self.state.restarts)
+            self.state = msgspec.structs.replace(self.state, pid=process.pid)
             address = await process.ready(self._pace)
-            self.state = EngineState(Stage.READY, "", process.pid, self.state.restarts)
             report(f"engine {name} is ready after {time.monotonic() - began:.1f} s ({self.spec.model})")
-            offered = True
+            self.state = EngineState(Stage.READY, pid=process.pid, restarts=self.state.restarts)
             on_change(name, address)
             self._settled.set()
-            return await process.watch(address, self._pace)
-        except EngineDied as died:
-            return died.message
-        finally:
-            if offered:
+            try:
+                raise EngineDied(await process.watch(address, self._pace))
+            finally:
+                self.state = EngineState(Stage.RESTARTING, "it is ending", restarts=self.state.restarts)
                 on_change(name, None)
+        finally:
             await process.end(self._pace.farewell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 _MOST_BYTES = 1 << 20
@@ -20,7 +21,8 @@ class EngineLog:
 
     While weights load, lines are kept whole. Afterwards they may quote requests (a JSON error shows what it read last,
     a schema error the schema), so that only how processes die is kept whole, and of an error its time and origin.
-    The file rotates at 1 MiB, keeping one older.
+    The file rotates at 1 MiB, keeping one older. A line that cannot be written (the disk is full) is lost: an engine
+    must not stop for it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,20 +41,21 @@ class EngineLog:
         elif " E " in line[:24]:
             self.last_fault = _STAMP.sub("", line)
         data = line.encode() + b"\n"
-        if self._size + len(data) > _MOST_BYTES:
-            self._rotate()
-        os.write(self._descriptor, data)
-        self._size += len(data)
+        with suppress(OSError):
+            if self._size + len(data) > _MOST_BYTES:
+                self._rotate()
+            os.write(self._descriptor, data)
+            self._size += len(data)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
 
     def _rotate(self) -> None:
-        os.close(self._descriptor)
         self._path.replace(self._path.with_suffix(".log.1"))
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._size = 0
+        fresh = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.close(self._descriptor)
+        self._descriptor, self._size = fresh, 0
 
 
 def _withhold(line: str) -> str:

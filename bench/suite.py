@@ -1,0 +1,188 @@
+"""`make bench`: what Trunkline costs beside nginx, in the same minutes on the same core. Nothing fails by time."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pstats
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+from bench.gateways import Gateway, Upstreams
+from bench.question import CHUNKS, PACE
+from bench.report import Figure
+
+from bench import gateways, load, machine, report
+
+CONNECTIONS = (1, 16, 64)
+STREAMS = 16
+OPEN_STREAMS = 1000
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
+MIB = 1 << 20
+
+
+class Effort(msgspec.Struct, frozen=True):
+    """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection."""
+
+    runs: int = 5
+    seconds: float = 3.0
+    rounds: int = 3
+
+
+QUICK = Effort(runs=2, seconds=1.0, rounds=1)
+Samples = dict[str, list[float]]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str, float]:
+    """Return one run's figures of one gateway, each by its name."""
+    found: dict[str, float] = {}
+    direct = load.wrk(upstreams.plain, gateway.plain_model, gateway.key, 1, effort.seconds / 2)
+    for connections in CONNECTIONS:
+        measured = load.plain(gateway, connections, effort.seconds)
+        found[f"cpu@{connections}"] = measured.cpu
+        found[f"rate@{connections}"] = measured.rate
+        if connections == 1:
+            found["added p50"] = (measured.p50 - direct["p50"]) / 1000
+            found["added p99"] = (measured.p99 - direct["p99"]) / 1000
+    paced = load.streamed(gateway, STREAMS, effort.rounds)
+    return found | {"chunk": paced.cpu, "first": paced.first}
+
+
+def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effort) -> dict[str, Samples]:
+    """Measure the gateways in turns, so that what else the machine does falls on all of them."""
+    samples: dict[str, Samples] = {gateway.name: defaultdict(list) for gateway in subjects}
+    for gateway in subjects:
+        load.plain(gateway, 16, min(effort.seconds, 2.0))  # connections, caches, branch predictors
+    for run in range(effort.runs):
+        for gateway in subjects:
+            found = _sample(gateway, upstreams, effort)
+            for name, value in found.items():
+                samples[gateway.name][name].append(value)
+            _say(
+                f"run {run + 1}/{effort.runs} {gateway.name:<10} "
+                + "  ".join(f"{name} {value:.2f}" for name, value in found.items() if not name.startswith("rate"))
+            )
+    return samples
+
+
+def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], started: list[float]) -> list[Figure]:
+    """Hold the samples against the budgets."""
+
+    def pair(name: str, key: str, unit: str, **more: float | bool) -> Figure:
+        return msgspec.convert(
+            {"name": name, "unit": unit, "ours": tuple(ours[key]), "beside": tuple(beside[key]), **more}, Figure
+        )
+
+    made = [
+        pair("CPU per plain request, 1 connection", "cpu@1", "us", ratio=True),
+        pair("CPU per plain request, 16 connections", "cpu@16", "us", ratio=True, must=3.0, aim=2.2),
+        pair("CPU per plain request, 64 connections", "cpu@64", "us", ratio=True, must=3.0, aim=2.2),
+        pair("CPU per streamed chunk, 20 ms pacing", "chunk", "us", ratio=True, must=2.0, aim=1.6),
+        pair("added p50, 1 connection", "added p50", "ms", must=0.3, aim=0.1, places=3),
+        pair("added p99, 1 connection", "added p99", "ms", must=1.5, aim=0.5, places=3),
+        pair("requests per second, 64 connections", "rate@64", "1/s", places=0),
+        pair("first byte of a stream", "first", "ms", places=2),
+    ]
+    if memory:
+        idle, full = zip(*memory, strict=True)
+        made.append(Figure("memory, idle", "MiB", tuple(value / MIB for value in idle)))
+        streams = f"memory, {OPEN_STREAMS:,} open streams"
+        made.append(Figure(streams, "MiB", tuple(value / MIB for value in full), must=150, aim=90))
+    made.append(Figure("ready to answer, no local model", "s", tuple(started), must=1.5, aim=0.6, places=2))
+    return made
+
+
+def bench(effort: Effort, folder: Path) -> str:
+    """Measure everything and return the table."""
+    with gateways.fake_upstreams(folder / "upstreams") as upstreams:
+        started = [gateways.start_up(folder / f"start-{number}", upstreams) for number in range(effort.runs)]
+        _say("ready after " + ", ".join(f"{seconds:.2f} s" for seconds in started))
+        with (
+            gateways.nginx(folder / "nginx", upstreams) as nginx,
+            gateways.trunkline(folder / "trunkline", upstreams) as ours,
+        ):
+            samples = alternate((nginx, ours), upstreams, effort)
+        with gateways.trunkline(folder / "memory", upstreams) as fresh:
+            memory = [load.held(fresh, OPEN_STREAMS)]
+    return report.table(figures(samples["trunkline"], samples["nginx"], memory, started))
+
+
+def profile(effort: Effort, folder: Path) -> str:
+    """Return where the time goes, by function: once for plain requests, once for paced streams."""
+    parts: dict[str, Callable[[Gateway], object]] = {
+        "plain requests, 16 connections": lambda gateway: load.plain(gateway, 16, effort.seconds * 2),
+        "paced streams": lambda gateway: load.streamed(gateway, STREAMS, effort.rounds),
+    }
+    with gateways.fake_upstreams(folder / "upstreams") as upstreams:
+        for number, (name, run) in enumerate(parts.items()):
+            found = folder / f"{number}.prof"
+            prefix = ("-m", "cProfile", "-o", str(found))
+            with gateways.trunkline(folder / f"trunkline-{number}", upstreams, prefix=prefix) as gateway:
+                run(gateway)
+            print(f"\n{name}, with the profiler's own cost on every call:")
+            pstats.Stats(str(found)).strip_dirs().sort_stats("tottime").print_stats(40)
+    return ""
+
+
+def _written(table: str, effort: Effort) -> None:
+    """Put the table between the page's marks."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(START_MARK)
+    _, _, after = rest.partition(END_MARK)
+    shape = f"{machine.model()}, {machine.cores()} cores; {os.uname().sysname} {os.uname().release.split('-')[0]}"
+    version = ".".join(map(str, sys.version_info[:3]))
+    measured = (
+        f"{shape}; Python {version}. {effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
+        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart. Load of the machine at the "
+        f"end: {os.getloadavg()[0]:.1f}."
+    )
+    PAGE.write_text(f"{before}{START_MARK}\n{measured}\n\n{table}\n{END_MARK}{after}")
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as name:
+        yield Path(name)
+
+
+def main() -> None:
+    """Run the bench."""
+    options = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    options.add_argument("--quick", action="store_true", help="a rough figure within a minute; writes no page")
+    options.add_argument("--profile", action="store_true", help="show where Trunkline's time goes; writes no page")
+    options.add_argument("--runs", type=int, help="alternating runs")
+    given = options.parse_args()
+    effort = QUICK if given.quick else Effort()
+    if given.runs:
+        effort = msgspec.structs.replace(effort, runs=given.runs)
+    try:
+        machine.find("nginx")
+        machine.find("wrk")
+    except machine.MissingTool as missing:
+        sys.exit(str(missing))
+    if machine.cores() < 2:
+        _say("one core only: load and gateway share it, so latencies mean little; CPU per request still does")
+    machine.raise_open_files()
+    with _folder() as folder:
+        if given.profile:
+            profile(effort, folder)
+            return
+        table = bench(effort, folder)
+    print(table)
+    if not given.quick:
+        _written(table, effort)
+        print(f"\nwritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}")
+
+
+if __name__ == "__main__":
+    main()

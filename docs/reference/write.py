@@ -1,0 +1,143 @@
+"""Writes the reference pages that the code can write itself: `make docs`. The tests hold the pages against it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+from trunkline.cli.commands import COMMANDS
+
+HERE = Path(__file__).parent
+Schema = dict[str, Any]
+Command = Any  # the command line library keeps its types to itself
+Parameter = Any
+
+
+def written() -> dict[str, str]:
+    """Each page by its file name."""
+    schema = msgspec.json.decode((HERE / "estate.schema.json").read_bytes())
+    return {"cli.md": commands_page(), "estate.md": estate_page(schema)}
+
+
+def commands_page() -> str:
+    lines = [
+        "# Commands",
+        "",
+        "Exit codes: 0 done, 1 the answer is no, 2 wrong usage. A variable in the last column stands for the option",
+        "where that is not given. `trunkline COMMAND --help` says the same in the terminal.",
+    ]
+    for listed in COMMANDS:
+        command = typer.main.get_command(importlib.import_module(listed.module).app)
+        lines += command_lines(f"trunkline {listed.name}", command, 2)
+    return "\n".join(lines) + "\n"
+
+
+def command_lines(name: str, command: Command, level: int) -> Iterator[str]:
+    usage = " ".join([name, *command.collect_usage_pieces(typer.Context(command, info_name=name))])
+    yield from ("", f"{'#' * level} {name}", "", plain(command.help), "", "```text", usage, "```")
+    options = [row for parameter in command.params if (row := parameter_row(parameter))]
+    if options:
+        yield from ("", "| option | meaning | default | variable |", "| --- | --- | --- | --- |", *options)
+    if hasattr(command, "commands"):
+        for under, subcommand in command.commands.items():
+            yield from command_lines(f"{name} {under}", subcommand, level + 1)
+
+
+def parameter_row(parameter: Parameter) -> str | None:
+    if getattr(parameter, "hidden", False) or parameter.name in {"install_completion", "show_completion"}:
+        return None
+    if parameter.param_type_name == "option":
+        names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
+        value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
+    else:
+        names, value = f"`{(parameter.metavar or parameter.name or '').upper()}`", ""
+    default = shown_default(parameter)
+    variable = f"`{parameter.envvar}`" if parameter.envvar else ""
+    return f"| {names}{value} | {cell(getattr(parameter, 'help', None))} | {default} | {variable} |"
+
+
+def shown_default(parameter: Parameter) -> str:
+    shown = getattr(parameter, "show_default", None)
+    if isinstance(shown, str):
+        return cell(shown)
+    if parameter.required:
+        return "must be given"
+    if parameter.default in (None, False, (), []) or callable(parameter.default):
+        return ""
+    return f"`{parameter.default}`"
+
+
+def estate_page(schema: Schema) -> str:
+    lines = [
+        "# The estate file, field by field",
+        "",
+        "What the [JSON Schema](estate.schema.json) says, as a page; [the guide](../guides/estate.md) tells how the",
+        "parts work together. Fields in bold must be given.",
+    ]
+    definitions: Schema = schema.get("$defs", {})
+    top = resolve(schema, definitions)
+    lines += object_lines("The file", top, 2)
+    for name, definition in sorted(definitions.items()):
+        if definition.get("properties") and definition is not top:
+            lines += object_lines(name, definition, 2)
+        elif "enum" in definition:
+            values = ", ".join(f"`{value}`" for value in definition["enum"])
+            lines += ["", f"## {name}", "", plain(definition.get("description")), "", f"One of {values}."]
+    return "\n".join(lines) + "\n"
+
+
+def resolve(schema: Schema, definitions: Schema) -> Schema:
+    reference = schema.get("$ref")
+    return definitions[reference.rsplit("/", 1)[-1]] if reference else schema
+
+
+def object_lines(name: str, schema: Schema, level: int) -> Iterator[str]:
+    yield from ("", f"{'#' * level} {name}", "", plain(schema.get("description")), "")
+    yield from ("| field | value | default |", "| --- | --- | --- |")
+    required = schema.get("required", [])
+    for field, value in schema["properties"].items():
+        shown = f"**`{field}`**" if field in required else f"`{field}`"
+        given = value.get("default")
+        default = "" if given in (None, [], {}) else f"`{msgspec.json.encode(given).decode()}`"
+        note = cell(value.get("description"))
+        yield f"| {shown} | {kind(value)}{': ' + note if note else ''} | {default} |"
+
+
+def kind(schema: Schema) -> str:
+    """What a value may be, in words."""
+    alternatives = schema.get("anyOf") or schema.get("oneOf")
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        said = f"[{name}](#{re.sub(r'[^a-z0-9_-]', '', name.lower())})"
+    elif "const" in schema or "enum" in schema:
+        said = ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    elif alternatives:
+        said = " or ".join(dict.fromkeys(kind(one) for one in alternatives if one.get("type") != "null"))
+    elif schema.get("type") == "array":
+        said = f"list of {kind(schema.get('items') or schema.get('prefixItems', [{}])[0])}"
+    elif isinstance(schema.get("additionalProperties"), dict):
+        said = f"names to {kind(schema['additionalProperties'])}"
+    else:
+        types = schema.get("type", "anything")
+        said = types if isinstance(types, str) else " or ".join(one for one in types if one != "null")
+    return said
+
+
+def plain(text: str | None) -> str:
+    """A docstring as Markdown: without its indentation, `Attributes:` as a list."""
+    lines = [line.strip() for line in (text or "").replace("\f", "").strip().splitlines()]
+    return "\n".join(lines)
+
+
+def cell(text: str | None) -> str:
+    return plain(text).replace("\n", " ").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    for page, content in written().items():
+        (HERE / page).write_text(content, "utf-8")

@@ -1,0 +1,1 @@
+"""OpenAI's dialect: Chat Completions and Embeddings. Source: OpenAI API reference."""

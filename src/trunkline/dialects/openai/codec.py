@@ -1,0 +1,232 @@
+"""Requests and buffered answers. The body's top-level fields are kept as they were written and sent on so.
+
+What is sent is written from the fields that were read, so that a field given twice cannot mean one thing to policy
+and another to the upstream. Source: OpenAI API reference, "Create chat completion" and "Create embeddings".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from trunkline.dialects.openai.usage import ABSENT, NOTHING, estimate_tokens, read_usage
+from trunkline.errors import Garbled, Malformed
+from trunkline.messages import Asked, Operation, Usage
+
+DIALECT: Final = "openai"
+PATHS: Final = {Operation.CHAT: "/chat/completions", Operation.EMBEDDINGS: "/embeddings"}
+PROMPT_FIELDS: Final = {Operation.CHAT: "messages", Operation.EMBEDDINGS: "input"}
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """Of `stream_options`, what metering reads."""
+
+    include_usage: bool | None = None
+
+
+class ChatFields(msgspec.Struct, frozen=True):
+    """Of a chat request, what policy and metering read."""
+
+    model: str
+    messages: msgspec.Raw
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: msgspec.Raw = ABSENT
+
+
+class EmbeddingsFields(msgspec.Struct, frozen=True):
+    """Of an embeddings request, what policy and metering read."""
+
+    model: str
+    input: msgspec.Raw
+    user: str | None = None
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Of a message or a piece of one, what was produced."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: msgspec.Raw = ABSENT
+
+    @property
+    def size(self) -> int:
+        """Characters produced, the JSON of tool calls among them."""
+        return len(bytes(self.tool_calls)) + sum(
+            len(text) for text in (self.content, self.reasoning_content, self.refusal) if text
+        )
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """Of `metadata`, what the ledger keeps."""
+
+    end_customer: str | None = None
+
+
+class AnswerChoice(msgspec.Struct, frozen=True):
+    """Of one of the answers, what was produced."""
+
+    message: Said | None = None
+
+
+class AnswerFields(msgspec.Struct, frozen=True):
+    """Of a buffered answer, what metering reads."""
+
+    model: str | None = None
+    usage: msgspec.Raw = ABSENT
+    choices: list[AnswerChoice] | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A buffered answer as metering sees it."""
+
+    model: str
+    usage: Usage
+
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_chat = msgspec.json.Decoder(ChatFields).decode
+_decode_embeddings = msgspec.json.Decoder(EmbeddingsFields).decode
+_decode_metadata = msgspec.json.Decoder(Metadata).decode
+_decode_answer = msgspec.json.Decoder(AnswerFields).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode(operation: Operation, body: bytes) -> Asked:
+    """Read a request body.
+
+    Raises:
+        Malformed: it is not JSON (the message has the position), not UTF-8, or a field that is read has a wrong type.
+    """
+    try:
+        if not body.isascii():
+            body.decode()
+        fields = _decode_fields(body)
+        return _chat(body, fields) if operation is Operation.CHAT else _embeddings(body, fields)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    except msgspec.DecodeError as error:
+        raise Malformed(f"The request body is not valid JSON: {_position(str(error))}.") from error
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The request body is not valid UTF-8 at byte {error.start}.") from error
+
+
+def _chat(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    read = _decode_chat(body)
+    if bytes(read.messages)[:1] != b"[":
+        raise Malformed("`messages` must be a list of messages.", param="messages")
+    limit = read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens
+    answers = 1 if read.n is None else read.n
+    if answers < 1:
+        raise Malformed("`n` must be 1 or more.", param="n")
+    if limit is not None and limit < 0:
+        raise Malformed("The output limit must not be negative.", param="max_tokens")
+    return Asked(
+        operation=Operation.CHAT,
+        dialect=DIALECT,
+        model=read.model,
+        fields=fields,
+        end_customer=read.user or read.safety_identifier or _end_customer(read.metadata),
+        stream=read.stream is True,
+        wants_usage=read.stream_options is not None and read.stream_options.include_usage is True,
+        output_limit=limit,
+        answers=answers,
+        prompt_bound=len(body),
+    )
+
+
+def _embeddings(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    read = _decode_embeddings(body)
+    return Asked(
+        operation=Operation.EMBEDDINGS,
+        dialect=DIALECT,
+        model=read.model,
+        fields=fields,
+        end_customer=read.user,
+        output_limit=0,
+        prompt_bound=len(body),
+    )
+
+
+def _end_customer(metadata: msgspec.Raw) -> str | None:
+    if bytes(metadata) in NOTHING:
+        return None
+    try:
+        return _decode_metadata(metadata).end_customer
+    except msgspec.DecodeError:
+        return None
+
+
+def encode(asked: Asked, model: str, instructions: str | None) -> bytes:
+    """Write the body for the upstream: the caller's fields, with its own model name.
+
+    A use case's instructions go before the caller's messages. Where a stream does not ask for usage, it is asked for.
+    """
+    fields = dict(asked.fields)
+    fields["model"] = msgspec.Raw(_encode(model))
+    if asked.operation is Operation.CHAT:
+        if instructions:
+            fields["messages"] = _instruct(instructions, bytes(fields["messages"]))
+        if asked.stream and not asked.wants_usage:
+            fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
+    return _encode(fields)
+
+
+def _instruct(instructions: str, messages: bytes) -> msgspec.Raw:
+    first = _encode({"role": "system", "content": instructions})
+    rest = messages[1:].lstrip()
+    return msgspec.Raw(b"[" + first + (b"" if rest == b"]" else b",") + rest)
+
+
+def _ask_for_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    if options is None or bytes(options) in NOTHING:
+        return msgspec.Raw(b'{"include_usage":true}')
+    merged = _decode_fields(options)
+    merged["include_usage"] = msgspec.Raw(b"true")
+    return msgspec.Raw(_encode(merged))
+
+
+def read_answer(asked: Asked, body: bytes) -> Answer:
+    """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
+
+    Raises:
+        Garbled: the body is not JSON.
+    """
+    try:
+        fields = _decode_answer(body)
+    except msgspec.ValidationError:
+        return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
+    except msgspec.DecodeError as error:
+        raise Garbled("the answer is not valid JSON", inside=f"{error}; {body[:200]!r}") from error
+    usage = read_usage(fields.usage)
+    if usage is None:
+        usage = estimate(asked, sum(choice.message.size for choice in fields.choices or () if choice.message))
+    return Answer(model=fields.model or "", usage=usage)
+
+
+def estimate(asked: Asked, produced: int) -> Usage:
+    """Estimate usage from the bytes of the prompt and of what was produced."""
+    prompt = asked.fields[PROMPT_FIELDS[asked.operation]]
+    return Usage(input=estimate_tokens(len(bytes(prompt))), output=estimate_tokens(produced), estimated=True)
+
+
+def _invalid(error: msgspec.ValidationError) -> Malformed:
+    text = str(error)
+    missing = re.search(r"missing required field `(\w+)`", text)
+    if missing:
+        return Malformed(f"The request has no `{missing[1]}`.", code="missing_field", param=missing[1])
+    at = re.search(r" - at `\$\.?(.*?)`$", text)
+    param = at[1] if at and at[1] else None
+    return Malformed(f"The request is not as the API expects it: {text}.", code="invalid_type", param=param)
+
+
+def _position(text: str) -> str:
+    return text.removeprefix("JSON is malformed: ")

@@ -1,0 +1,102 @@
+"""Streamed chat answers. Source: OpenAI API reference, "The chat completion chunk object"."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trunkline.dialects.openai.codec import Said, estimate
+from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.errors import Garbled
+from trunkline.messages import Asked, Usage
+from trunkline.wire.sse import data_of
+
+DONE = b"data: [DONE]\n\n"
+
+
+class ChunkChoice(msgspec.Struct, frozen=True):
+    """Of one answer's piece, what tells how much it is and whether it is the last."""
+
+    index: int = 0
+    delta: Said | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Of an event, what metering and the relay read."""
+
+    choices: list[ChunkChoice] | None = None
+    usage: msgspec.Raw = ABSENT
+    model: str | None = None
+    error: msgspec.Raw = ABSENT
+
+
+_decode = msgspec.json.Decoder(Chunk).decode
+
+
+class ChatStream:
+    """Follows one stream: takes each event, says whether it goes on to the caller, and knows what was used so far.
+
+    Usage is read from whole events only. An event that carries nothing but usage, which the exchange asked for and
+    the caller did not, is kept back.
+    """
+
+    __slots__ = ("_asked", "_finished", "_produced", "_usage", "done", "failed", "model")
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._usage: Usage | None = None
+        self._produced = 0
+        self._finished: set[int] = set()
+        self.done = False
+        self.failed = False
+        self.model = ""
+
+    def take(self, event: bytes) -> bool:
+        """Read one whole event; return whether it is the caller's.
+
+        Raises:
+            Garbled: the event's data is not JSON.
+        """
+        data = data_of(event)
+        if not data:
+            return True
+        if data == b"[DONE]":
+            self.done = True
+            return True
+        try:
+            chunk = _decode(data)
+        except msgspec.ValidationError:
+            self._produced += len(data)
+            return True
+        except msgspec.DecodeError as error:
+            raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
+        return self._read(chunk)
+
+    def _read(self, chunk: Chunk) -> bool:
+        if bytes(chunk.error) not in NOTHING:
+            self.failed = True
+        if chunk.model and not self.model:
+            self.model = chunk.model
+        for choice in chunk.choices or ():
+            if choice.delta is not None:
+                self._produced += choice.delta.size
+            if choice.finish_reason is not None:
+                self._finished.add(choice.index)
+        if bytes(chunk.usage) in NOTHING:
+            return True
+        self._usage = read_usage(chunk.usage) or self._usage
+        return bool(chunk.choices) or self._asked.wants_usage or self.failed
+
+    @property
+    def whole(self) -> bool:
+        """Whether every answer asked for has come to its end."""
+        return self.done or len(self._finished) >= self._asked.answers
+
+    def used(self, *, complete: bool) -> Usage:
+        """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""
+        counted = estimate(self._asked, self._produced)
+        if self._usage is None:
+            return counted
+        if complete:
+            return self._usage
+        return msgspec.structs.replace(self._usage, output=max(self._usage.output, counted.output), estimated=True)

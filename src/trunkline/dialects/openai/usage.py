@@ -1,0 +1,69 @@
+"""Usage as OpenAI reports it. Source: OpenAI API reference, "The chat completion object", field `usage`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trunkline.messages import Usage
+
+BYTES_PER_TOKEN = 4
+ABSENT = msgspec.Raw(b"")
+NOTHING = (b"", b"null")
+
+
+class PromptDetails(msgspec.Struct, frozen=True):
+    """What of the prompt came out of the provider's cache, or went into it."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct, frozen=True):
+    """What of the answer was reasoning."""
+
+    reasoning_tokens: int | None = None
+
+
+class UsageFields(msgspec.Struct, frozen=True):
+    """The `usage` object of an answer or of a stream's last event."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+
+_decode = msgspec.json.Decoder(UsageFields).decode
+
+
+def read_usage(raw: msgspec.Raw) -> Usage | None:
+    """Return the upstream's own usage, or None where it gives none that can be believed.
+
+    A count below zero, of the wrong type or without prompt tokens is none: the attempt is then counted and marked
+    as estimated.
+    """
+    if bytes(raw) in NOTHING:
+        return None
+    try:
+        fields = _decode(raw)
+    except msgspec.DecodeError:
+        return None
+    prompt, cached, write = fields.prompt_tokens, 0, 0
+    if prompt is None:
+        return None
+    output, reasoning = fields.completion_tokens or 0, 0
+    if details := fields.prompt_tokens_details:
+        cached, write = details.cached_tokens or 0, details.cache_write_tokens or 0
+    if completion := fields.completion_tokens_details:
+        reasoning = completion.reasoning_tokens or 0
+    if prompt < 0 or output < 0 or cached < 0 or write < 0 or reasoning < 0:
+        return None
+    return Usage(input=prompt, cached=cached, cache_write=write, output=output, reasoning=reasoning)
+
+
+def estimate_tokens(size: int) -> int:
+    """Estimate the tokens in that many bytes of text: one in four, rounded up.
+
+    Source: OpenAI help centre, "What are tokens and how to count them?" (a token is about four characters of English).
+    """
+    return -(-size // BYTES_PER_TOKEN)

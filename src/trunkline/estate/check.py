@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from trunkline.config.faults import Faults, suggestion
+from trunkline.config.reader import Reference
+from trunkline.estate.checks.budgets import check_budgets
+from trunkline.estate.checks.claims import check_claims
+from trunkline.estate.checks.ownership import check_ownership
+from trunkline.estate.checks.prices import check_prices
+from trunkline.estate.checks.reach import check_reach
+from trunkline.estate.checks.services import check_pools, check_use_cases
+from trunkline.estate.checks.units import check_units
+from trunkline.estate.declaration import NOUNS
+from trunkline.estate.declared import Declared
+from trunkline.estate.merge import Owned
+
+
+def check(declared: Declared, owned: tuple[Owned, ...], references: list[Reference], faults: Faults) -> None:
+    """Hold the estate as a whole against its rules, adding every fault."""
+    check_references(declared, references, faults)
+    check_units(declared, faults)
+    check_claims(declared, faults)
+    check_reach(declared, faults)
+    check_prices(declared, faults)
+    check_pools(declared, faults)
+    check_use_cases(declared, faults)
+    check_budgets(declared, faults)
+    check_ownership(declared, owned, faults)
+
+
+def check_references(declared: Declared, references: list[Reference], faults: Faults) -> None:
+    """Every name that is used must be declared."""
+    for section, name, place in references:
+        names = declared.names(section)
+        if name not in names:
+            faults.add(place, f'{NOUNS[section]} "{name}" is not declared{suggestion(name, names)}')

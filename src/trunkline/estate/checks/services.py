@@ -1,0 +1,66 @@
+"""Pools and use cases: what is offered to whom."""
+
+from __future__ import annotations
+
+from trunkline.config.faults import Faults, suggestion
+from trunkline.estate.declared import Declared
+from trunkline.estate.use_cases import UseCase
+
+
+def check_pools(declared: Declared, faults: Faults) -> None:
+    """A deployment stands once in a pool; guarantees do not promise more than there is."""
+    for name, pool in declared.pools.items():
+        seen: set[str] = set()
+        for tier, deployments in enumerate(pool.tiers):
+            for index, deployment in enumerate(deployments):
+                if deployment in seen:
+                    place = declared.place("pools", name, "tiers", tier, index)
+                    faults.add(place, f'deployment "{deployment}" is in this pool already')
+                seen.add(deployment)
+        promised = sum(share.guarantee for share in pool.shares.values())
+        if promised > 1:
+            message = f"the guarantees of this pool add up to {promised}; there is only 1 to share"
+            faults.add(declared.place("pools", name, "shares"), message)
+
+
+def check_use_cases(declared: Declared, faults: Faults) -> None:
+    """A direct model is one that the use case's own pools serve; a successor is another use case."""
+    for name, use_case in declared.use_cases.items():
+        for field in ("audience", "pools", "direct", "patterns"):
+            _check_repeats(declared, faults, name, field, getattr(use_case, field) or ())
+        _check_direct(declared, faults, name, use_case)
+        if use_case.successor == name:
+            faults.add(declared.place("use_cases", name, "successor"), "a use case cannot be its own successor")
+        for index, who in enumerate(use_case.audience):
+            if who in {"oidc:", "group:", "key:"}:
+                place = declared.place("use_cases", name, "audience", index)
+                faults.add(place, f"audience wants a name after `{who}`")
+
+
+def _check_repeats(declared: Declared, faults: Faults, name: str, field: str, values: tuple[str, ...]) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            faults.add(declared.place("use_cases", name, field, index), f'{field} has "{value}" already')
+
+
+def _check_direct(declared: Declared, faults: Faults, name: str, use_case: UseCase) -> None:
+    if not use_case.direct:
+        return
+    used = [
+        deployment
+        for pool in use_case.pools
+        if pool in declared.pools
+        for tier in declared.pools[pool].tiers
+        for deployment in tier
+    ]
+    if any(pool not in declared.pools for pool in use_case.pools) or any(
+        each not in declared.deployments for each in used
+    ):
+        return  # they have faults of their own, so what they serve is not known
+    models = list(dict.fromkeys(declared.deployments[each].model for each in used))
+    for index, model in enumerate(use_case.direct):
+        if model not in models:
+            place = declared.place("use_cases", name, "direct", index)
+            faults.add(
+                place, f'model "{model}" is served by no deployment of the use case\'s pools{suggestion(model, models)}'
+            )

@@ -1,0 +1,154 @@
+"""Reads an estate from its file or folder, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+import msgspec
+
+from trunkline.clock import Clock, SystemClock, as_datetime
+from trunkline.config.document import Mapping, Sequence
+from trunkline.config.faults import Faults
+from trunkline.config.reader import Reader
+from trunkline.config.zones import describe_unknown_zone, find_zone
+from trunkline.errors import BadEstate
+from trunkline.estate.boundaries import Boundary
+from trunkline.estate.budgets import Budget, Limit
+from trunkline.estate.check import check
+from trunkline.estate.claims import DataClass
+from trunkline.estate.declaration import Declaration
+from trunkline.estate.declared import Declared
+from trunkline.estate.deployments import Deployment
+from trunkline.estate.estate import Estate
+from trunkline.estate.merge import merge
+from trunkline.estate.names import Currency, Name
+from trunkline.estate.notices import Notice, announce
+from trunkline.estate.pools import Pool
+from trunkline.estate.rates import RateReader
+from trunkline.estate.units import Unit
+from trunkline.estate.use_cases import UseCase
+
+_SYSTEM_CLOCK: Final = SystemClock()
+_VERSION_LENGTH: Final = 12
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """An estate without faults.
+
+    Attributes:
+        notices: what is declared but not in force, and claims that have expired.
+        files: what it was read from, in the order read.
+        folder: where `file:` references start from.
+    """
+
+    estate: Estate
+    notices: tuple[Notice, ...]
+    files: tuple[Path, ...]
+    folder: Path
+
+
+def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
+    """Read and check the estate at `path`, a file or a folder of files.
+
+    Raises:
+        BadEstate: it has faults; all of them are named, in the order of files and lines.
+    """
+    faults = Faults()
+    merged = merge(path, faults)
+    if merged is None:
+        raise BadEstate(faults.lines())
+    declared, reader = _read(merged.tree, faults)
+    check(declared, merged.owned, reader.references, faults)
+    if faults:
+        raise BadEstate(faults.lines())
+    estate = _build(declared)
+    notices = announce(declared, as_datetime(clock.now()))
+    return Loaded(estate, notices, merged.files, path if path.is_dir() else path.parent)
+
+
+def _read(tree: Mapping, faults: Faults) -> tuple[Declared, Reader]:
+    """Read every section, keeping what has no fault of its own so that the rest can be checked against it."""
+    words = Reader(faults, UTC)
+    words.check_names(Declaration, tree, "an estate")
+    name, currency, time_zone = (_word(tree, field, words, faults) for field in ("estate", "currency", "time_zone"))
+    zone = find_zone(time_zone) if time_zone else UTC
+    if zone is None:
+        faults.add(tree.entries["time_zone"].value.place, describe_unknown_zone(time_zone))
+    reader = Reader(faults, zone or UTC)
+    rates = _mapping(tree, "exchange_rates")
+    for foreign, entry in rates.entries.items():
+        reader.read_name(Currency, foreign, entry.place)
+    declared = Declared(
+        tree=tree,
+        name=name,
+        currency=currency,
+        time_zone=time_zone or "UTC",
+        exchange_rates=RateReader(currency, zone or UTC, faults).read(rates) if currency else (),
+        units=_named(tree, "units", Unit, reader),
+        data_classes=_named(tree, "data_classes", DataClass, reader),
+        boundaries=_named(tree, "boundaries", Boundary, reader),
+        deployments=_named(tree, "deployments", Deployment, reader),
+        pools=_named(tree, "pools", Pool, reader),
+        use_cases=_named(tree, "use_cases", UseCase, reader),
+        budgets=_listed(tree, "budgets", Budget, reader),
+        limits=_listed(tree, "limits", Limit, reader),
+    )
+    return declared, reader
+
+
+def _word(tree: Mapping, field: str, reader: Reader, faults: Faults) -> str:
+    """Return one of the words at the top; empty after adding a fault, or where it may be left out."""
+    entry = tree.entries.get(field)
+    if entry is not None:
+        return cast("str", reader.read_field(Declaration, field, entry.value) or "")
+    if field != "time_zone":
+        example = {"estate": "estate: acme", "currency": "currency: EUR"}[field]
+        faults.add(tree.place, f"the estate lacks {field}; write a line such as `{example}`")
+    return ""
+
+
+def _mapping(tree: Mapping, section: str) -> Mapping:
+    entry = tree.entries.get(section)
+    return entry.value if entry is not None and isinstance(entry.value, Mapping) else Mapping({}, tree.place)
+
+
+def _named(tree: Mapping, section: str, kind: type[T], reader: Reader) -> dict[str, T]:
+    things: dict[str, T] = {}
+    for name, entry in _mapping(tree, section).entries.items():
+        reader.read_name(Name, name, entry.place)
+        thing = reader.read(kind, entry.value, name)
+        if thing is not None:
+            things[name] = thing
+    return things
+
+
+def _listed(tree: Mapping, section: str, kind: type[T], reader: Reader) -> dict[int, T]:
+    entry = tree.entries.get(section)
+    if entry is None or not isinstance(entry.value, Sequence):
+        return {}
+    read = ((index, reader.read(kind, node, section)) for index, node in enumerate(entry.value.items))
+    return {index: thing for index, thing in read if thing is not None}
+
+
+def _build(declared: Declared) -> Estate:
+    estate = Estate(
+        name=declared.name,
+        currency=declared.currency,
+        time_zone=declared.time_zone,
+        units=declared.units,
+        data_classes=declared.data_classes,
+        boundaries=declared.boundaries,
+        deployments=declared.deployments,
+        pools=declared.pools,
+        use_cases=declared.use_cases,
+        budgets=tuple(declared.budgets.values()),
+        limits=tuple(declared.limits.values()),
+        exchange_rates=declared.exchange_rates,
+    )
+    content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
+    return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -1,0 +1,144 @@
+"""What is declared but not in force in this version, and claims that have expired: said at start, never passed over.
+
+`NOT_IN_FORCE` is the one list of it; a kind leaves the list with the change that puts it in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from trunkline.config.environment import kind_of_reference
+from trunkline.estate.claims import Basis
+from trunkline.estate.declared import Declared
+from trunkline.estate.use_cases import State
+
+Where = tuple[str | int, ...]
+Find = Callable[[Declared], Iterator[Where]]
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One kind of thing that the operator should know of. `where` is the first of `count` places."""
+
+    where: str
+    message: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        more = f" (and {self.count - 1} more)" if self.count > 1 else ""
+        return f"{self.where}: {self.message}{more}"
+
+
+def announce(declared: Declared, now: datetime) -> tuple[Notice, ...]:
+    """Return one notice per kind, in the order of the list; expired claims last."""
+    notices = []
+    for message, find in NOT_IN_FORCE:
+        if found := list(find(declared)):
+            notices.append(Notice(str(declared.place_of_name(*found[0])), message, len(found)))
+    if expired := list(_expired(declared, now)):
+        message = f"the claim has expired and satisfies nothing: {expired[0][1]} {expired[0][3]}"
+        notices.append(Notice(str(declared.place(*expired[0], "expires")), message, len(expired)))
+    return tuple(notices)
+
+
+def _expired(declared: Declared, now: datetime) -> Iterator[tuple[str, str, str, str]]:
+    for name, deployment in declared.deployments.items():
+        for control, claim in deployment.controls.items():
+            if claim.expires is not None and claim.expires < now:
+                yield ("deployments", name, "controls", control)
+
+
+def _fields(section: str, *fields: str) -> Find:
+    """Find where things of a section say something in one of `fields`."""
+
+    def find(declared: Declared) -> Iterator[Where]:
+        for name, thing in getattr(declared, section).items():
+            for field in fields:
+                if getattr(thing, field):
+                    yield (section, name, field)
+
+    return find
+
+
+def _all(section: str) -> Find:
+    def find(declared: Declared) -> Iterator[Where]:
+        for index in getattr(declared, section):
+            yield (section, index)
+
+    return find
+
+
+def _capacity(declared: Declared) -> Iterator[Where]:
+    for name, deployment in declared.deployments.items():
+        if deployment.capacity is not None:
+            yield ("deployments", name, "capacity")
+
+
+def _fixed_prices(declared: Declared) -> Iterator[Where]:
+    for name, deployment in declared.deployments.items():
+        for field in ("per_hour", "people_per_month"):
+            if deployment.price is not None and getattr(deployment.price, field) is not None:
+                yield ("deployments", name, "price", field)
+
+
+def _life(declared: Declared) -> Iterator[Where]:
+    for name, use_case in declared.use_cases.items():
+        if use_case.state is not State.ACTIVE:
+            yield ("use_cases", name, "state")
+        if use_case.successor is not None:
+            yield ("use_cases", name, "successor")
+        if use_case.version is not None:
+            yield ("use_cases", name, "version")
+
+
+def _group_audiences(declared: Declared) -> Iterator[Where]:
+    for name, use_case in declared.use_cases.items():
+        for index, who in enumerate(use_case.audience):
+            if who.startswith(("oidc:", "group:")):
+                yield ("use_cases", name, "audience", index)
+
+
+def _chains(declared: Declared) -> Iterator[Where]:
+    for section, things in (("boundaries", declared.boundaries), ("deployments", declared.deployments)):
+        for name, thing in things.items():
+            if thing.credentials is not None and kind_of_reference(thing.credentials) == "chain":
+                yield (section, name, "credentials")
+
+
+def _dialects(declared: Declared) -> Iterator[Where]:
+    for name, deployment in declared.deployments.items():
+        if deployment.dialect not in {None, "openai"}:
+            yield ("deployments", name, "dialect")
+
+
+def _attested(declared: Declared) -> Iterator[Where]:
+    for name, deployment in declared.deployments.items():
+        for control, claim in deployment.controls.items():
+            if claim.basis is Basis.ATTESTED_PER_RESPONSE:
+                yield ("deployments", name, "controls", control, "basis")
+
+
+NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
+    ("budgets are not in force yet: no call is refused for money", _all("budgets")),
+    ("limits are not in force yet: no call is refused for its rate", _all("limits")),
+    ("a boundary's quota is not in force yet: calls are not spread by it", _fields("boundaries", "quota")),
+    ("capacity is not in force yet: calls are not held back by it", _capacity),
+    ("fixed costs are not charged back yet: calls count at the internal rate or per token", _fixed_prices),
+    (
+        "lending and shares of a pool are not in force yet: whoever may use it uses all of it",
+        _fields("pools", "lend", "shares"),
+    ),
+    ("parameters are not in force yet: requests are not held to them", _fields("use_cases", "parameters")),
+    ("data sets are not in force yet: nothing is retrieved", _fields("use_cases", "data_sets")),
+    ("guardrails are not in force yet: nothing is screened", _fields("use_cases", "guardrails")),
+    ("state, successor and version are not in force yet: every use case answers", _life),
+    ("groups in an audience are not in force yet: nobody is let in by one", _group_audiences),
+    ("groups of a unit are not in force yet: nobody signs in by one", _fields("units", "groups")),
+    ("a cloud's own credentials cannot be used yet: the deployment is not configured", _chains),
+    ("only the dialect openai is spoken yet: the deployment is not configured", _dialects),
+    ("claims attested per response are not checked yet: they satisfy nothing", _attested),
+)
+"""Each kind: what is not in force, and where it is declared."""

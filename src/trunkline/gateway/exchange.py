@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from trunkline.clock import Clock
+from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.gateway.admit import Gate
+from trunkline.ids import RequestIds
+from trunkline.metering.book import Book
+from trunkline.metering.records import Settlement
+from trunkline.observability.metrics import Metrics
+from trunkline.tenancy.ring import KeyRing
+from trunkline.wire.client import Pool
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the exchange can do its work; `waiting` says what it still waits for."""
+
+    ready: bool
+    waiting: tuple[str, ...] = ()
+
+
+class Exchange:
+    """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed."""
+
+    __slots__ = ("_compile", "_snapshot", "book", "clock", "gate", "ids", "metrics", "readiness", "ring", "upstreams")
+
+    def __init__(
+        self,
+        *,
+        compile_snapshot: Callable[[], Snapshot],
+        ring: KeyRing,
+        book: Book,
+        upstreams: Pool,
+        metrics: Metrics,
+        clock: Clock,
+        readiness: Callable[[], Readiness],
+    ) -> None:
+        self._compile = compile_snapshot
+        self._snapshot = compile_snapshot()
+        self.ring = ring
+        self.book = book
+        self.upstreams = upstreams
+        self.metrics = metrics
+        self.clock = clock
+        self.readiness = readiness
+        self.gate = Gate()
+        self.ids = RequestIds()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The compiled estate of this moment: compiled again when the first of its claims has expired."""
+        if self.clock.now() >= self._snapshot.good_until:
+            self.refresh()
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Compile the estate again: an engine came or went, a claim expired."""
+        self._snapshot = self._compile()
+
+    def count_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
+        """Count a settled attempt in the metrics."""
+        permitted, endpoint = attempt.permitted, attempt.endpoint
+        asked = permitted.asked
+        series = self.metrics.series(
+            permitted.caller.unit,
+            permitted.decision.use_case,
+            endpoint.deployment,
+            endpoint.pattern,
+            asked.operation,
+            asked.stream,
+        )
+        series.attempt(
+            settlement.status,
+            settlement.http_status,
+            settlement.usage,
+            settlement.cost,
+            settlement.latency,
+            settlement.first_byte,
+        )

@@ -1,0 +1,47 @@
+"""The way of a request, step by step. Each step takes what the one before gave."""
+
+from __future__ import annotations
+
+from trunkline.dialects.registry import Door
+from trunkline.errors import UpstreamFault
+from trunkline.gateway.admit import admit
+from trunkline.gateway.decode import decode
+from trunkline.gateway.enrich import enrich
+from trunkline.gateway.exchange import Exchange
+from trunkline.gateway.identify import identify
+from trunkline.gateway.refuse import refuse
+from trunkline.gateway.relay import Relay
+from trunkline.gateway.screen import screen
+from trunkline.ids import RequestId
+from trunkline.metering.bound import bound
+from trunkline.metering.hold import reserve
+from trunkline.policy.permit import permit, still_permitted
+from trunkline.upstream.route import route
+from trunkline.upstream.send import send
+from trunkline.wire.server import Reply, Request
+
+
+async def answer(exchange: Exchange, door: Door, request_id: RequestId, request: Request, reply: Reply) -> None:
+    """Answer one call.
+
+    Raises:
+        Refusal: the caller is told why there is no answer.
+        JournalFailed: the intent could not be written; nothing was sent.
+    """
+    caller = identify(exchange, request)
+    with admit(exchange.gate):
+        asked = decode(door, request)
+        permitted = permit(exchange.snapshot, caller, asked)
+        permitted = await enrich(permitted)
+        permitted = await screen(permitted)
+        failed: list[tuple[str, UpstreamFault]] = []
+        for attempt in route(permitted, bound):
+            if not still_permitted(exchange.snapshot, permitted, attempt.endpoint):
+                continue
+            try:
+                with reserve(exchange.book, attempt, request_id) as hold:
+                    response = await send(exchange.upstreams, attempt)
+                    return await Relay(door.dialect, request_id, attempt, hold, reply).relay(response)
+            except UpstreamFault as fault:
+                failed.append((attempt.endpoint.deployment, fault))
+        raise refuse(permitted, failed)

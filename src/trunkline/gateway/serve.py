@@ -1,0 +1,99 @@
+"""The front door: which path is what, and the border where every error becomes an answer."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from typing import Final
+
+import msgspec
+
+from trunkline.dialects.registry import DOORS, OPENAI, Door
+from trunkline.errors import JournalFailed, Refusal, Unavailable, Unknown, WrongMethod
+from trunkline.gateway.exchange import Exchange
+from trunkline.gateway.headers import own_headers, refusal_headers
+from trunkline.gateway.identify import identify
+from trunkline.gateway.models import list_models, show_model
+from trunkline.gateway.path import answer
+from trunkline.ids import RequestId
+from trunkline.observability.scrape import render
+from trunkline.wire.server import Reply, Request
+
+MODELS: Final = "/v1/models"
+# No key is asked for here, and nothing said that needs one.
+OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
+
+log = logging.getLogger("trunkline.gateway")
+
+
+class Gateway:
+    """Answers every request on the data path; the handler of the wire's server."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def __call__(self, request: Request, reply: Reply) -> None:
+        """Answer one request, whatever happens."""
+        exchange = self._exchange
+        request_id = exchange.ids.mint()
+        door = DOORS.get(request.path)
+        try:
+            if door is None:
+                self._answer_itself(request_id, request, reply)
+                return
+            if request.method != "POST":
+                raise WrongMethod(f"{request.path} takes POST, not {request.method}.")
+            await answer(exchange, door, request_id, request, reply)
+        except Refusal as refusal:
+            self._refuse(request_id, door, refusal, reply)
+        except JournalFailed as error:
+            unavailable = Unavailable(
+                "The call was not sent, because it could not be recorded first. The operator has been told.",
+                code="journal_failed",
+                inside=error.inside,
+                retry_after=5,
+            )
+            self._refuse(request_id, door, unavailable, reply)
+
+    def _refuse(self, request_id: RequestId, door: Door | None, refusal: Refusal, reply: Reply) -> None:
+        dialect = door.dialect if door is not None else OPENAI
+        self._exchange.metrics.refused(refusal.code, refusal.status)
+        log.log(
+            logging.WARNING if refusal.status >= 500 else logging.INFO,  # noqa: PLR2004 - HTTP's server errors
+            "refused",
+            extra={"request_id": request_id, "code": refusal.code, "status": refusal.status, "inside": refusal.inside},
+        )
+        reply.send(refusal.status, refusal_headers(request_id, refusal), dialect.refusal_body(refusal))
+
+    def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
+        exchange, path = self._exchange, request.path
+        known = path in OPEN_PATHS or path == MODELS or path.startswith(MODELS + "/")
+        if not known:
+            raise _no_such_path(path)
+        if request.method not in {"GET", "HEAD"}:
+            raise WrongMethod(f"{path} takes GET, not {request.method}.")
+        status, content_type, body = 200, "application/json", b""
+        match path:
+            case "/healthz":
+                body = b'{"status":"ok"}'
+            case "/readyz":
+                readiness = exchange.readiness()
+                status, body = (200 if readiness.ready else 503), msgspec.json.encode(readiness)
+            case "/metrics":
+                accept = request.headers.get(b"accept", b"").decode("latin-1")
+                body, content_type = render(exchange.metrics, accept)
+            case "/":
+                body = msgspec.json.encode({"name": "Trunkline", "paths": [*DOORS, MODELS, *OPEN_PATHS]})
+            case _:
+                caller = identify(exchange, request)
+                name = path.removeprefix(MODELS).removeprefix("/")
+                body = show_model(exchange, caller, name) if name else list_models(exchange, caller)
+        reply.send(status, own_headers(request_id, content_type), body)
+
+
+def _no_such_path(path: str) -> Unknown:
+    near = difflib.get_close_matches(path, [*DOORS, MODELS, *OPEN_PATHS], n=1)
+    hint = f" Did you mean {near[0]}?" if near else " The paths are listed at /."
+    return Unknown(f"There is no path {path[:200]} here.{hint}", code="path_not_found")

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from asyncio import CancelledError
+from types import TracebackType
+from typing import Self
+
+from trunkline import errors
+from trunkline.estate.stages import Attempt
+from trunkline.ids import RequestId
+from trunkline.messages import Usage
+from trunkline.metering import price_call
+from trunkline.metering.book import Book
+from trunkline.metering.records import Intent, Settlement, Status
+from trunkline.money import Nano
+
+NOTHING = Usage()
+# Callers and upstreams may claim any number: it must fit a column, and sums of it too, or the ledger would stop at it.
+MOST_TOKENS = 1 << 40
+MOST_MONEY = 1 << 53
+LONGEST_TEXT = 1_000
+
+
+def reserve(book: Book, attempt: Attempt, request: RequestId) -> Hold:
+    """Hold the most an attempt can cost, and write its intent: only then may anything be sent.
+
+    Budgets are not in force yet; this is where an attempt will be held in each of them.
+
+    Args:
+        book: where it is written.
+        attempt: what is about to be sent, with its bound and its hold.
+        request: the call's id.
+
+    Raises:
+        errors.JournalFailed: the intent could not be written. Nothing is held; send nothing.
+    """
+    permitted, endpoint = attempt.permitted, attempt.endpoint
+    caller, asked, decision = permitted.caller, permitted.asked, permitted.decision
+    intent = Intent(
+        book.journal.next_sequence(),
+        request,
+        attempt.number,
+        book.clock.now(),
+        caller.key,
+        caller.unit,
+        caller.cost_centre,
+        decision.use_case,
+        None if asked.end_customer is None else _writable(asked.end_customer),
+        endpoint.deployment,
+        endpoint.boundary,
+        endpoint.pattern,
+        asked.operation,
+        asked.model,
+        endpoint.upstream_model,
+        asked.stream,
+        decision.data_class,
+        _in_short(attempt),
+        endpoint.price.version,
+        book.currency,
+        Nano(min(attempt.hold, MOST_MONEY)),
+        _bounded(attempt.bound),
+    )
+    book.journal.append(intent)
+    return Hold(book, attempt, intent)
+
+
+class Hold:
+    """An attempt that is held: settles exactly once, on every way out of its `with` block.
+
+    Leaving without `settle` books the outcome that the exception tells. What may have been billed and is not known
+    counts at the hold, marked estimated; what was provably not billed (nothing was sent, or the upstream declined)
+    counts nothing.
+    """
+
+    __slots__ = ("_attempt", "_book", "_first_byte", "_intent", "_started", "settlement")
+
+    def __init__(self, book: Book, attempt: Attempt, intent: Intent) -> None:
+        self._book = book
+        self._attempt = attempt
+        self._intent = intent
+        self._started = book.clock.ticks()
+        self._first_byte: int | None = None
+        self.settlement: Settlement | None = None
+        book.in_flight += 1
+
+    @property
+    def intent(self) -> Intent:
+        """What was written before the send."""
+        return self._intent
+
+    def first_byte(self) -> None:
+        """Note that the answer began. Only the first call counts."""
+        if self._first_byte is None:
+            self._first_byte = self._book.clock.ticks() - self._started
+
+    def settle(
+        self,
+        *,
+        status: Status,
+        http_status: int = 0,
+        usage: Usage | None,
+        model_served: str = "",
+        error: str = "",
+    ) -> Settlement:
+        """Settle the attempt; later calls change nothing and return what was settled.
+
+        A settlement that the disk does not take is kept in memory and written later: the answer is not held up.
+
+        Args:
+            status: how it ended.
+            http_status: the upstream's; 0 where there was none.
+            usage: the tokens to pay for; None when they are not known: then the hold is charged.
+            model_served: the model that the upstream says answered.
+            error: what went wrong, for the log.
+        """
+        if self.settlement is not None:
+            return self.settlement
+        intent, book = self._intent, self._book
+        if usage is None:
+            usage, cost = intent.bound, intent.hold
+        else:
+            usage = _bounded(usage)
+            price = self._attempt.endpoint.price
+            cost = Nano(min(price_call.cost(usage, price), MOST_MONEY))
+        settlement = Settlement(
+            book.journal.next_sequence(),
+            intent.request,
+            intent.attempt,
+            book.clock.now(),
+            status,
+            http_status,
+            usage,
+            cost,
+            _writable(model_served),
+            self._first_byte,
+            book.clock.ticks() - self._started,
+            _writable(error),
+        )
+        self.settlement = settlement
+        book.in_flight -= 1
+        try:
+            book.journal.append(settlement)
+        except errors.JournalFailed:
+            book.journal.owe(settlement)
+        book.settled(self._attempt, settlement)
+        return settlement
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.settlement is None:
+            self._settle_unsaid(fault)
+
+    def _settle_unsaid(self, fault: BaseException | None) -> None:
+        if isinstance(fault, CancelledError | GeneratorExit):
+            self.settle(status=Status.LEFT, usage=None, error="the call was cancelled")
+            return
+        status = Status.FAILED if self._first_byte is None else Status.BROKEN
+        if isinstance(fault, errors.Declined):
+            self.settle(status=status, http_status=fault.status, usage=NOTHING, error=fault.inside)
+        elif isinstance(fault, errors.UpstreamFault):
+            self.settle(status=status, usage=None if fault.sent else NOTHING, error=fault.inside)
+        elif fault is None:
+            self.settle(status=status, usage=None, error="the attempt ended without a settlement")
+        else:
+            self.settle(status=status, usage=None, error=f"{type(fault).__name__}: {fault}")
+
+
+def _bounded(usage: Usage) -> Usage:
+    """Return the usage with each count fit to be stored; a count beyond reason marks it estimated."""
+    counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
+    if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
+        return usage
+    fit = [min(max(count, 0), MOST_TOKENS) for count in counts]
+    return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True)
+
+
+def _writable(text: str) -> str:
+    """Return text that every store takes: valid Unicode, no zero characters, not endless."""
+    if text.isascii() and "\0" not in text and len(text) <= LONGEST_TEXT:
+        return text
+    return text[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def _in_short(attempt: Attempt) -> str:
+    permitted = attempt.permitted
+    decision = permitted.decision
+    allowed = sum(map(len, decision.tiers))
+    note = f"; {permitted.note}" if permitted.note else ""
+    return (
+        f"{decision.use_case} as {decision.data_class}: {allowed} allowed, {len(decision.denials)} refused{note}"
+        f"; {attempt.reason}"
+    )

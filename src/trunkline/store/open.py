@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from trunkline import __version__, errors
+from trunkline.store.key_table import KeyTable
+from trunkline.store.ledger import Ledger
+from trunkline.store.schema import HEAD, about, metadata
+from trunkline.store.sessions import Sessions
+
+BUSY_MILLIS = 5_000
+NEEDS_ALEMBIC = "trunkline.store.upgrade"
+
+# WAL lets other processes read while the exchange writes. FULL, because a journal is deleted once it is booked: a
+# commit that a loss of power could take back would take the money with it. Batches are few; no call waits for them.
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA busy_timeout = {BUSY_MILLIS}",
+)
+
+
+class Store(Ledger, KeyTable):
+    """Ledger and keys in one database. Safe to use from several threads; every method is one transaction.
+
+    Raises (from every method):
+        errors.Unavailable: the database is away, locked for too long, or takes nothing.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        Ledger.__init__(self, sessions)
+        KeyTable.__init__(self, sessions)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._sessions.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_store(place: str | Path) -> Store:
+    """Open the store at a path (SQLite) or a URL (`sqlite:///...`, `postgresql://...`); make or upgrade its tables.
+
+    Raises:
+        errors.DataFolderUnusable: it cannot be read or written, or a newer version of Trunkline wrote it.
+        errors.Unstartable: the URL makes no sense, its driver is not installed, or the database does not answer.
+    """
+    url = _url(place)
+    engine = _engine(url)
+    sessions = Sessions(engine)
+    try:
+        _bring_up_to_date(sessions)
+    except (SQLAlchemyError, errors.Unavailable) as fault:
+        engine.dispose()
+        raise _unusable(url, fault) from fault
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(sessions)
+
+
+def _url(place: str | Path) -> URL:
+    if isinstance(place, Path) or "://" not in place:
+        path = Path(place)
+        try:
+            path.touch(mode=0o600)
+        except OSError as fault:
+            message = f"the store {path} cannot be written: {fault.strerror}. Give another folder with --data"
+            raise errors.DataFolderUnusable(message) from fault
+        return URL.create("sqlite", database=str(path))
+    try:
+        url = make_url(place)
+    except (SQLAlchemyError, ValueError) as fault:
+        message = "the store's URL makes no sense: give postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or a path"
+        raise errors.Unstartable(message) from fault
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    name = url.get_backend_name()
+    if name not in {"sqlite", "postgresql"}:
+        raise errors.Unstartable(f"the store cannot be kept in {name}: choose SQLite or Postgres")
+    options: dict[str, Any] = {} if name == "sqlite" else {"paramstyle": "format", "pool_pre_ping": True}
+    try:
+        engine = create_engine(url, **options)
+    except ModuleNotFoundError as fault:
+        message = f"the driver for {name} is not installed: install {fault.name} beside trunkline"
+        raise errors.Unstartable(message) from fault
+    if name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # The driver would begin transactions by itself, and too late.
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    # A writing transaction takes the write lock at once: one that reads first and then writes could not wait for it.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _bring_up_to_date(sessions: Sessions) -> None:
+    with sessions.reading() as connection:
+        if _revision(connection) == HEAD:
+            return
+    with sessions.writing() as connection:
+        revision = _revision(connection)
+        if revision is None:
+            metadata.create_all(connection)
+            connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant
+        elif revision > HEAD:
+            raise _newer(connection, revision)
+        elif revision < HEAD:
+            # Imported only when there is something to upgrade: it would cost every start an eighth of a second.
+            import_module(NEEDS_ALEMBIC).upgrade(connection)
+        if revision != HEAD:
+            connection.execute(about.delete().where(about.c.name == "written_by"))
+            connection.execute(about.insert().values(name="written_by", value=__version__))
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the revision of the tables: None for a database without any, empty before the first."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none() or ""
+
+
+def _newer(connection: Connection, revision: str) -> errors.DataFolderUnusable:
+    writer = connection.execute(select(about.c.value).where(about.c.name == "written_by")).scalar_one()
+    return errors.DataFolderUnusable(
+        f"{connection.engine.url.render_as_string()} was written by Trunkline {writer} (tables {revision}); this is "
+        f"{__version__}, which knows tables up to {HEAD}: install trunkline>={writer}, or give another --data folder"
+    )
+
+
+def _unusable(url: URL, fault: Exception) -> errors.Unstartable:
+    cause = fault.__cause__ if isinstance(fault, errors.Unavailable) else fault
+    reason = str(getattr(cause, "orig", cause) or cause).strip()
+    if url.get_backend_name() == "sqlite":
+        message = f"the store {url.database} cannot be used: {reason}. Mend it, or give another folder with --data"
+        return errors.DataFolderUnusable(message)
+    message = f"the store {url.render_as_string()} cannot be used: {reason}. Check --store and that the database is up"
+    return errors.Unstartable(message)

@@ -1,0 +1,106 @@
+"""The store's tables. Money is billionths of the estate's currency, times are nanoseconds since 1970, durations too."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+HEAD = "0001"
+"""The revision that these tables are; `migrations/` lead here from every earlier one."""
+
+metadata = MetaData()
+
+attempts = Table(
+    "attempts",
+    metadata,
+    # The intent. Booked before its settlement, it counts at its hold and its bound.
+    Column("request", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("cost_centre", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("end_customer", Text),
+    Column("deployment", Text, nullable=False),
+    Column("boundary", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("model_asked", Text, nullable=False),
+    Column("model_sent", Text, nullable=False),
+    Column("stream", Boolean, nullable=False),
+    Column("data_class", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("price_version", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("hold", BigInteger, nullable=False),
+    Column("journal", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    # The settlement.
+    Column("status", Text, nullable=False),
+    Column("settled_at", BigInteger),
+    Column("http_status", Integer, nullable=False),
+    Column("tokens_input", BigInteger, nullable=False),
+    Column("tokens_cached", BigInteger, nullable=False),
+    Column("tokens_cache_write", BigInteger, nullable=False),
+    Column("tokens_output", BigInteger, nullable=False),
+    Column("tokens_reasoning", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("model_served", Text, nullable=False),
+    Column("first_byte", BigInteger),
+    Column("latency", BigInteger),
+    Column("error", Text, nullable=False),
+)
+Index("attempts_at", attempts.c.at)
+Index(
+    "attempts_open",
+    attempts.c.journal,
+    sqlite_where=attempts.c.settled_at.is_(None),
+    postgresql_where=attempts.c.settled_at.is_(None),
+)
+
+strays = Table(
+    "strays",
+    metadata,
+    # Settlements that were read before their intent; each joins it when it comes.
+    Column("request", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("settlement", LargeBinary, nullable=False),
+)
+
+drained = Table(
+    "drained",
+    metadata,
+    Column("journal", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("prefix", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("unit", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("use_cases", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("successor", Text),
+    Column("label", Text, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+about = Table(
+    "about",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

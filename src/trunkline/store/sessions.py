@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Executable, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from trunkline import errors
+
+
+class Sessions:
+    """Short transactions on one engine: reading ones, and writing ones that wait for each other at their beginning.
+
+    Raises (from both):
+        errors.Unavailable: the database cannot be reached, is locked for too long, or takes nothing.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(writing=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state and changes nothing."""
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that is kept as a whole, or not at all."""
+        with _translated(), self._writing.begin() as connection:
+            yield connection
+
+    def rows(self, statement: Executable) -> Sequence[Any]:
+        """Return what one statement selects."""
+        with self.reading() as connection:
+            return connection.execute(statement).all()
+
+
+def upsert(engine: Engine, table: Table) -> Any:
+    """Return an INSERT that knows ON CONFLICT, in the engine's dialect."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as fault:
+        message = "the store cannot be used at the moment: try again in a few seconds"
+        raise errors.Unavailable(message, inside=f"{message}: {fault}", retry_after=5) from fault

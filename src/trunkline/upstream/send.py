@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Final
+
+from trunkline.dialects.registry import DIALECTS
+from trunkline.errors import Declined
+from trunkline.estate.stages import Attempt
+from trunkline.wire.client import Pool, Response
+
+# The upstream refuses the request itself: another deployment would, too, and the caller must read why.
+CALLERS_FAULT: Final = frozenset({400, 409, 413, 415, 422})
+OK: Final = range(200, 300)
+
+
+async def send(pool: Pool, attempt: Attempt) -> Response:
+    """Send one attempt and return the head of its answer: a success, or a refusal of the request itself.
+
+    Raises:
+        Unreachable: nothing was sent.
+        Broke: the connection ended before the head.
+        Slow: a time-out.
+        Garbled: the answer is not HTTP.
+        Declined: the deployment answered with an error that another deployment may not have.
+    """
+    endpoint, asked = attempt.endpoint, attempt.permitted.asked
+    dialect = DIALECTS[endpoint.dialect]
+    body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions)
+    head = b"POST %b%b HTTP/1.1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
+        endpoint.base_path.encode(),
+        dialect.paths[asked.operation].encode(),
+        endpoint.headers,
+        len(body),
+    )
+    response = await pool.send(endpoint.origin, head + body, endpoint.times)
+    if response.status in OK or response.status in CALLERS_FAULT:
+        return response
+    try:
+        said = (await response.read()).decode(errors="replace")
+    finally:
+        response.close()
+    raise Declined(
+        f"it answered with status {response.status}",
+        status=response.status,
+        retry_after=_seconds(response.headers.get(b"retry-after")),
+        inside=f"{endpoint.deployment} answered {response.status}: {said[:500]}",
+    )
+
+
+def _seconds(value: bytes | None) -> int | None:
+    return int(value) if value is not None and value.isdigit() else None

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from trunkline.catalog.profile import load_profiles
+from trunkline.messages import Operation
+
+PROFILES = load_profiles()
+
+
+def test_chat_models_and_embedding_models_are_told_apart() -> None:
+    embeds = {name for name, profile in PROFILES.items() if profile.operations == (Operation.EMBEDDINGS,)}
+    chats = {name for name, profile in PROFILES.items() if profile.operations == (Operation.CHAT,)}
+    assert embeds == {"sentence-transformers/all-minilm-l6-v2"}
+    assert chats == {
+        "openai/gpt-4.1-mini",
+        "mistral/mistral-large",
+        "mistral/mistral-small",
+        "huggingface/smollm2-135m-instruct",
+    }
+
+
+def test_no_answer_is_bounded_above_its_context() -> None:
+    for profile in PROFILES.values():
+        assert profile.context_length is not None
+        assert profile.output_bound is None or profile.output_bound <= profile.context_length
+        assert profile.source

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.estate.stages import UnitPrice
+from trunkline.messages import Usage
+from trunkline.metering.price_call import cost, hold
+from trunkline.money import Pico, bare, price_per_mtok
+
+MINI = UnitPrice(
+    input=price_per_mtok(Decimal("0.40")),
+    output=price_per_mtok(Decimal("1.60")),
+    cache_read=price_per_mtok(Decimal("0.10")),
+    cache_write=price_per_mtok(Decimal("0.50")),
+)
+
+picos = st.integers(0, 10**9).map(Pico)
+prices = st.builds(UnitPrice, input=picos, output=picos, cache_read=picos, cache_write=picos)
+tokens = st.integers(0, 2_000_000)
+strange = st.integers(-1_000, 2_000_000)
+usages = st.builds(Usage, input=strange, cached=strange, cache_write=strange, output=strange, reasoning=strange)
+
+
+@pytest.mark.parametrize(("usage", "amount"), [
+    (Usage(), "0"),
+    (Usage(input=1_000_000), "0.4"),
+    (Usage(input=1_000_000, cached=1_000_000), "0.1"),
+    (Usage(input=1_000_000, cache_write=1_000_000), "0.5"),
+    (Usage(input=1_000_000, cached=500_000, cache_write=250_000), "0.275"),
+    (Usage(output=1_000_000, reasoning=900_000), "1.6"),
+    (Usage(input=1200, cached=200, output=300), "0.0009"),
+    (Usage(input=1), "0.0000004"),
+])  # fmt: skip
+def test_each_kind_of_token_has_its_own_price(usage: Usage, amount: str) -> None:
+    assert bare(cost(usage, MINI)) == amount
+
+
+def test_a_cost_is_rounded_once_and_half_up() -> None:
+    assert cost(Usage(input=1, output=1), UnitPrice(input=Pico(300), output=Pico(200))) == 1
+    assert cost(Usage(input=1, output=1), UnitPrice(input=Pico(300), output=Pico(199))) == 0
+
+
+def test_more_cached_tokens_than_input_are_booked_in_full_and_nothing_else() -> None:
+    assert bare(cost(Usage(input=10, cached=1_000_000), MINI)) == "0.1"
+
+
+def test_a_price_that_is_not_known_costs_nothing() -> None:
+    assert cost(Usage(input=5, output=5), UnitPrice(known=False)) == 0
+
+
+@given(usage=usages, price=prices)
+def test_a_cost_is_never_negative(usage: Usage, price: UnitPrice) -> None:
+    assert cost(usage, price) >= 0
+
+
+@given(price=prices, plain=tokens, cached=tokens, cache_write=tokens, output=tokens)
+def test_a_cost_is_the_exact_sum_to_half_a_billionth(
+    price: UnitPrice, plain: int, cached: int, cache_write: int, output: int
+) -> None:
+    usage = Usage(input=plain + cached + cache_write, cached=cached, cache_write=cache_write, output=output)
+    exact = Fraction(
+        plain * price.input + cached * price.cache_read + cache_write * price.cache_write + output * price.output, 1000
+    )
+    assert abs(cost(usage, price) - exact) <= Fraction(1, 2)
+
+
+@given(price=prices, bound_input=tokens, bound_output=tokens, answers=st.integers(1, 8), data=st.data())
+def test_a_hold_is_never_below_the_cost_of_any_usage_inside_its_bounds(
+    price: UnitPrice, bound_input: int, bound_output: int, answers: int, data: st.DataObject
+) -> None:
+    # An upstream may report cached tokens apart from the input, or more of them: they fit in the prompt all the same.
+    cached = data.draw(st.integers(0, bound_input))
+    cache_write = data.draw(st.integers(0, bound_input - cached))
+    usage = Usage(
+        input=data.draw(st.integers(0, bound_input)),
+        cached=cached,
+        cache_write=cache_write,
+        output=data.draw(st.integers(0, bound_output * answers)),
+    )
+    assert hold(bound_input, bound_output, answers, price) >= cost(usage, price)
+
+
+@given(price=prices, bound_input=tokens, bound_output=tokens, answers=st.integers(1, 8))
+def test_a_hold_is_no_more_than_the_dearest_usage_inside_its_bounds(
+    price: UnitPrice, bound_input: int, bound_output: int, answers: int
+) -> None:
+    output = bound_output * answers
+    dearest = max(
+        cost(Usage(input=bound_input, output=output), price),
+        cost(Usage(input=bound_input, cached=bound_input, output=output), price),
+        cost(Usage(input=bound_input, cache_write=bound_input, output=output), price),
+    )
+    assert hold(bound_input, bound_output, answers, price) - dearest in (0, 1)
+
+
+def test_a_request_for_no_answers_still_holds_one() -> None:
+    assert hold(0, 10, 0, MINI) == hold(0, 10, 1, MINI) > 0

@@ -1,0 +1,140 @@
+"""The official SDK against the real embedded models, through the exchange: nothing here is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+from tests.path.exchange import Exchange, estate, exchange
+
+WITHIN = 120.0
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the capital of France? One word."}]
+DECLARED = estate(
+    {
+        "smol": {
+            "model": "huggingface/smollm2-135m-instruct",
+            "pattern": "self_managed",
+            "boundary": "vendor",
+            "engine": {"kind": "embedded", "weights": "builtin", "slots": 2},
+            "price": {"input_mtok": 1, "output_mtok": 2},
+        },
+        "minilm": {
+            "model": "sentence-transformers/all-minilm-l6-v2",
+            "pattern": "self_managed",
+            "boundary": "vendor",
+            "engine": {"kind": "embedded", "weights": "builtin"},
+            "price": {"input_mtok": 1},
+        },
+    },
+    {"chat": [["smol"]], "embed": [["minilm"]]},
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """The product with its embedded engines."""
+    pytest.importorskip("xllamacpp", reason="the extra `engine` is not installed")
+    with exchange(tmp_path_factory.mktemp("engines"), DECLARED, "--host", "127.0.0.1", within=WITHIN) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def key(running: Exchange) -> str:
+    return running.key("finance")
+
+
+@pytest.fixture
+async def asdk(running: Exchange, key: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=60) as client:
+        yield client
+
+
+def near(one: list[float], other: list[float]) -> float:
+    """The cosine of two vectors."""
+    dot = sum(a * b for a, b in zip(one, other, strict=True))
+    return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
+
+
+def test_a_real_answer_is_priced_and_in_the_ledger(running: Exchange, key: str) -> None:
+    customer = secrets.token_hex(4)
+    with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=60) as sdk:
+        got = sdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=16, temperature=0, user=customer)
+    assert "Paris" in (got.choices[0].message.content or "")
+    assert got.usage is not None
+    (row,) = running.attempts_of(customer, 1)
+    assert (row["tokens_input"], row["tokens_output"]) == (got.usage.prompt_tokens, got.usage.completion_tokens)
+    assert (row["status"], row["estimated"], row["pattern"]) == ("ok", False, "self_managed")
+    assert row["cost"] == pytest.approx((row["tokens_input"] + 2 * row["tokens_output"]) / 1e6, abs=1e-12)
+
+
+async def test_a_real_stream_comes_in_pieces_with_the_same_text(running: Exchange, asdk: openai.AsyncOpenAI) -> None:
+    customer = secrets.token_hex(4)
+    whole = await asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=16, temperature=0)
+    stream = await asdk.chat.completions.create(
+        model="chat", messages=ASKED, max_tokens=16, temperature=0, stream=True, user=customer
+    )
+    pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert len([piece for piece in pieces if piece]) > 1
+    (row,) = running.attempts_of(customer, 1)
+    assert whole.usage is not None
+    assert (row["estimated"], row["tokens_output"]) == (False, whole.usage.completion_tokens)
+
+
+async def test_more_parallel_chats_than_slots_are_all_answered(asdk: openai.AsyncOpenAI) -> None:
+    answers = await asyncio.gather(
+        *(asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=8) for _ in range(5))
+    )
+    assert all(answer.choices[0].message.content for answer in answers)
+
+
+async def test_a_client_that_leaves_frees_its_slot(running: Exchange, asdk: openai.AsyncOpenAI) -> None:
+    customer = secrets.token_hex(4)
+    story: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a very long story about the sea."}]
+    for _ in range(3):
+        stream = await asdk.chat.completions.create(
+            model="chat", messages=story, max_tokens=1500, stream=True, user=customer
+        )
+        await anext(stream)
+        await stream.close()
+    answer = await asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=4)
+    assert answer.choices[0].message.content
+    rows = await asyncio.to_thread(running.attempts_of, customer, 3)
+    assert {row["status"] for row in rows} == {"left"}
+    assert all(row["tokens_output"] < 1500 for row in rows)
+
+
+async def test_real_embeddings_place_what_means_the_same_close_together(asdk: openai.AsyncOpenAI) -> None:
+    texts = ["A cat sits on the mat.", "A kitten is lying on the rug.", "The central bank raised interest rates."]
+    got = await asdk.embeddings.create(model="embed", input=texts)
+    cat, kitten, bank = (item.embedding for item in got.data)
+    assert len(cat) == 384
+    assert near(cat, kitten) > near(cat, bank) + 0.2
+    assert got.usage.prompt_tokens > 0
+
+
+async def test_a_schema_binds_the_real_model(asdk: openai.AsyncOpenAI) -> None:
+    got = await asdk.chat.completions.create(
+        model="chat",
+        messages=ASKED,
+        max_tokens=60,
+        temperature=0,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {
+                "name": "answer",
+                "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+            },
+        },
+    )
+    assert (got.choices[0].message.content or "").lstrip().startswith("{")
+
+
+async def test_a_prompt_longer_than_the_context_is_the_callers_error(asdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError):
+        await asdk.chat.completions.create(model="chat", messages=[{"role": "user", "content": "word " * 5000}])

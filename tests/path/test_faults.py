@@ -1,0 +1,210 @@
+"""An upstream that fails: unseen before the first byte, said aloud after it, and in the ledger either way."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+from tests.path.exchange import Exchange
+from tests.path.raw import HELLO, Answer, ask
+from tests.upstreams import script as scripts
+from tests.upstreams.answers import answer
+from tests.upstreams.script import Script
+from tests.upstreams.scripted import Upstream
+
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
+SHORT = Script(pieces=("Hi",))
+
+
+CASES = [(fault, stream) for fault in scripts.FAULTS_BEFORE_THE_FIRST_BYTE for stream in (False, True)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{fault}{', streamed' * stream}" for fault, stream in CASES])
+def test_a_fault_before_the_first_byte_is_answered_by_the_next_tier(
+    running: Exchange, key: str, vendor: Upstream, spare: Upstream, lane: int, customer: str, case: tuple[str, bool]
+) -> None:
+    fault, stream = case
+    vendor.default = scripts.FAULTS_BEFORE_THE_FIRST_BYTE[fault]
+    got = ask(running.port, key, HELLO | {"model": f"lane-{lane}", "user": customer, "stream": stream})
+    assert got.status == 200
+    text = got.text if stream else got.json["choices"][0]["message"]["content"]
+    assert text == Script().text
+    assert got.headers["x-trunkline-deployment"] == f"second-{lane}"
+    assert got.headers["x-trunkline-pattern"] == "cloud_shared"
+    rows = running.attempts_of(customer, len(vendor.received) + 1)
+    assert [row["status"] for row in rows] == ["failed"] * len(vendor.received) + ["ok"]
+    assert [row["attempt"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len({row["request"] for row in rows}) == 1
+    assert len(spare.received) == 1
+
+
+def test_garbage_for_json_is_not_passed_on_as_an_answer(
+    running: Exchange, key: str, vendor: Upstream, spare: Upstream, lane: int
+) -> None:
+    vendor.default = scripts.NOT_JSON
+    got = ask(running.port, key, HELLO | {"model": f"lane-{lane}"})
+    assert got.status in {200, 502}
+    if got.status == 200:
+        assert got.json["choices"][0]["message"]["content"] == Script().text
+
+
+def test_what_the_upstream_refuses_as_the_callers_fault_is_tried_nowhere_else(
+    running: Exchange, key: str, vendor: Upstream, spare: Upstream, lane: int, customer: str
+) -> None:
+    vendor.default = scripts.INVALID_REQUEST
+    got = ask(running.port, key, HELLO | {"model": f"lane-{lane}", "user": customer})
+    assert got.status == 400
+    assert got.error is not None
+    assert got.error["param"] == "temperature"
+    assert not spare.received
+    (row,) = running.attempts_of(customer, 1)
+    assert (row["status"], row["http_status"], row["cost"]) == ("rejected", 400, 0)
+
+
+def test_when_every_tier_fails_the_last_deployment_is_named(
+    running: Exchange, key: str, vendor: Upstream, spare: Upstream, lane: int
+) -> None:
+    vendor.default = spare.default = scripts.SERVER_ERROR
+    got = ask(running.port, key, HELLO | {"model": f"lane-{lane}"})
+    assert got.status == 502
+    assert got.error is not None
+    assert f"second-{lane}" in got.error["message"]
+
+
+def test_a_stale_connection_is_replaced_without_a_second_tier_and_without_an_error(
+    running: Exchange, key: str, vendor: Upstream, lane: int
+) -> None:
+    vendor.default = scripts.STALE
+    for _ in range(5):
+        assert ask(running.port, key, HELLO | {"model": f"alone-{lane}"}).status == 200
+    assert len(vendor.received) == 5
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(error_after=2),
+        Script(cut=900),
+        Script(cut=900, reset=True),
+        Script(hang="body", hang_after=2),
+    ],
+    ids=["error event", "close", "reset", "silence"],
+)
+def test_a_stream_that_breaks_after_its_first_byte_ends_in_an_error_event(
+    running: Exchange, key: str, vendor: Upstream, lane: int, customer: str, script: Script
+) -> None:
+    vendor.default = script
+    got = ask(running.port, key, HELLO | {"model": f"alone-{lane}", "stream": True, "user": customer})
+    assert got.status == 200
+    assert got.error is not None
+    assert got.error["message"]
+    assert "[DONE]" not in got.data
+    assert Script().text.startswith(got.text)
+    (row,) = running.attempts_of(customer, 1)
+    assert (row["status"], row["estimated"]) == ("broken", True)
+    assert row["tokens_output"] > 0
+
+
+def test_a_stream_that_breaks_is_the_sdks_own_error(sdk: openai.OpenAI, vendor: Upstream, lane: int) -> None:
+    vendor.default = Script(cut=900)
+    stream = sdk.chat.completions.create(model=f"alone-{lane}", messages=HI, stream=True)
+    with pytest.raises(openai.APIError):
+        list(stream)
+
+
+def test_a_stream_without_its_end_mark_is_not_taken_for_whole(
+    running: Exchange, key: str, vendor: Upstream, lane: int
+) -> None:
+    vendor.default = scripts.NO_DONE
+    got = ask(running.port, key, HELLO | {"model": f"alone-{lane}", "stream": True})
+    assert "[DONE]" in got.data or got.error is not None
+
+
+def never_as_if_whole(got: Answer, script: Script) -> None:
+    """Hold an answer against the script: whole with its end, or an error that says so; never a piece in disguise."""
+    if got.status != 200:
+        assert got.status in {502, 504}
+        assert got.error is not None
+        return
+    assert script.text.startswith(got.text)
+    if got.error is None:
+        assert got.text == script.text
+        assert got.data[-1] == "[DONE]"
+    else:
+        assert "[DONE]" not in got.data
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_stream_cut_at_any_byte_is_never_passed_on_as_if_it_were_whole(
+    running: Exchange, key: str, vendor: Upstream, lanes: object, part: int
+) -> None:
+    asked = json.dumps({"model": "gpt-4.1-mini", "stream": True, "stream_options": {"include_usage": True}}).encode()
+    units = answer(SHORT, "/v1/chat/completions", asked).units
+    length = sum(len(unit) + len(b"%x\r\n\r\n" % len(unit)) for unit in units) + len(b"0\r\n\r\n")
+    wholes = 0
+    for cut in range(part, length + 1, 4):
+        vendor.default = Script(pieces=SHORT.pieces, cut=cut)
+        got = ask(running.port, key, HELLO | {"stream": True})
+        never_as_if_whole(got, SHORT)
+        wholes += got.status == 200 and got.error is None
+    assert wholes <= 3, "only a cut behind the last event may pass unseen"
+
+
+def test_a_whole_body_cut_at_any_byte_is_never_passed_on(running: Exchange, key: str, vendor: Upstream) -> None:
+    asked = json.dumps({"model": "gpt-4.1-mini"}).encode()
+    (body,) = answer(SHORT, "/v1/chat/completions", asked).units
+    for cut in range(0, len(body), 7):
+        vendor.default = Script(pieces=SHORT.pieces, cut=cut)
+        got = ask(running.port, key, HELLO)
+        assert got.status == 502, cut
+        assert got.error is not None
+
+
+def test_a_client_that_leaves_stops_the_upstream_at_once_and_pays_for_what_was_made(
+    running: Exchange, sdk: openai.OpenAI, vendor: Upstream, lane: int, customer: str
+) -> None:
+    vendor.default = Script(pieces=tuple(f"word{number} " for number in range(500)), pace=0.01)
+    stream = sdk.chat.completions.create(model=f"alone-{lane}", messages=HI, stream=True, user=customer)
+    for _ in range(5):
+        next(stream)
+    stream.close()
+    left = time.monotonic()
+    (received,) = vendor.received
+    assert received.over.wait(5)
+    assert not received.finished
+    assert received.left_at is not None
+    assert received.left_at - left < 1
+    (row,) = running.attempts_of(customer, 1)
+    assert (row["status"], row["estimated"]) == ("left", True)
+    assert 0 < row["tokens_output"] < 500
+
+
+def test_a_client_that_leaves_before_the_answer_stops_the_upstream(
+    running: Exchange, key: str, vendor: Upstream, lane: int, customer: str
+) -> None:
+    vendor.default = scripts.HANG_BEFORE_HEAD
+    with (
+        openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=0.3) as impatient,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        impatient.chat.completions.create(model=f"alone-{lane}", messages=HI, user=customer)
+    (received,) = vendor.received
+    assert received.over.wait(5)
+    assert received.left_at is not None
+    (row,) = running.attempts_of(customer, 1)
+    assert row["status"] == "left"
+
+
+def test_a_slow_reader_gets_everything_and_holds_nobody_up(
+    running: Exchange, sdk: openai.OpenAI, key: str, vendor: Upstream
+) -> None:
+    long = Script(pieces=tuple("x" * 4000 for _ in range(1000)))
+    vendor.choose = lambda received: long if b'"stream"' in received.body else None
+    stream = sdk.chat.completions.create(model="chat", messages=HI, stream=True)
+    next(stream)
+    for _ in range(20):
+        assert ask(running.port, key, HELLO).status == 200
+    assert sum(len(chunk.choices[0].delta.content or "") for chunk in stream) == 4000 * 1000
