@@ -31,6 +31,7 @@ INLINE_IMPORTS = {
 # Borders: where an error of any kind must become an answer, a log line or an exit code.
 BORDERS = {
     "src/trunkline/wire/connection.py": "whatever a handler does, the client gets an answer",
+    "src/trunkline/wire/response.py": "what a sink raises is raised where the relay waits",
 }
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef

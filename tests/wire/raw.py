@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Self
 
+from trunkline.wire.client import Origin, Pool, Times
 from trunkline.wire.server import Handler, Limits, Reply, Request, Server
 
 WITHIN = 10.0
 """Seconds after which a test that waits has failed."""
 
+GET = b"GET /v1 HTTP/1.1\r\nhost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+HELLO = OK + b"content-length: 5\r\n\r\nhello"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
+PATIENT = Times(connect=WITHIN, first_byte=WITHIN, between=WITHIN, total=WITHIN)
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -135,3 +143,55 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 async def echo(request: Request, reply: Reply) -> None:
     reply.send(200, b"x-path: " + request.path.encode() + b"\r\n", request.body)
+
+
+def origin(port: int) -> Origin:
+    return Origin("127.0.0.1", port, tls=False)
+
+
+@asynccontextmanager
+async def pool_to(script: Script, **options: float) -> AsyncIterator[tuple[Pool, Origin]]:
+    async with upstream(script) as port:
+        pool = Pool(**options)  # type: ignore[arg-type]
+        try:
+            yield pool, origin(port)
+        finally:
+            await pool.close()
+
+
+def say(*pieces: bytes, then: Callable[[asyncio.StreamWriter], None] | None = None) -> Script:
+    """An upstream that answers every request with the same pieces, and then closes, stays or does `then`."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            if then is not None:
+                then(writer)
+                return
+
+    return script
+
+
+def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def ask(pool: Pool, to: Origin, times: Times = PATIENT) -> bytes:
+    async with asyncio.timeout(WITHIN):
+        return await (await pool.send(to, GET, times)).read()
+
+
+async def relayed(pool: Pool, to: Origin) -> bytes:
+    got: list[bytes] = []
+    async with asyncio.timeout(WITHIN):
+        await (await pool.send(to, GET, PATIENT)).relay(got.append)
+    return b"".join(got)

@@ -92,11 +92,7 @@ class Response:
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._size = 0
-            try:
-                sink(data)
-            except BaseException:
-                self.close()
-                raise
+            self._hand(sink, data)
         if not self._complete:
             self._sink = sink
             await self._finished()
@@ -121,10 +117,7 @@ class Response:
     def take(self, data: bytes) -> None:
         """Take what one read brought. Called by the connection."""
         if self._sink is not None:
-            try:
-                self._sink(data)
-            except Exception as fault:  # noqa: BLE001 - the border between socket and relay: raised where relay waits
-                self._give_up(fault)
+            self._hand(self._sink, data)
             return
         self._pieces.append(data)
         self._size += len(data)
@@ -150,8 +143,16 @@ class Response:
             else:
                 waiter.set_exception(fault)
 
+    def _hand(self, sink: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            sink(data)
+        except Exception as fault:  # noqa: BLE001 - the border between socket and relay: raised where the relay waits
+            self._give_up(fault)
+
     def _give_up(self, fault: BaseException) -> None:
         link = self._link
+        if self._complete and self._fault is None:
+            self._fault = fault
         self.finish(fault)
         if link is not None:
             link.abort()
@@ -165,7 +166,7 @@ class Response:
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
-        except BaseException:
+        except asyncio.CancelledError:
             self.close()
             raise
 
