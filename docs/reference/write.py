@@ -10,9 +10,15 @@ from typing import Any
 
 import msgspec
 import typer
+
 from trunkline.cli.commands import COMMANDS
+from trunkline.estate.claims import Basis
+from trunkline.estate.deployments import Pattern
+from trunkline.estate.use_cases import State
 
 HERE = Path(__file__).parent
+# A schema has the values of an enumeration in no order; the declaration has them in one that means something.
+ENUMERATIONS = {each.__name__: list(each) for each in (Basis, Pattern, State)}
 Schema = dict[str, Any]
 Command = Any  # the command line library keeps its types to itself
 Parameter = Any
@@ -86,9 +92,23 @@ def estate_page(schema: Schema) -> str:
         if definition.get("properties") and definition is not top:
             lines += object_lines(name, definition, 2)
         elif "enum" in definition:
-            values = ", ".join(f"`{value}`" for value in definition["enum"])
+            values = ", ".join(f"`{value}`" for value in ENUMERATIONS.get(name, definition["enum"]))
             lines += ["", f"## {name}", "", plain(definition.get("description")), "", f"One of {values}."]
+    lines += control_lines(definitions["Deployment"]["properties"]["controls"]["properties"])
     return "\n".join(lines) + "\n"
+
+
+def control_lines(controls: Schema) -> Iterator[str]:
+    yield from (
+        "",
+        "## Controls",
+        "",
+        "What deployments claim under `controls` and data classes ask for under `requires`.",
+        "",
+    )
+    yield from ("| control | meaning |", "| --- | --- |")
+    for name, control in controls.items():
+        yield f"| `{name}` | {cell(control.get('description'))} |"
 
 
 def resolve(schema: Schema, definitions: Schema) -> Schema:
@@ -124,6 +144,7 @@ def kind(schema: Schema) -> str:
         said = f"names to {kind(schema['additionalProperties'])}"
     else:
         types = schema.get("type", "anything")
+        types = "mapping" if types == "object" else types
         said = types if isinstance(types, str) else " or ".join(one for one in types if one != "null")
     return said
 

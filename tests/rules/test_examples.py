@@ -65,7 +65,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TRUNKLINE_", "OPENAI_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
         "PYTHONPATH": str(ROOT / "src"),
@@ -87,8 +87,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             assert process.poll() is None, log.read_text("utf-8")
             assert time.monotonic() < until, log.read_text("utf-8")
             time.sleep(0.05)
-        environment |= {"OPENAI_API_KEY": ADMIN_KEY, "OPENAI_BASE_URL": f"{url}/v1", "TRUNKLINE_KEY": ADMIN_KEY}
-        yield Running(url, environment)
+        yield Running(url, environment | {"TRUNKLINE_KEY": ADMIN_KEY})
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -142,8 +141,7 @@ def run(page: Path, runner: Runner) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", LIVE)
 def test_the_examples_of_a_page_run_as_they_stand(name: str, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.setenv(variable, running.environment[variable])
+    monkeypatch.setenv("TRUNKLINE_KEY", ADMIN_KEY)
     run(ROOT / name, Runner(running, ROOT / name))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 
 MAKERS = {
     "Permitted": {"src/trunkline/policy/permit.py"},
-    "Attempt": {"src/trunkline/gateway/route.py", "src/trunkline/upstream/route.py"},
+    "Attempt": {"src/trunkline/upstream/route.py"},
 }
+SENDS = "src/trunkline/upstream/send.py"
 STAGES = "src/trunkline/estate/stages.py"
 
 
@@ -48,18 +50,25 @@ def made(tree: ast.AST, stage: str) -> list[int]:
     return lines
 
 
-def sends(tree: ast.AST) -> list[tuple[str, str | None]]:
-    """Each function named `send`, with what its first parameter is declared to be."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "send":
-            given = [
-                argument
-                for argument in (*node.args.posonlyargs, *node.args.args)
-                if argument.arg not in {"self", "cls"}
-            ]
-            found.append((node.name, name_of(given[0].annotation) if given else None))
-    return found
+def sends(tree: ast.AST) -> list[set[str | None]]:
+    """For each function named `send`, the types of what it takes."""
+    return [
+        {name_of(one.annotation) for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "send"
+    ]
+
+
+def pool_sends(tree: ast.AST) -> list[int]:
+    """The lines that hand bytes to the pool of upstream connections."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "send"
+        and (name_of(node.func.value) or "").lstrip("_") in {"pool", "upstreams", "client"}
+    ]
 
 
 @pytest.mark.parametrize("stage", sorted(MAKERS))
@@ -68,13 +77,18 @@ def test_only_its_own_step_makes_a_stage(product: list[Source], stage: str) -> N
     assert [(source.path, lines) for source in elsewhere if (lines := made(source.tree, stage))] == []
 
 
+pytestmark = pytest.mark.skipif(not (Path(__file__).parents[2] / SENDS).exists(), reason="nothing is sent yet")
+
+
 def test_sending_takes_an_attempt_and_nothing_less(product: list[Source]) -> None:
-    upstream = [source for source in product if source.path.startswith("src/trunkline/upstream/")]
-    taken = [(source.path, first) for source in upstream for _, first in sends(source.tree)]
-    if not any(source.text for source in upstream):
-        pytest.skip("nothing is sent yet")
-    assert taken
-    assert [found for found in taken if found[1] != "Attempt"] == []
+    taken = [found for source in product if source.path == SENDS for found in sends(source.tree)]
+    assert taken == [{"Pool", "Attempt"}]
+
+
+def test_only_the_send_step_hands_bytes_to_upstream_connections(product: list[Source]) -> None:
+    found = {source.path: lines for source in product if (lines := pool_sends(source.tree))}
+    assert list(found) == [SENDS]
+    assert len(found[SENDS]) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,5 +114,11 @@ def test_reading_a_stage_is_no_forgery() -> None:
 
 
 def test_a_send_that_takes_raw_bytes_is_seen() -> None:
-    assert sends(ast.parse("class Client:\n    async def send(self, body: bytes) -> None: ...")) == [("send", "bytes")]
-    assert sends(ast.parse("async def send(attempt: stages.Attempt) -> None: ...")) == [("send", "Attempt")]
+    assert sends(ast.parse("async def send(pool: Pool, body: bytes) -> None: ...")) == [{"Pool", "bytes"}]
+    assert sends(ast.parse("def send(pool: Pool, attempt: stages.Attempt) -> None: ...")) == [{"Pool", "Attempt"}]
+
+
+def test_a_way_around_the_send_step_is_seen() -> None:
+    assert pool_sends(ast.parse("await exchange.upstreams.send(origin, body, times)")) == [1]
+    assert pool_sends(ast.parse("self._pool.send(origin, body, times)")) == [1]
+    assert pool_sends(ast.parse("reply.send(200, headers, body)")) == []

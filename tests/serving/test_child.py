@@ -12,6 +12,20 @@ import pytest
 from trunkline.serving.child import FAILED, READY, Orders
 from trunkline.serving.weights import find_weights
 
+# Loads for ever, holding the interpreter's lock as the real one does.
+SLOW_ENGINE = """
+import ctypes
+from types import SimpleNamespace
+
+def CommonParams():
+    return SimpleNamespace(model=SimpleNamespace(), cpuparams=SimpleNamespace())
+
+def Server(parameters):
+    open(parameters.model.path, "rb")
+    while True:
+        ctypes.PyDLL(None).pause()
+"""
+
 
 def order(child: subprocess.Popen[bytes], weights: Path) -> None:
     assert child.stdin is not None
@@ -50,14 +64,19 @@ def test_a_serving_child_lets_the_exchange_hear_ctrl_c(serving_child: subprocess
     assert ignored & 1 << (signal.SIGINT - 1)
 
 
-def test_a_child_that_still_loads_ends_when_its_input_ends(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    endless = tmp_path / "endless.gguf"
-    os.mkfifo(endless)
-    order(child, endless)
-    with endless.open("wb"):  # opens once the child has begun to load, which holds the interpreter's lock
+def test_a_child_that_still_loads_ends_when_its_input_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text(SLOW_ENGINE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    child: subprocess.Popen[bytes] = request.getfixturevalue("child")
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    order(child, begun)
+    with begun.open("wb"):  # opens when the child has begun to load
         assert child.stdin is not None
         child.stdin.close()
-        child.wait(5)
+        assert child.wait(5) == -signal.SIGIO
 
 
 def test_a_child_whose_input_ends_before_its_orders_ends(child: subprocess.Popen[bytes]) -> None:

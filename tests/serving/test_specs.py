@@ -29,9 +29,9 @@ def test_only_deployments_with_an_engine_are_run() -> None:
     )
 
 
-def test_chats_share_all_cores_and_encoders_take_a_quarter() -> None:
-    assert share_cores({"a": "chat", "b": "embeddings"}, 2) == {"a": 2, "b": 1}
-    assert share_cores({"a": "chat", "b": "chat", "c": "embeddings"}, 16) == {"a": 8, "b": 8, "c": 4}
+def test_chats_share_all_cores_but_one_and_encoders_take_a_quarter() -> None:
+    assert share_cores({"a": "chat", "b": "embeddings"}, 2) == {"a": 1, "b": 1}
+    assert share_cores({"a": "chat", "b": "chat", "c": "embeddings"}, 17) == {"a": 8, "b": 8, "c": 4}
     assert share_cores({"a": "chat", "b": "chat"}, 1) == {"a": 1, "b": 1}
     assert share_cores({}, 4) == {}
 

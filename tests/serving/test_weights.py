@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.errors import EngineUnusable
@@ -115,6 +115,7 @@ def test_what_is_not_a_gguf_is_refused_for_what_it_is(tmp_path: Path, content: b
         find_weights("acme/own", str(path), "0" * 64, tmp_path / "data", quiet)
 
 
+@settings(deadline=None)
 @given(tail=st.binary(max_size=200), cut=st.integers(0, 200))
 def test_no_header_makes_the_reader_fail_otherwise(
     tmp_path_factory: pytest.TempPathFactory, tail: bytes, cut: int

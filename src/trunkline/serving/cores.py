@@ -27,12 +27,14 @@ def count_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 def share_cores(kinds: Mapping[str, Kind], cores: int) -> dict[str, int]:
-    """Return the threads of each engine: chats share all cores evenly, encoders take a quarter each.
+    """Return the threads of each engine: one core stays free, chats share the rest, encoders take a quarter each.
 
-    An encoder works in short bursts. Chats that run at once on more threads than cores wait for each other at every
-    layer, so they split the machine; each has at least one thread.
+    llama.cpp's threads wait for each other at every layer, and burn their core while they wait. One thread that has to
+    share its core holds all others up: on two busy cores, one thread wrote 50 tokens a second and two threads 2. So
+    there are never more than can run beside the exchange; an encoder works in short bursts and is not counted.
     """
     chats = sum(kind == "chat" for kind in kinds.values())
     return {
-        name: max(1, cores // chats if kind == "chat" else cores // _CORES_PER_ENCODER) for name, kind in kinds.items()
+        name: max(1, (cores - 1) // chats if kind == "chat" else cores // _CORES_PER_ENCODER)
+        for name, kind in kinds.items()
     }

@@ -47,7 +47,7 @@ def read_header(path: Path) -> Header:
         raise EngineUnusable(
             f"the weights {path} cannot be read: {fault.strerror}; check the path and its rights"
         ) from fault
-    except (struct.error, UnicodeDecodeError, KeyError, OverflowError, RecursionError) as fault:
+    except (struct.error, ValueError, KeyError, OverflowError, RecursionError) as fault:
         raise EngineUnusable(f"{path} begins as a GGUF but its header is damaged; fetch the file again") from fault
     architecture = str(facts.get("general.architecture", ""))
     context = facts.get(f"{architecture}.context_length")
