@@ -126,3 +126,18 @@ def test_an_exchange_that_is_not_there_is_said_with_what_to_do(exchange: Scripte
     nobody = Conversation("http://127.0.0.1:1", "tl-key", "general-chat")
     with pytest.raises(NotAnswered, match="trunkline up"):
         nobody.models()
+
+
+def test_an_answer_is_read_to_its_last_byte_so_that_it_does_not_look_like_leaving(
+    conversation: Conversation, exchange: Scripted
+) -> None:
+    exchange.answer = stream("Hi") + b"data: [DONE]\n\n"
+    with conversation.ask("Hi") as answer:
+        assert list(answer) == ["Hi"]
+        assert answer._response.isclosed()
+
+
+def test_garbage_in_a_stream_is_said(conversation: Conversation, exchange: Scripted) -> None:
+    exchange.answer = b"data: {oops\n\n"
+    with pytest.raises(NotAnswered, match="cannot be read"), conversation.ask("Hi") as answer:
+        list(answer)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from trunkline.cli.conversation import Conversation, NotAnswered
+from trunkline.cli.flow import Flow
 from trunkline.cli.folder import open_books
 from trunkline.cli.options import DEFAULT_DATA, Data
 from trunkline.errors import TrunklineError, Unstartable
@@ -106,6 +107,7 @@ class Session:
             self._console.print(Text(_HELP, style="dim"))
 
     def _ask(self, line: str) -> None:
+        flow = Flow(self._console)
         pieces: list[str] = []
         said: list[str] = []
         try:
@@ -113,11 +115,11 @@ class Session:
                 said = [answer.deployment]
                 for piece in answer:
                     pieces.append(piece)
-                    self._console.print(Text(piece), end="", soft_wrap=True)
+                    flow.write(piece)
         except KeyboardInterrupt:
             said.append("stopped")
         finally:
-            self._console.print()
+            flow.end()
         self.conversation.remember(line, "".join(pieces))
         if pieces:
             said.append(self._cost(answer.request))

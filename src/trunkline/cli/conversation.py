@@ -62,16 +62,23 @@ class Answer:
         Raises:
             NotAnswered: the answer broke off.
         """
+        ended = False
+        # Read to the last byte, behind the end as well: hanging up before it would look like leaving.
         for data in self._events():
             if data == b"[DONE]":
-                return
-            event = msgspec.json.decode(data, type=_Event)
+                ended = True
+                continue
+            try:
+                event = msgspec.json.decode(data, type=_Event)
+            except msgspec.DecodeError as garbled:
+                raise NotAnswered(f"the answer cannot be read: {garbled}") from None
             if event.error is not None:
                 raise NotAnswered(f"the answer broke off: {event.error.message}")
             for choice in event.choices[:1]:
                 if choice.delta.content:
                     yield choice.delta.content
-        raise NotAnswered("the answer broke off: the connection ended before its end")
+        if not ended:
+            raise NotAnswered("the answer broke off: the connection ended before its end")
 
     def _events(self) -> Iterator[bytes]:
         """The data of each event. The exchange writes one `data:` line per event, so far as OpenAI's dialect goes."""

@@ -89,7 +89,7 @@ def store(folder: DataFolder, now: datetime) -> Iterator[Finding]:
 
 
 def _rows(opened: Store, now: datetime) -> Iterator[Finding]:
-    yield fine("store", f"opens, with {len(opened.all())} keys")
+    yield fine("store", f"opens; keys: {len(opened.all())}")
     if strays := opened.strays():
         yield doubtful("ledger", f"{strays} settlements have no intent", "a journal was damaged or deleted by hand")
     newest = opened.tail(1)
