@@ -201,13 +201,13 @@ MISTAKES = [
     pytest.param(
         "{is: never}",
         "{is: never, within: [never]}",
-        ["10:39: a requirement has exactly one of is, within, at_most, at_least; this has is and within"],
+        ["10:39: a requirement has exactly one of is, within, includes, at_most, at_least; this has is and within"],
         id="two operators in a requirement",
     ),
     pytest.param(
         "{is: never}",
         "{basis: contract}",
-        ["10:39: a requirement has exactly one of is, within, at_most, at_least; this has none"],
+        ["10:39: a requirement has exactly one of is, within, includes, at_most, at_least; this has none"],
         id="no operator in a requirement",
     ),
     pytest.param(

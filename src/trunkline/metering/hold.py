@@ -186,4 +186,8 @@ def _in_short(attempt: Attempt) -> str:
     allowed = sum(map(len, decision.tiers))
     refused = len({denial.deployment for denial in decision.denials})
     note = f"; {permitted.note}" if permitted.note else ""
-    return f"{decision.use_case} as {decision.data_class}: {allowed} allowed, {refused} refused{note}; {attempt.reason}"
+    for rewrite in permitted.rewrites:
+        if rewrite.holds_at(attempt.endpoint.deployment):
+            note += f"; {rewrite}"
+    name = f"{decision.use_case} {decision.version}" if decision.version else decision.use_case
+    return f"{name} as {decision.data_class}: {allowed} allowed, {refused} refused{note}; {attempt.reason}"

@@ -24,7 +24,10 @@ async def send(pool: Pool, attempt: Attempt) -> Response:
     """
     endpoint, asked = attempt.endpoint, attempt.permitted.asked
     dialect = DIALECTS[endpoint.dialect]
-    body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions)
+    rewrites = [
+        (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
+    ]  # fmt: skip
+    body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions, rewrites)
     head = b"POST %b%b HTTP/1.1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
         endpoint.base_path.encode(),
         dialect.paths[asked.operation].encode(),
