@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from trunkline.catalog.requests import Form
 from trunkline.estate.claims import Attestation
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.use_cases import Parameters
@@ -90,11 +91,15 @@ class Watch(msgspec.Struct, frozen=True):
     """Which requests of one dialect have to be examined beyond the lookup, and which not.
 
     Attributes:
+        form: what is known of such requests.
         fields: top-level fields that may use a feature which the class does not allow everywhere.
-        always: whether every request is examined: the prompt's parts matter, or the use case limits parameters.
+        prompt: the field with the messages, where pieces of them may use such a feature; else empty.
+        always: whether every request is examined, for what it leaves out or because the use case limits parameters.
     """
 
+    form: Form
     fields: frozenset[str] = frozenset()
+    prompt: str = ""
     always: bool = False
 
 

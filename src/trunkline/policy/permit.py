@@ -61,9 +61,9 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
         decision = snapshot.narrow(decision, caller, asked)
     if not decision.tiers:
         raise _refuse_empty(decision)
-    if decision.watched is None:
-        return Permitted(caller=caller, asked=asked, decision=decision, note=note)
-    examined = examine(decision, asked)
+    examined = None if decision.watched is None else examine(decision, asked)
+    if examined is None:
+        return Permitted(caller, asked, decision, note)
     return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
 
 
@@ -94,7 +94,8 @@ def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint
             examined = examine(decision, permitted.asked)
         except Refusal:
             return False
-        decision, needed = examined.decision, examined.rewrites
+        if examined is not None:
+            decision, needed = examined.decision, examined.rewrites
     if not any(one is endpoint or _same_place(one, endpoint) for one in decision.endpoints):
         return False
     sent = {(one.field, one.value) for one in permitted.rewrites if one.holds_at(endpoint.deployment)}

@@ -11,7 +11,8 @@ from trunkline.catalog.requests import Form, Part
 from trunkline.messages import Asked
 
 # A name in JSON can be written without its letters only by `\u` escapes; text that speaks of "type" escapes its quotes.
-MARKS = (b'"type"', b"\\u")
+TYPE = b'"type"'
+ESCAPE = b"\\u"
 
 
 class PartUse(msgspec.Struct, frozen=True):
@@ -22,13 +23,19 @@ class PartUse(msgspec.Struct, frozen=True):
     feature: str | None = None
 
 
+def is_plain(messages: bytes) -> bool:
+    """Whether messages hold nothing but text for sure, told without reading them."""
+    # A single byte is found several times faster than two, and most prompts have no backslash.
+    return TYPE not in messages and (ESCAPE[:1] not in messages or ESCAPE not in messages)
+
+
 def find_parts(form: Form, asked: Asked) -> tuple[PartUse, ...]:
     """Return what the prompt holds beside text, each kind once."""
     raw = asked.fields.get(form.messages or "")
     if raw is None or not form.parts:
         return ()
     text = bytes(raw)
-    if not any(mark in text for mark in MARKS):
+    if is_plain(text):
         return ()
     found = (_use(form, part, piece) for piece in _pieces(msgspec.json.decode(text)) for part in form.parts)
     return tuple(dict.fromkeys(use for use in found if use is not None))

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from trunkline.catalog.requests import DROP, Form, load_forms
+from trunkline.catalog.requests import DROP, Form
 from trunkline.errors import NotPermitted, TooLarge
-from trunkline.estate.stages import Decision, Denial, Endpoint, Rewrite
+from trunkline.estate.stages import Decision, Denial, Endpoint, Rewrite, Watch
 from trunkline.estate.use_cases import Parameters
 from trunkline.messages import Asked
-from trunkline.policy.prompt_parts import PartUse, find_parts
+from trunkline.policy.prompt_parts import PartUse, find_parts, is_plain
 
 TEXT = "text"
 FUNCTION = "function"
@@ -50,24 +50,32 @@ _decode_number = msgspec.json.Decoder(int).decode
 _NULL = b"null"
 
 
-def examine(decision: Decision, asked: Asked) -> Examined:
-    """Hold a request against the decision that was looked up for it.
+def examine(decision: Decision, asked: Asked) -> Examined | None:
+    """Hold a request against the decision that was looked up for it; None where that stays as it is.
 
     Raises:
         NotPermitted: it uses or asks for what no allowed deployment, or the use case, lets it.
         TooLarge: it is larger than the use case lets it be.
     """
-    place = (asked.dialect, asked.operation.value)
-    watch = (decision.watched or {}).get(place)
-    form = load_forms().get(place)
-    if watch is None or form is None:
+    watch = (decision.watched or {}).get((asked.dialect, asked.operation))
+    if watch is None:
         raise NotPermitted(
             f"use case {decision.use_case} under data class {decision.data_class} needs requests to be examined, and "
             f"nothing is known of {asked.operation.value} in the dialect {asked.dialect}; use another path",
             code=REFUSED,
         )
-    if not watch.always and watch.fields.isdisjoint(asked.fields):
-        return Examined(decision, asked)
+    fields = asked.fields
+    if (
+        not watch.always
+        and watch.fields.isdisjoint(fields)
+        and (not watch.prompt or watch.prompt not in fields or is_plain(bytes(fields[watch.prompt])))
+    ):
+        return None
+    return _examine(decision, asked, watch)
+
+
+def _examine(decision: Decision, asked: Asked, watch: Watch) -> Examined:
+    form = watch.form
     parts = find_parts(form, asked)
     uses = [*_uses(form, watch.fields, asked), *(Use(one.feature, one.field) for one in parts if one.feature)]
     decision, rewrites = _without(decision, uses) if uses else (decision, ())

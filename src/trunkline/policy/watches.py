@@ -37,9 +37,13 @@ class Watches:
 
 def _watch(form: Form, features: frozenset[str], *, limited: bool) -> Watch:
     fields = {name: field for name, field in form.fields.items() if features & used_by(field)}
-    absent = any(field.when_absent for field in fields.values())
     parts = any(part.feature in features for part in form.parts)
-    return Watch(fields=frozenset(fields), always=limited or absent or parts)
+    return Watch(
+        form=form,
+        fields=frozenset(fields),
+        prompt=(form.messages or "") if parts else "",
+        always=limited or any(field.when_absent for field in fields.values()),
+    )
 
 
 def used_by(field: Field) -> frozenset[str]:
