@@ -140,6 +140,10 @@ class Decision(msgspec.Struct, frozen=True):
         for tier in self.tiers:
             yield from tier
 
+    def may_keep(self, *stores: str) -> bool:
+        """Whether content of this class may be written to all of these stores of the exchange's own."""
+        return self.stores.issuperset(stores)
+
 
 class Offer(msgspec.Struct, frozen=True):
     """A use case as a caller meets it, or one of its direct models: one decision per data class it may be raised to.

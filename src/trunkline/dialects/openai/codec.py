@@ -214,7 +214,8 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     except msgspec.ValidationError:
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
     except msgspec.DecodeError as error:
-        raise Garbled("the answer is not valid JSON", inside=f"{error}; {body[:200]!r}") from error
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
     usage = read_usage(fields.usage)
     if usage is None:
         usage = estimate(asked, sum(choice.message.size for choice in fields.choices or () if choice.message))
