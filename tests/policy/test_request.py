@@ -283,14 +283,14 @@ def test_a_request_larger_than_the_use_case_allows_is_too_large(
 ) -> None:
     request = asked(None)
     exact = limited(acme, surroundings, now, max_request_bytes=request.prompt_bound)
-    assert permit(exact, CALLER, request)
+    assert names(permit(exact, CALLER, request))
     smaller = limited(acme, surroundings, now, max_request_bytes=request.prompt_bound - 1)
     with pytest.raises(TooLarge, match="takes requests of"):
         permit(smaller, CALLER, request)
 
 
 def test_answers_are_bounded_even_where_no_use_case_says_so(snapshot: Snapshot) -> None:
-    assert permit(snapshot, CALLER, asked(n=128))
+    assert permit(snapshot, CALLER, asked(n=128)).asked.answers == 128
     with pytest.raises(Malformed, match="`n` is 129; it must be 128 or less"):
         permit(snapshot, CALLER, asked(n=129))
 

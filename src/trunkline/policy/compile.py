@@ -14,6 +14,7 @@ from trunkline.messages import Operation
 from trunkline.policy.life import heir, stand
 from trunkline.policy.own_stores import weigh_stores
 from trunkline.policy.reach import reach
+from trunkline.policy.rules import Rules
 from trunkline.policy.surroundings import Surroundings
 from trunkline.policy.verdicts import Verdicts
 from trunkline.policy.watches import Watches
@@ -51,6 +52,7 @@ class _Compilation:
             for name in self._classes
         }
         self._watches = Watches()
+        self._rules = Rules(estate, self._endpoints)
         self._tiers: dict[tuple[str, ...], tuple[tuple[Endpoint, ...], ...]] = {}
         self._sorted: dict[tuple[object, ...], Sorted] = {}
 
@@ -83,6 +85,7 @@ class _Compilation:
                 if standing.state is State.RETIRED
             },
             stores=self._stores,
+            narrow=self._rules.narrow(),
         )
 
     def _is_on_offer(self, name: str, use_case: UseCase) -> bool:
@@ -145,7 +148,7 @@ class _Compilation:
 
     def _decide(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Decision:
         # Denials over patterns name the use case, so those are not shared.
-        key = (use_case.pools, use_case.patterns and name, index, only)
+        key = (use_case.pools, use_case.patterns and name, index, only, self._rules.mark(name))
         if key not in self._sorted:
             self._sorted[key] = self._sort(name, use_case, index, only)
         tiers, denials, unconfigured, features = self._sorted[key]
@@ -181,6 +184,7 @@ class _Compilation:
                 deployment = endpoint.deployment
                 against = (
                     *_deny_pattern(endpoint, name, use_case.patterns),
+                    *self._rules.deny(deployment, name, self._classes[index]),
                     *self._verdicts.deny(deployment, index, operation),
                 )
                 if against:
