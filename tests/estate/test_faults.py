@@ -225,13 +225,13 @@ MISTAKES = [
     pytest.param(
         "{training_use: {is: never}}",
         "{certifications: {within: [soc2]}}",
-        ["10:52: certifications has no words to be within; write includes"],
+        ["10:50: certifications has no words to be within; write includes"],
         id="certifications within a list",
     ),
     pytest.param(
         "{training_use: {is: never}}",
         "{residency_processing: {within: [eu, swedencentrl]}}",
-        ['10:62: residency_processing "swedencentrl" is not known; did you mean "swedencentral"?'],
+        ['10:61: residency_processing "swedencentrl" is not known; did you mean "swedencentral"?'],
         id="an unknown zone",
     ),
     pytest.param(
@@ -239,7 +239,7 @@ MISTAKES = [
         "{residency_processing: {within: []}}",
         [
             (
-                "10:25: no value of residency_processing meets this, so no deployment could ever be allowed; "
+                "10:47: no value of residency_processing meets this, so no deployment could ever be allowed; "
                 "loosen one of them"
             )
         ],
@@ -251,7 +251,7 @@ MISTAKES = [
         "  secret: {requires: {app_state_retention_days: {at_most: 29}}}",
         [
             (
-                "10:23: no value of app_state_retention_days meets what data class public requires and this, so no "
+                "10:49: no value of app_state_retention_days meets what data class public requires and this, so no "
                 "deployment could ever be allowed; loosen one of them"
             )
         ],
@@ -286,8 +286,8 @@ MISTAKES = [
         "basis: contract",
         "basis: contract, applies_to: {endpoints: [chats], features: [file]}",
         [
-            '21:79: "chats" is not an operation; did you mean "chat"?',
-            '21:98: "file" is not a feature; did you mean "files"?',
+            '21:78: "chats" is not an operation; did you mean "chat"?',
+            '21:97: "file" is not a feature; did you mean "files"?',
         ],
         id="a claim that applies to what there is not",
     ),

@@ -138,7 +138,7 @@ def test_a_refusal_by_a_rule_names_it_with_its_message(acme: Estate, surrounding
             permit(ruled(acme, surroundings, now, no_workflow=rule), caller(), asked("workflow"))
         assert f"rule no_workflow (not before the review in May), but `{when}` is true of it" in str(refusal.value)
     only = Rule(when='deployment.pattern == "saas"', effect=Effect.ALLOW_ONLY)
-    with pytest.raises(NotPermitted, match='rule it, but `deployment.pattern == "saas"` is not true of it'):
+    with pytest.raises(NotPermitted, match=r"rule it, but .* is not true of it"):
         permit(ruled(acme, surroundings, now, it=only), caller("security"), asked("security-triage"))
 
 
