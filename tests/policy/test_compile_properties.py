@@ -207,13 +207,19 @@ def plainly_satisfied(control: str, requirement: Requirement, deployment: Deploy
 
 
 def plainly_good(
-    control: str, value: Any, basis: str, verified: datetime | None, expires: datetime | None, asked: Requirement
+    control: str,
+    value: Any,
+    basis: str,
+    verified: datetime | None,
+    expires: datetime | None,
+    asked: Requirement,
+    at: datetime = TODAY,
 ) -> bool:
     if basis not in ORDER or str(asked.basis) not in ORDER or ORDER.index(basis) < ORDER.index(str(asked.basis)):
         return False
-    if (expires or TODAY + timedelta(days=1)) <= TODAY or (verified or TODAY) > TODAY + timedelta(hours=25):
+    if (expires or at + timedelta(days=1)) <= at or (verified or at) > at + timedelta(hours=25):
         return False
-    if asked.max_age_days is not None and (verified is None or verified + timedelta(days=asked.max_age_days) <= TODAY):
+    if asked.max_age_days is not None and (verified is None or verified + timedelta(days=asked.max_age_days) <= at):
         return False
     if asked.is_ is not None:
         return plainly_strict(control, value, asked.is_)
