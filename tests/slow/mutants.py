@@ -62,36 +62,44 @@ def _changes(node: ast.AST) -> Iterator[Change]:
     match node:
         case ast.Compare(ops=[only]):
             for other in COMPARISONS.get(type(only), ()):
-                yield f"compare {other.__name__}", lambda other=other: setattr(node, "ops", [other()])
+                yield f"compare {other.__name__}", _put(node, "ops", [other()])
         case ast.BoolOp(op=op, values=values):
-            other_op = ast.Or() if isinstance(op, ast.And) else ast.And()
-            yield "and or", lambda: setattr(node, "op", other_op)
+            yield "and or", _put(node, "op", ast.Or() if isinstance(op, ast.And) else ast.And())
             for index in range(len(values)):
-                rest = [*values[:index], *values[index + 1 :]]
-                yield f"drop operand {index}", lambda rest=rest: setattr(node, "values", rest)
-        case ast.If() | ast.IfExp():
-            for forced in (True, False):
-                yield f"if {forced}", lambda forced=forced: setattr(node, "test", ast.Constant(forced))
-        case ast.While():
-            yield "while False", lambda: setattr(node, "test", ast.Constant(value=False))
-        case ast.comprehension(ifs=[_, *_]):
-            yield "drop filter", lambda: setattr(node, "ifs", [])
+                yield f"drop operand {index}", _put(node, "values", [*values[:index], *values[index + 1 :]])
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield "drop not", lambda: (setattr(node, "op", ast.Not()), setattr(node, "operand", _not(operand)))
-        case ast.Constant(value=bool() as value):
-            yield "flip", lambda: setattr(node, "value", not value)
-        case ast.Constant(value=int() as value):
-            yield "plus one", lambda: setattr(node, "value", value + 1)
+            yield "drop not", _put(node, "operand", ast.UnaryOp(ast.Not(), operand))
         case ast.Call(func=ast.Name(id=name) as function) if name in EXCHANGED:
-            yield f"{EXCHANGED[name]} for {name}", lambda: setattr(function, "id", EXCHANGED[name])
+            yield f"{EXCHANGED[name]} for {name}", _put(function, "id", EXCHANGED[name])
         case ast.FunctionDef(body=body):
             yield from _left_out(body)
+        case _:
+            yield from _forced(node)
+
+
+def _forced(node: ast.AST) -> Iterator[Change]:
+    """Conditions that hold always or never, and values that are others."""
+    match node:
+        case ast.If() | ast.IfExp():
+            for forced in (True, False):
+                yield f"if {forced}", _put(node, "test", ast.Constant(forced))
+        case ast.While():
+            yield "while False", _put(node, "test", ast.Constant(value=False))
+        case ast.comprehension(ifs=[_, *_]):
+            yield "drop filter", _put(node, "ifs", [])
+        case ast.Constant(value=bool() as value):
+            yield "flip", _put(node, "value", not value)
+        case ast.Constant(value=int() as value):
+            yield "plus one", _put(node, "value", value + 1)
         case _:
             pass
 
 
-def _not(operand: ast.expr) -> ast.expr:
-    return ast.UnaryOp(ast.Not(), operand)
+def _put(node: ast.AST, field: str, value: object) -> Callable[[], object]:
+    def put() -> None:
+        setattr(node, field, value)
+
+    return put
 
 
 def _left_out(body: list[ast.stmt]) -> Iterator[Change]:

@@ -20,9 +20,6 @@ from trunkline.policy.prompt_parts import PartUse, find_parts, is_plain
 TEXT = "text"
 FUNCTION = "function"
 
-REFUSED = "request_not_permitted"
-LIMITED = "parameter_not_permitted"
-
 
 class Examined(msgspec.Struct, frozen=True):
     """What is left of a decision for one request, the request as it counts, and what is sent otherwise."""
@@ -62,7 +59,7 @@ def examine(decision: Decision, asked: Asked) -> Examined | None:
         raise NotPermitted(
             f"use case {decision.use_case} under data class {decision.data_class} needs requests to be examined, and "
             f"nothing is known of {asked.operation.value} in the dialect {asked.dialect}; use another path",
-            code=REFUSED,
+            code="request_not_permitted",
         )
     fields = asked.fields
     if (
@@ -158,7 +155,7 @@ def _refuse(decision: Decision, barred: dict[str, Denial], fields: tuple[str, ..
         f"no deployment of use case {decision.use_case} under data class {decision.data_class} may take {named} as "
         f"this request has it. {first.deployment}: {first.rule}, but {first.claim}. Send it without, or ask unit "
         f"{decision.owner}, its owner",
-        code=REFUSED,
+        code="request_not_permitted",
         param=fields[0],
     )
 
@@ -210,7 +207,7 @@ def _spoken(form: Form, asked: Asked) -> tuple[str, ...]:
 def _not_allowed(decision: Decision, param: str, what: str) -> NotPermitted:
     return NotPermitted(
         f"use case {decision.use_case} allows {what}. Ask unit {decision.owner}, its owner, for more",
-        code=LIMITED,
+        code="parameter_not_permitted",
         param=param,
     )
 
