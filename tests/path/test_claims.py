@@ -168,3 +168,15 @@ def test_a_retired_use_case_answers_with_the_name_of_its_successor(running: Exch
 def test_a_draft_answers_its_owner_alone(running: Exchange, key: str) -> None:
     assert ask(running.port, key, HELLO | {"model": "idea"}).status == 403
     assert ask(running.port, running.key("marketing"), HELLO | {"model": "idea"}).status == 200
+
+
+def test_what_an_upstream_says_is_kept_only_where_content_of_the_class_may_be(
+    running: Exchange, key: str, vendor: Upstream, spare: Upstream, customer: str
+) -> None:
+    broken = Script(status=500)
+    vendor.default = spare.default = broken
+    for model in ("nothing-kept", "short"):
+        assert ask(running.port, key, HELLO | {"model": model, "user": customer}).status == 502
+    strict, loose = running.attempts_of(customer, 2)
+    assert strict["error"] == "kept answered 500"
+    assert loose["error"].startswith('spare answered 500: {"error"')

@@ -12,7 +12,7 @@ from trunkline.estate.stages import Address, Permitted, Snapshot
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.permit import offered, permit, still_permitted
+from trunkline.policy.permit import offered, permit, raise_class, still_permitted
 from trunkline.policy.surroundings import Surroundings
 from trunkline.tenancy.callers import Caller
 
@@ -266,3 +266,15 @@ def test_an_endpoint_that_was_never_allowed_is_not_permitted_either(snapshot: Sn
     permitted = permit(snapshot, caller(), asked("general-chat", data_class="restricted"))
     assert not still_permitted(snapshot, permitted, snapshot.endpoints["gpt-saas"])
     assert not still_permitted(snapshot, permitted, snapshot.endpoints["minilm"])
+
+
+def test_a_class_that_the_data_turned_out_to_have_is_permitted_anew(snapshot: Snapshot) -> None:
+    permitted = permit(snapshot, caller(), asked("general-chat"))
+    assert raise_class(snapshot, permitted, "internal") is permitted
+    assert raise_class(snapshot, permitted, "public") is permitted
+    raised = raise_class(snapshot, permitted, "restricted")
+    assert raised.decision.data_class == "restricted"
+    assert names(raised) == ["gpt-reserved", "mistral-house", "smol"]
+    assert raise_class(snapshot, raised, "confidential") is raised
+    with pytest.raises(NotPermitted, match="holds data of class 'secret', which the estate does not have"):
+        raise_class(snapshot, permitted, "secret")

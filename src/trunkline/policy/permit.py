@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+import msgspec
+
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unavailable, Unknown
 from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Rewrite, Snapshot
 from trunkline.messages import Asked, Operation
@@ -65,6 +67,26 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
     if examined is None:
         return Permitted(caller, asked, decision, note)
     return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
+
+
+def raise_class(snapshot: Snapshot, permitted: Permitted, data_class: str) -> Permitted:
+    """Permit a call anew under a class that its data turned out to have; one that is no stricter changes nothing.
+
+    Raises:
+        NotPermitted: nobody knows the class, or no deployment satisfies it.
+        Refusal: as `permit`.
+    """
+    classes = snapshot.classes
+    if data_class not in classes:
+        raise NotPermitted(
+            f"the call holds data of class {_short(data_class)!r}, which the estate does not have; ask unit "
+            f"{permitted.decision.owner}, the owner of use case {permitted.decision.use_case}",
+            code="no_deployment_allowed",
+        )
+    own = permitted.decision.data_class
+    if own in classes and classes.index(data_class) <= classes.index(own):
+        return permitted
+    return permit(snapshot, permitted.caller, msgspec.structs.replace(permitted.asked, data_class=data_class))
 
 
 def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
