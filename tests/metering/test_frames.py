@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.metering.made import intent, settlement
 
 from trunkline import errors
 from trunkline.ids import JournalId
@@ -15,7 +16,7 @@ NAME = JournalId("0123456789abcdef01234567")
 
 
 @pytest.fixture(scope="module")
-def records(intent: MakeIntent, settlement: MakeSettlement) -> list[Record]:
+def records() -> list[Record]:
     return [intent(1), settlement(2), intent(3), intent(4), settlement(5, "req_00000003")]
 
 
@@ -38,7 +39,8 @@ def test_what_was_written_is_read_back(journal: Path, records: list[Record], wri
 
 def test_reading_goes_on_where_it_ended(journal: Path, records: list[Record], written: bytes) -> None:
     journal.write_bytes(written)
-    offset, found = 0, []
+    offset = 0
+    found: list[Record] = []
     while (reading := read(journal, offset, most=1)).next_offset != offset:
         assert len(reading.records) == 1
         found += reading.records
@@ -70,7 +72,9 @@ def test_zeros_behind_the_last_frame_are_a_torn_tail(journal: Path, records: lis
 
 
 def _all(journal: Path) -> tuple[list[Record], list[Damage]]:
-    offset, found, damage = 0, [], []
+    offset = 0
+    found: list[Record] = []
+    damage: list[Damage] = []
     while (reading := read(journal, offset)).next_offset != offset:
         found += reading.records
         damage += reading.damage
@@ -115,7 +119,9 @@ def test_damage_longer_than_a_look_is_skipped(
     monkeypatch.setattr(frames, "LARGEST", 2_000)
     first, second = map(frame, records[:2])
     journal.write_bytes(header(NAME) + first + b"\xff" * 10_000 + second)
-    offset, found, damage = 0, [], []
+    offset = 0
+    found: list[Record] = []
+    damage: list[Damage] = []
     while (reading := read(journal, offset, most=100)).next_offset != offset:
         found += reading.records
         damage += reading.damage

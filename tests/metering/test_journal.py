@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.metering.made import intent, settlement
 
 from trunkline import errors
 from trunkline.ids import mint_journal_id
-from trunkline.metering.frames import frame, read
+from trunkline.metering.frames import Record, frame, read
 from trunkline.metering.journal import Journal
 
 
@@ -19,13 +20,11 @@ def journal(tmp_path: Path) -> Journal:
     return Journal.open(tmp_path / "journal", mint_journal_id())
 
 
-def _records(journal: Journal) -> list:
+def _records(journal: Journal) -> list[Record]:
     return [record for part in journal.parts() for record in read(part.path, end=part.size).records]
 
 
-def test_an_appended_record_is_in_the_file_at_once(
-    journal: Journal, intent: MakeIntent, settlement: MakeSettlement
-) -> None:
+def test_an_appended_record_is_in_the_file_at_once(journal: Journal) -> None:
     first = intent(journal.next_sequence())
     second = settlement(journal.next_sequence())
     journal.append(first)
@@ -41,9 +40,7 @@ def test_the_file_is_its_owners_alone(journal: Journal) -> None:
     assert part.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_partial_write_is_taken_back_and_refused(
-    journal: Journal, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_partial_write_is_taken_back_and_refused(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     journal.append(intent(1))
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:10]))
@@ -58,7 +55,7 @@ def test_a_partial_write_is_taken_back_and_refused(
 
 
 def test_a_partial_write_that_cannot_be_taken_back_ends_the_file_and_begins_another(
-    journal: Journal, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal.append(intent(1))
     write = os.write
@@ -78,7 +75,7 @@ def test_a_partial_write_that_cannot_be_taken_back_ends_the_file_and_begins_anot
 
 
 def test_a_full_disk_refuses_the_record_and_leaves_the_file_readable(
-    journal: Journal, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(fd: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -102,7 +99,8 @@ from trunkline.metering.records import Settlement, Status
 from trunkline.messages import Usage
 journal = Journal.open(Path(sys.argv[1]), mint_journal_id())
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
-def record(): return Settlement(journal.next_sequence(), "req_1", 1, 1, Status.OK, 200, Usage(), 1, "m", 1, 1, "x" * 300)
+def record():
+    return Settlement(journal.next_sequence(), "req_1", 1, 1, Status.OK, 200, Usage(), 1, "m", 1, 1, "x" * 300)
 written = 0
 try:
     while True:
@@ -130,13 +128,13 @@ def test_a_file_that_may_not_grow_keeps_whole_records_and_takes_what_is_owed_lat
     assert (len(reading.records), reading.torn, reading.damage) == (written + 1, False, ())
 
 
-def test_a_record_that_cannot_be_encoded_is_refused(journal: Journal, intent: MakeIntent) -> None:
+def test_a_record_that_cannot_be_encoded_is_refused(journal: Journal) -> None:
     with pytest.raises(errors.JournalFailed):
         journal.append(intent(1, hold=1 << 70))
     assert journal.appended == 0
 
 
-def test_a_file_that_is_full_is_followed_by_another_with_an_id_of_its_own(tmp_path: Path, intent: MakeIntent) -> None:
+def test_a_file_that_is_full_is_followed_by_another_with_an_id_of_its_own(tmp_path: Path) -> None:
     size = len(frame(intent(1)))
     journal = Journal.open(tmp_path, mint_journal_id(), rotate_at=3 * size)
     for _ in range(10):
@@ -147,9 +145,7 @@ def test_a_file_that_is_full_is_followed_by_another_with_an_id_of_its_own(tmp_pa
     assert [record.sequence for record in _records(journal)] == list(range(1, 11))
 
 
-def test_without_room_for_another_file_the_old_one_goes_on(
-    tmp_path: Path, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_room_for_another_file_the_old_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal.open(tmp_path, mint_journal_id(), rotate_at=10)
 
     def full(*args: object) -> int:
@@ -160,7 +156,7 @@ def test_without_room_for_another_file_the_old_one_goes_on(
     assert len(journal.parts()) == 1
 
 
-def test_a_closed_journal_takes_nothing_more(journal: Journal, intent: MakeIntent, settlement: MakeSettlement) -> None:
+def test_a_closed_journal_takes_nothing_more(journal: Journal) -> None:
     journal.append(intent(1))
     journal.close()
     with pytest.raises(errors.JournalFailed):

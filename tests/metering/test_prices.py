@@ -127,7 +127,7 @@ def test_the_latest_rate_that_has_begun_counts() -> None:
     older = ExchangeRate(currency="USD", rate=Decimal("0.5"), since=datetime(2026, 1, 1, tzinfo=UTC))
     coming = ExchangeRate(currency="USD", rate=Decimal(2), since=datetime(2026, 12, 1, tzinfo=UTC))
     other = ExchangeRate(currency="GBP", rate=Decimal(3))
-    assert price(estate(coming, RATE, older, other)).input == 348_000
+    assert price(estate(older, coming, RATE, other)).input == 348_000
     assert not price(estate(coming)).known
 
 

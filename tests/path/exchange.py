@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+import trunkline
+
+SOURCE = Path(trunkline.__file__).parents[1]  # the child runs what the tests import
 ADMIN_KEY = "an-admin-key-for-tests-only"
 READY_WITHIN = 30.0
 CLAIMS = {
@@ -102,6 +105,7 @@ class Exchange:
     port: int
     process: subprocess.Popen[bytes]
     environment: dict[str, str] = field(default_factory=dict)
+    tail: Tail | None = None
 
     @property
     def url(self) -> str:
@@ -143,32 +147,70 @@ class Exchange:
         return rows
 
     def key(self, unit: str = "acme", *options: str) -> str:
-        """Make a key and return its secret."""
-        made = json.loads(self.command("key", "create", "--unit", unit, *options, "--json"))
-        secret: str = (made[0] if isinstance(made, list) else made)["key"]
+        """Make a key, wait until it is in force, and return its secret."""
+        secret: str = json.loads(self.command("key", "create", "--unit", unit, *options, "--json"))["key"]
+        until = time.monotonic() + 5
+        while self.get("/v1/models", secret)[0] != 200:
+            assert time.monotonic() < until, "the new key is not in force after 5 seconds"
+            time.sleep(0.01)
         return secret
 
-    def attempts_of(self, customer: str, count: int, seconds: float = 5.0) -> list[dict[str, Any]]:
-        """Return the attempts made for an end customer in order, once so many are there and none is open.
+    def attempts_of(self, customer: str, count: int, seconds: float = 10.0) -> list[dict[str, Any]]:
+        """Return the attempts made for an end customer in order, once so many are settled.
 
         A settled call is visible within a second; a busy machine is given more.
 
         Raises:
             AssertionError: when there are fewer after that time, or more.
         """
-        until = time.monotonic() + seconds
-        while True:
-            rows = [row for row in self.rows("ledger", "tail", "--count", "500") if row["end_customer"] == customer]
-            if len(rows) >= count and all(row["status"] != "open" for row in rows):
-                break
-            assert time.monotonic() < until, f"{customer}: wanted {count} settled attempts, the ledger has {rows}"
-        assert len(rows) == count, f"{customer}: wanted {count} attempts, the ledger has {rows}"
+        if self.tail is None:
+            self.tail = Tail(self)
+        rows = self.tail.of(customer, count, seconds)
+        assert len(rows) == count, f"{customer}: wanted {count} settled attempts, the ledger has {rows}"
         return sorted(rows, key=lambda row: (row["at"], row["attempt"]))
 
     def kill(self) -> None:
         """End it as the kernel does when memory runs out: SIGKILL, no word of farewell."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
+
+
+class Tail:
+    """Follows the ledger with `trunkline ledger tail --follow --json`: one command for a whole module's questions."""
+
+    def __init__(self, running: Exchange) -> None:
+        command = [sys.executable, "-m", "trunkline", "ledger", "tail", "--follow", "--json", "--count", "10000"]
+        self._process = subprocess.Popen(
+            [*command, "--data", str(running.folder)], env=running.environment, stdout=subprocess.PIPE
+        )
+        self._rows: list[dict[str, Any]] = []
+        self._more = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def of(self, customer: str, count: int, seconds: float) -> list[dict[str, Any]]:
+        """Return the settled attempts of an end customer once there are so many, or what is there after that time."""
+
+        def found() -> list[dict[str, Any]]:
+            return [row for row in self._rows if row["end_customer"] == customer]
+
+        with self._more:
+            self._more.wait_for(lambda: len(found()) >= count, seconds)
+            return found()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._process.terminate()
+        self._process.wait(10)
+        self._thread.join(10)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                with self._more:
+                    self._rows.append(json.loads(line))
+                    self._more.notify_all()
 
 
 def write(folder: Path, declared: Mapping[str, Any]) -> Path:
@@ -201,7 +243,7 @@ def start(
         **{name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")},
         "TRUNKLINE_ADMIN_KEY": ADMIN_KEY,
         "TRUNKLINE_TEST_VENDOR_KEY": VENDOR_KEY,
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": str(SOURCE),
         **environment,
     }
     data = folder / "data"
@@ -224,6 +266,9 @@ def start(
 
 def stop(running: Exchange) -> None:
     """Ask an exchange to end, and make sure that it does."""
+    if running.tail is not None:
+        running.tail.close()
+        running.tail = None
     if running.process.poll() is not None:
         return
     running.process.terminate()

@@ -34,11 +34,12 @@ def test_a_fault_before_the_first_byte_is_answered_by_the_next_tier(
     assert text == Script().text
     assert got.headers["x-trunkline-deployment"] == f"second-{lane}"
     assert got.headers["x-trunkline-pattern"] == "cloud_shared"
-    rows = running.attempts_of(customer, len(vendor.received) + 1)
-    assert [row["status"] for row in rows] == ["failed"] * len(vendor.received) + ["ok"]
-    assert [row["attempt"] for row in rows] == list(range(1, len(rows) + 1))
+    rows = running.attempts_of(customer, 2)
+    assert [(row["status"], row["attempt"]) for row in rows] == [("failed", 1), ("ok", 2)]
     assert len({row["request"] for row in rows}) == 1
     assert len(spare.received) == 1
+    # What closes a kept connection before any byte looks stale, and is asked once more on a fresh one.
+    assert len(vendor.received) <= 1 + fault.endswith("before the head")
 
 
 def test_garbage_for_json_is_not_passed_on_as_an_answer(
@@ -86,7 +87,7 @@ def test_a_stale_connection_is_replaced_without_a_second_tier_and_without_an_err
 @pytest.mark.parametrize(
     "script",
     [
-        Script(error_after=2),
+        Script(error_after=2, pace=0.05),
         Script(cut=900),
         Script(cut=900, reset=True),
         Script(hang="body", hang_after=2),
@@ -137,20 +138,37 @@ def never_as_if_whole(got: Answer, script: Script) -> None:
         assert "[DONE]" not in got.data
 
 
+def length_of(script: Script) -> tuple[int, int]:
+    """How many bytes of a stream's body stand on the wire up to the end mark, and in all."""
+    asked = json.dumps({"model": "gpt-4.1-mini", "stream": True, "stream_options": {"include_usage": True}}).encode()
+    units = answer(script, "/v1/chat/completions", asked).units
+    marked = sum(len(unit) + len(b"%x\r\n\r\n" % len(unit)) for unit in units)
+    return marked, marked + len(b"0\r\n\r\n")
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_a_stream_cut_at_any_byte_is_never_passed_on_as_if_it_were_whole(
-    running: Exchange, key: str, vendor: Upstream, lanes: object, part: int
+    running: Exchange, key: str, vendor: Upstream, part: int
 ) -> None:
-    asked = json.dumps({"model": "gpt-4.1-mini", "stream": True, "stream_options": {"include_usage": True}}).encode()
-    units = answer(SHORT, "/v1/chat/completions", asked).units
-    length = sum(len(unit) + len(b"%x\r\n\r\n" % len(unit)) for unit in units) + len(b"0\r\n\r\n")
-    wholes = 0
-    for cut in range(part, length + 1, 4):
+    marked, _ = length_of(SHORT)
+    for cut in range(part, marked - len("\n\n\r\n"), 4):
         vendor.default = Script(pieces=SHORT.pieces, cut=cut)
         got = ask(running.port, key, HELLO | {"stream": True})
         never_as_if_whole(got, SHORT)
-        wholes += got.status == 200 and got.error is None
-    assert wholes <= 3, "only a cut behind the last event may pass unseen"
+        assert got.status != 200 or got.error is not None, f"cut at {cut} of {marked}, and nothing was said"
+
+
+@pytest.mark.xfail(reason="the gateway sends an error event behind the end mark")
+def test_a_cut_behind_the_end_mark_takes_nothing_from_a_whole_answer(
+    running: Exchange, key: str, vendor: Upstream, customer: str
+) -> None:
+    marked, length = length_of(SHORT)
+    cuts = range(marked, length)
+    for cut in cuts:
+        vendor.default = Script(pieces=SHORT.pieces, cut=cut)
+        got = ask(running.port, key, HELLO | {"stream": True, "user": customer})
+        assert (got.text, got.data[-1], got.error) == (SHORT.text, "[DONE]", None)
+    assert {row["status"] for row in running.attempts_of(customer, len(cuts))} == {"ok"}
 
 
 def test_a_whole_body_cut_at_any_byte_is_never_passed_on(running: Exchange, key: str, vendor: Upstream) -> None:

@@ -24,6 +24,12 @@ ENVIRONMENT = {
 }
 
 
+def resolve(reference: str) -> tuple[str | None, str]:
+    if not reference.startswith("env:"):
+        return reference, ""
+    return ENVIRONMENT.get(reference), f"{reference} is not set"
+
+
 def dated(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: dated(one) for key, one in value.items()}
@@ -55,10 +61,7 @@ def surroundings() -> Surroundings:
     return Surroundings(
         vendors=load_vendors(),
         profiles=load_profiles(),
-        resolve=lambda reference: (
-            ENVIRONMENT.get(reference, None if ":" in reference[:5] else reference),
-            f"{reference} is not set",
-        ),
+        resolve=resolve,
         addresses={
             "smol": Address(url="http://127.0.0.1:4001", key="k1"),
             "minilm": Address(url="http://127.0.0.1:4002/v1", key="k2"),

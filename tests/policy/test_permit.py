@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from trunkline.errors import Malformed, NotPermitted, Unavailable, Unknown
+from trunkline.estate.deployments import Timeouts
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Address, Permitted, Snapshot
 from trunkline.ids import KeyId
@@ -109,6 +110,15 @@ def test_a_key_restricted_to_a_use_case_that_its_unit_lost_gains_nothing(snapsho
     with pytest.raises(NotPermitted, match="not open to unit finance"):
         permit(snapshot, caller("finance", "content-drafts"), asked("content-drafts"))
     assert offered(snapshot, caller("finance", "content-drafts")) == []
+
+
+def test_a_restricted_key_gets_no_direct_model_through_a_use_case_that_is_not_open_to_its_unit(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    estate = changed(acme, "use_cases", "content-drafts", direct=(MODEL,))
+    snapshot = compile_estate(estate, surroundings, now)
+    with pytest.raises(NotPermitted, match="not for use case general-chat"):
+        permit(snapshot, caller("finance", "content-drafts"), asked(MODEL))
 
 
 def test_a_restricted_key_reaches_a_direct_model_through_its_own_use_case(
@@ -224,7 +234,18 @@ def test_an_attempt_is_not_permitted_any_more_when_the_estate_of_the_moment_forb
     assert not still(changed(acme, "deployments", "mistral-house", upstream_model="other"))
     without = {name: one for name, one in acme.use_cases.items() if name != "general-chat"}
     assert not still(msgspec.structs.replace(acme, use_cases=without))
-    assert still(changed(acme, "deployments", "mistral-house", timeouts=type(house.timeouts)(total=1.0)))
+    assert still(changed(acme, "deployments", "mistral-house", timeouts=Timeouts(total=1.0)))
+
+
+def test_a_direct_model_that_passed_to_another_use_case_is_permitted_anew_only(
+    acme: Estate, surroundings: Surroundings, now: int, snapshot: Snapshot
+) -> None:
+    permitted = permit(snapshot, caller(), asked(MODEL))
+    estate = changed(acme, "use_cases", "general-chat", direct=())
+    newer = compile_estate(changed(estate, "use_cases", "workflow", direct=(MODEL,)), surroundings, now)
+    reserved = snapshot.endpoints["gpt-reserved"]
+    assert not still_permitted(newer, permitted, reserved)
+    assert still_permitted(newer, permit(newer, caller(), asked(MODEL)), reserved)
 
 
 def test_an_engine_that_was_started_anew_is_another_place(

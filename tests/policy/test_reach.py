@@ -28,23 +28,36 @@ def endpoints(acme: Estate, surroundings: Surroundings) -> dict[str, Endpoint]:
 
 
 def test_each_kind_of_deployment_is_addressed_by_its_own_rule(endpoints: dict[str, Endpoint]) -> None:
-    where = {name: (url_of(one), one.headers, one.upstream_model) for name, one in endpoints.items() if not one.missing}
-    azure = "https://acme-prod.openai.azure.com:443/openai/v1"
+    where = {name: (url_of(one), one.upstream_model) for name, one in endpoints.items() if not one.missing}
     assert where == {
-        "gpt-saas": ("https://api.openai.com:443/v1", b"authorization: Bearer sk-openai\r\n", "gpt-4.1-mini"),
-        "gpt-payg": (azure, b"api-key: azure-key\r\n", "gpt-4.1-mini"),
-        "gpt-reserved": (azure, b"api-key: azure-key\r\n", "acme-gpt-reserved"),
-        "mistral-house": ("http://10.0.0.7:8000/v1", b"", "mistral-small"),
-        "smol": ("http://127.0.0.1:4001/v1", b"authorization: Bearer k1\r\n", "smollm2-135m-instruct"),
-        "minilm": ("http://127.0.0.1:4002/v1", b"authorization: Bearer k2\r\n", "all-minilm-l6-v2"),
-    }  # fmt: skip
+        "gpt-saas": ("https://api.openai.com:443/v1", "gpt-4.1-mini"),
+        "gpt-payg": ("https://acme-prod.openai.azure.com:443/openai/v1", "gpt-4.1-mini"),
+        "gpt-reserved": ("https://acme-prod.openai.azure.com:443/openai/v1", "acme-gpt-reserved"),
+        "mistral-house": ("http://10.0.0.7:8000/v1", "mistral-small"),
+        "smol": ("http://127.0.0.1:4001/v1", "smollm2-135m-instruct"),
+        "minilm": ("http://127.0.0.1:4002/v1", "all-minilm-l6-v2"),
+    }
+
+
+def test_the_header_lines_name_the_host_and_carry_the_key_as_each_vendor_takes_it(
+    endpoints: dict[str, Endpoint],
+) -> None:
+    assert {name: one.headers.decode().split("\r\n") for name, one in endpoints.items()} == {
+        "gpt-saas": ["host: api.openai.com", "authorization: Bearer sk-openai", ""],
+        "gpt-payg": ["host: acme-prod.openai.azure.com", "api-key: azure-key", ""],
+        "gpt-reserved": ["host: acme-prod.openai.azure.com", "api-key: azure-key", ""],
+        "mistral-cloud": [""],
+        "mistral-house": ["host: 10.0.0.7:8000", ""],
+        "smol": ["host: 127.0.0.1:4001", "authorization: Bearer k1", ""],
+        "minilm": ["host: 127.0.0.1:4002", "authorization: Bearer k2", ""],
+    }
 
 
 @pytest.mark.parametrize(("url", "reached"), [
     ("http://vllm.house", "http://vllm.house:80/v1"),
     ("https://vllm.house/", "https://vllm.house:443/v1"),
     ("https://vllm.house:8443/llm/v1/", "https://vllm.house:8443/llm/v1"),
-    ("http://[::1]:8000", "http://::1:8000/v1"),
+    ("http://[::1]:8000", "http://[::1]:8000/v1"),
 ])  # fmt: skip
 def test_a_url_without_a_path_gets_one_and_a_trailing_slash_is_dropped(
     acme: Estate, surroundings: Surroundings, url: str, reached: str
@@ -96,7 +109,7 @@ def test_a_key_that_cannot_stand_in_a_header_is_refused_and_not_shown(
 
 def test_a_key_read_from_a_file_loses_its_last_line_end(acme: Estate, surroundings: Surroundings) -> None:
     around = msgspec.structs.replace(surroundings, resolve=lambda reference: ("sk-file\n", ""))
-    assert reach(acme, around)["gpt-saas"].headers == b"authorization: Bearer sk-file\r\n"
+    assert reach(acme, around)["gpt-saas"].headers.endswith(b"\nauthorization: Bearer sk-file\r\n")
 
 
 def test_an_empty_reference_counts_as_missing(acme: Estate, surroundings: Surroundings) -> None:
@@ -111,7 +124,7 @@ def test_a_vendor_that_needs_a_key_is_not_called_without_one(acme: Estate, surro
 
 def test_a_deployments_own_credentials_go_before_its_boundarys(acme: Estate, surroundings: Surroundings) -> None:
     estate = changed(acme, "deployments", "gpt-saas", credentials="env:AZURE_OPENAI_KEY")
-    assert reach(estate, surroundings)["gpt-saas"].headers == b"authorization: Bearer azure-key\r\n"
+    assert reach(estate, surroundings)["gpt-saas"].headers.endswith(b"\nauthorization: Bearer azure-key\r\n")
 
 
 def test_a_vendor_without_an_address_of_its_own_needs_an_endpoint(acme: Estate, surroundings: Surroundings) -> None:
@@ -128,7 +141,7 @@ def test_a_provider_that_the_catalogue_does_not_know_works_by_url_alone(
     around = msgspec.structs.replace(surroundings, resolve=lambda reference: (reference, ""))
     endpoint = reach(estate, around)["gpt-saas"]
     assert (endpoint.missing, url_of(endpoint)) == ("", "https://newcomer.example:443/v1")
-    assert endpoint.headers == b"authorization: Bearer env:OPENAI_API_KEY\r\n"
+    assert endpoint.headers.endswith(b"\nauthorization: Bearer env:OPENAI_API_KEY\r\n")
 
 
 def test_a_regional_address_needs_the_boundarys_region(acme: Estate, surroundings: Surroundings) -> None:

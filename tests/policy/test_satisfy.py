@@ -91,6 +91,14 @@ def test_a_verification_dated_beyond_today_counts_as_none() -> None:
     assert not satisfies(claim(verified_at=TODAY + timedelta(days=2)), NEVER, NOW)
 
 
+def test_a_verification_dated_beyond_today_counts_from_the_day_it_names() -> None:
+    future = claim(verified_at=TODAY + timedelta(days=10))
+    until = next_change(future, NEVER, NOW)
+    assert until == as_nanos(TODAY + timedelta(days=10) - timedelta(hours=25))
+    assert not satisfies(future, NEVER, until - 1)
+    assert satisfies(future, NEVER, until)
+
+
 days = st.integers(-400, 400)
 
 

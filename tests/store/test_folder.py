@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> None:
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the folder until its input ends."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDING, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
@@ -69,8 +71,7 @@ def test_who_holds_the_folder_can_be_asked(tmp_path: Path, other: subprocess.Pop
     holder = DataFolder(tmp_path).holder()
     assert holder is not None
     assert (holder.pid, holder.host, holder.port) == (other.pid, "127.0.0.1", 4321)
-    other.stdin.close()
-    other.wait()
+    other.communicate()
     assert DataFolder(tmp_path).holder() is None
 
 
@@ -114,6 +115,7 @@ signal.pause()
 
 def test_children_of_a_killed_holder_do_not_hold_the_folder(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
         child = int(parent.stdout.readline())
         parent.kill()
     try:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from trunkline import errors
+from trunkline.ids import JournalId
+from trunkline.store.open import Store
 from trunkline.tenancy.mint import mint
 from trunkline.tenancy.rotate import revoke
 
@@ -44,7 +47,7 @@ with open_store(sys.argv[1]) as store:
 """
 
 
-def test_a_change_by_another_process_shows_in_the_count(store: Store, tmp_path: Path, intent: MakeIntent) -> None:
+def test_a_change_by_another_process_shows_in_the_count(store: Store, tmp_path: Path) -> None:
     key, _ = mint("hr", pepper=PEPPER, now=1)
     store.add(key)
     before = store.changed()
@@ -56,5 +59,5 @@ def test_a_change_by_another_process_shows_in_the_count(store: Store, tmp_path: 
 
 def test_booking_calls_is_no_change_of_keys(store: Store) -> None:
     before = store.changed()
-    store.book([], {"journal": 5})
+    store.book([], {JournalId("journal"): 5})
     assert store.changed() == before

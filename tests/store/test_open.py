@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, inspect
@@ -24,7 +25,7 @@ def test_a_new_store_is_its_owners_alone_and_opens_again(tmp_path: Path) -> None
         assert store.sums([], Span()) == ()
 
 
-def _shape(path: Path) -> dict:
+def _shape(path: Path) -> dict[str, Any]:
     engine = create_engine(f"sqlite:///{path}")
     found = inspect(engine)
     shape = {
@@ -119,7 +120,10 @@ def test_several_that_open_a_new_store_at_once_all_get_it(tmp_path: Path) -> Non
 
 
 def test_opening_an_up_to_date_store_does_not_import_alembic(tmp_path: Path) -> None:
-    code = "import sys; from trunkline.store.open import open_store; open_store(sys.argv[1]).close(); print('alembic' in sys.modules)"
+    code = (
+        "import sys; from trunkline.store.open import open_store; "
+        "open_store(sys.argv[1]).close(); print('alembic' in sys.modules)"
+    )
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", code, tmp_path / "trunkline.db"], capture_output=True, text=True, check=True

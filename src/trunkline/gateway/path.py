@@ -31,12 +31,14 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
     caller = identify(exchange, request)
     with admit(exchange.gate):
         asked = decode(door, request)
-        permitted = permit(exchange.snapshot, caller, asked)
+        snapshot = exchange.snapshot
+        permitted = permit(snapshot, caller, asked)
         permitted = await enrich(permitted)
         permitted = await screen(permitted)
         failed: list[tuple[str, UpstreamFault]] = []
         for attempt in route(permitted, bound):
-            if not still_permitted(exchange.snapshot, permitted, attempt.endpoint):
+            current = exchange.snapshot
+            if current is not snapshot and not still_permitted(current, permitted, attempt.endpoint):
                 continue
             try:
                 with reserve(exchange.book, attempt, request_id) as hold:

@@ -7,25 +7,26 @@ from trunkline.estate.stages import Attempt
 from trunkline.metering.journal import Journal
 from trunkline.metering.records import Settlement
 
-Settled = Callable[[Attempt, Settlement], None]
-
-
-def _tell_nobody(attempt: Attempt, settlement: Settlement) -> None:
-    """Do nothing."""
-
 
 class Book:
-    """What an attempt needs to be held and settled: the journal, the clock, the currency.
+    """What an attempt needs to be held and settled.
 
     Attributes:
         currency: the estate's; replaced with it.
+        settled: told of every settlement, right after it was written; for counting.
         in_flight: attempts that are held and not settled yet.
     """
 
     __slots__ = ("clock", "currency", "in_flight", "journal", "settled")
 
-    def __init__(self, journal: Journal, *, clock: Clock, currency: str, settled: Settled = _tell_nobody) -> None:
-        """Take over a journal; `settled` is told of every attempt once its settlement is written."""
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        clock: Clock,
+        currency: str,
+        settled: Callable[[Attempt, Settlement], None] | None = None,
+    ) -> None:
         self.journal = journal
         self.clock = clock
         self.currency = currency

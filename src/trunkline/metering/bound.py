@@ -1,13 +1,19 @@
+"""The most that a call can use and cost at an endpoint: what is held before it is sent."""
+
 from __future__ import annotations
 
 from trunkline.estate.stages import Endpoint, Permitted
 from trunkline.messages import Operation, Usage
-from trunkline.metering.price_call import hold
+from trunkline.metering import price_call
 from trunkline.money import Nano
+
+# Callers and upstreams may claim any number: it must fit a column, and sums of it too, or the ledger would stop at it.
+MOST_TOKENS = 1 << 40
+MOST_MONEY = Nano(1 << 53)
 
 
 def bound(permitted: Permitted, endpoint: Endpoint) -> tuple[Usage, Nano]:
-    """Return the most tokens that a call can use at an endpoint, and what they cost there.
+    """Return the most tokens that a call can use at an endpoint, and the most it can cost there.
 
     A prompt has no more tokens than bytes, the use case's instructions included; each answer no more than its limit.
     """
@@ -16,5 +22,19 @@ def bound(permitted: Permitted, endpoint: Endpoint) -> tuple[Usage, Nano]:
     output = 0
     if asked.operation is not Operation.EMBEDDINGS:
         output = asked.output_limit if asked.output_limit is not None else endpoint.output_bound
-    usage = Usage(input=prompt, output=output * asked.answers, estimated=True)
-    return usage, hold(prompt, output, asked.answers, endpoint.price)
+    usage = Usage(input=prompt, output=min(output * asked.answers, MOST_TOKENS), estimated=True)
+    return usage, limited(price_call.hold(prompt, output, asked.answers, endpoint.price))
+
+
+def limited(amount: int) -> Nano:
+    """Return an amount that the ledger can hold: nine million of the currency at most, for one attempt."""
+    return Nano(min(amount, MOST_MONEY))
+
+
+def plausible(usage: Usage) -> Usage:
+    """Return usage with each count fit to be stored; one that was not makes it estimated."""
+    counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
+    if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
+        return usage
+    fit = [min(max(count, 0), MOST_TOKENS) for count in counts]
+    return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True)

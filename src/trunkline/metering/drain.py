@@ -140,8 +140,11 @@ class Drainer:
         try:
             self._journal.pay()
         finally:
-            for part in self._journal.parts():
+            parts = self._journal.parts()
+            for part in parts:
                 self._drain(part)
+            for part in parts:
+                self._discard(part)
 
     def _drain(self, part: Part) -> None:
         journal = part.journal
@@ -154,7 +157,10 @@ class Drainer:
             self._store.book([Entry(journal, record) for record in reading.records], {journal: reading.next_offset})
             self._booked += len(reading.records)
             offset = self._offsets[journal] = reading.next_offset
-        if part.sealed and not self._store.open_attempts(journal):
+
+    def _discard(self, part: Part) -> None:
+        """Delete a file that is wholly booked and whose attempts are all settled."""
+        if part.sealed and self._offsets.get(part.journal) == part.size and not self._store.open_attempts(part.journal):
             self._journal.discard(part)
-            self._offsets.pop(journal, None)
-            self._store.forget(journal)
+            del self._offsets[part.journal]
+            self._store.forget(part.journal)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -27,6 +26,7 @@ SUFFIX = ".journal"
 MAGIC = b"TRNKJRNL"
 LARGEST = 1 << 20
 LENGTH_MASK = 0x4B4E5254
+_CUT = b""
 
 _HEADER = struct.Struct("<8sHH32s")
 _CHECKSUM = struct.Struct("<I")
@@ -35,7 +35,7 @@ HEADER_SIZE = _HEADER.size + _CHECKSUM.size
 
 Record = Intent | Settlement
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Record).decode
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -58,15 +58,6 @@ class Reading(msgspec.Struct, frozen=True):
     next_offset: int
     torn: bool = False
     damage: tuple[Damage, ...] = ()
-
-
-class _Frame(NamedTuple):
-    record: Record | None
-    end: int
-
-
-_CUT = _Frame(None, -1)
-_WRONG = _Frame(None, -2)
 
 
 def header(journal: JournalId) -> bytes:
@@ -127,13 +118,14 @@ def _check_header(path: Path, head: bytes) -> tuple[Damage, ...]:
 def _frames(window: bytes, base: int, most: int, damage: tuple[Damage, ...]) -> Reading | None:
     """Read the frames that begin in the first `most` bytes of the window; None if damage reaches to its end."""
     records: list[Record] = []
-    at = 0
-    while at < min(len(window), most):
-        found = _frame_at(window, at)
-        if found.record is not None:
-            records.append(found.record)
-            at = found.end
-        elif found is _CUT or not window[at:].strip(b"\0"):
+    at, limit = 0, min(len(window), most)
+    while at < limit:
+        payload = _payload_at(window, at)
+        record = _record(payload) if payload else None
+        if payload and record is not None:
+            records.append(record)
+            at += _FRAME.size + len(payload)
+        elif payload == _CUT or not window[at:].strip(b"\0"):
             # A file system that lost its power may have grown the file without the bytes: zeros to the end are a cut.
             return Reading(tuple(records), base + at, torn=True, damage=damage)
         elif (start := _next_frame(window, at + 1)) >= 0:
@@ -151,27 +143,31 @@ def _no_more(window: bytes, base: int, damage: tuple[Damage, ...]) -> Reading:
     return Reading((), base + len(window), damage=(*damage, Damage(base, len(window))))
 
 
-def _frame_at(window: bytes, at: int) -> _Frame:
-    if len(window) - at < _FRAME.size:
+def _payload_at(window: bytes, at: int) -> bytes | None:
+    """Return the payload of the whole frame at this place; _CUT where it ends too early, None where none begins."""
+    begin = at + _FRAME.size
+    if begin > len(window):
         return _CUT
     length, again, checksum = _FRAME.unpack_from(window, at)
-    if length ^ LENGTH_MASK != again or length > LARGEST:
-        return _WRONG
-    begin = at + _FRAME.size
+    if length ^ LENGTH_MASK != again or not 0 < length <= LARGEST:
+        return None
     payload = window[begin : begin + length]
     if len(payload) < length:
         return _CUT
-    if crc32(payload) != checksum:
-        return _WRONG
+    return payload if crc32(payload) == checksum else None
+
+
+def _record(payload: bytes) -> Record | None:
     try:
-        return _Frame(_decode(payload), begin + length)
+        return _decoder.decode(payload)
     except msgspec.DecodeError:
-        return _WRONG
+        return None
 
 
 def _next_frame(window: bytes, at: int) -> int:
     """Find the next whole frame behind damage; -1 when none follows."""
     for start in range(at, len(window) - _FRAME.size):
-        if _frame_at(window, start).record is not None:
+        payload = _payload_at(window, start)
+        if payload and _record(payload) is not None:
             return start
     return -1

@@ -10,13 +10,10 @@ from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering import price_call
 from trunkline.metering.book import Book
+from trunkline.metering.bound import limited, plausible
 from trunkline.metering.records import Intent, Settlement, Status
-from trunkline.money import Nano
 
 NOTHING = Usage()
-# Callers and upstreams may claim any number: it must fit a column, and sums of it too, or the ledger would stop at it.
-MOST_TOKENS = 1 << 40
-MOST_MONEY = 1 << 53
 LONGEST_TEXT = 1_000
 
 
@@ -56,8 +53,8 @@ def reserve(book: Book, attempt: Attempt, request: RequestId) -> Hold:
         _in_short(attempt),
         endpoint.price.version,
         book.currency,
-        Nano(min(attempt.hold, MOST_MONEY)),
-        _bounded(attempt.bound),
+        attempt.hold,
+        attempt.bound,
     )
     book.journal.append(intent)
     return Hold(book, attempt, intent)
@@ -118,9 +115,8 @@ class Hold:
         if usage is None:
             usage, cost = intent.bound, intent.hold
         else:
-            usage = _bounded(usage)
-            price = self._attempt.endpoint.price
-            cost = Nano(min(price_call.cost(usage, price), MOST_MONEY))
+            usage = plausible(usage)
+            cost = limited(price_call.cost(usage, self._attempt.endpoint.price))
         settlement = Settlement(
             book.journal.next_sequence(),
             intent.request,
@@ -141,8 +137,20 @@ class Hold:
             book.journal.append(settlement)
         except errors.JournalFailed:
             book.journal.owe(settlement)
-        book.settled(self._attempt, settlement)
+        if book.settled is not None:
+            book.settled(self._attempt, settlement)
         return settlement
+
+    def fail(self, fault: errors.UpstreamFault) -> Settlement:
+        """Settle the attempt as failed, or broken once its answer began.
+
+        Nothing is charged where nothing was sent or the upstream declined; else it may bill, and the hold is charged.
+        """
+        status = Status.FAILED if self._first_byte is None else Status.BROKEN
+        http_status = fault.status if isinstance(fault, errors.Declined) else 0
+        billed = fault.sent and not isinstance(fault, errors.Declined)
+        usage = None if billed else NOTHING
+        return self.settle(status=status, http_status=http_status, usage=usage, error=fault.inside)
 
     def __enter__(self) -> Self:
         return self
@@ -155,31 +163,19 @@ class Hold:
 
     def _settle_unsaid(self, fault: BaseException | None) -> None:
         if isinstance(fault, CancelledError | GeneratorExit):
-            self.settle(status=Status.LEFT, usage=None, error="the call was cancelled")
+            self.settle(status=Status.LEFT, usage=None, error="the client left, or the exchange was stopped")
+            return
+        if isinstance(fault, errors.UpstreamFault):
+            self.fail(fault)
             return
         status = Status.FAILED if self._first_byte is None else Status.BROKEN
-        if isinstance(fault, errors.Declined):
-            self.settle(status=status, http_status=fault.status, usage=NOTHING, error=fault.inside)
-        elif isinstance(fault, errors.UpstreamFault):
-            self.settle(status=status, usage=None if fault.sent else NOTHING, error=fault.inside)
-        elif fault is None:
-            self.settle(status=status, usage=None, error="the attempt ended without a settlement")
-        else:
-            self.settle(status=status, usage=None, error=f"{type(fault).__name__}: {fault}")
-
-
-def _bounded(usage: Usage) -> Usage:
-    """Return the usage with each count fit to be stored; a count beyond reason marks it estimated."""
-    counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
-    if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
-        return usage
-    fit = [min(max(count, 0), MOST_TOKENS) for count in counts]
-    return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True)
+        reason = "the attempt ended without a settlement" if fault is None else f"{type(fault).__name__}: {fault}"
+        self.settle(status=status, usage=None, error=reason)
 
 
 def _writable(text: str) -> str:
     """Return text that every store takes: valid Unicode, no zero characters, not endless."""
-    if text.isascii() and "\0" not in text and len(text) <= LONGEST_TEXT:
+    if not text or (text.isascii() and "\0" not in text and len(text) <= LONGEST_TEXT):
         return text
     return text[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
@@ -188,8 +184,6 @@ def _in_short(attempt: Attempt) -> str:
     permitted = attempt.permitted
     decision = permitted.decision
     allowed = sum(map(len, decision.tiers))
+    refused = len({denial.deployment for denial in decision.denials})
     note = f"; {permitted.note}" if permitted.note else ""
-    return (
-        f"{decision.use_case} as {decision.data_class}: {allowed} allowed, {len(decision.denials)} refused{note}"
-        f"; {attempt.reason}"
-    )
+    return f"{decision.use_case} as {decision.data_class}: {allowed} allowed, {refused} refused{note}; {attempt.reason}"

@@ -21,8 +21,6 @@ DEFAULT_DIALECT = "openai"
 DEFAULT_PATH = "/v1"
 DEFAULT_AUTH = "authorization: Bearer {key}"
 DEFAULT_OUTPUT_BOUND = 16_384
-
-
 NOWHERE = Origin("", 0, tls=False)
 
 
@@ -60,9 +58,10 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
     try:
         _check_dialect(dialect, surroundings)
         if deployment.engine is not None:
-            place, headers = _reach_engine(name, surroundings)
+            place, credentials = _reach_engine(name, surroundings)
         else:
-            place, headers = _reach_remote(deployment, boundary, vendor, surroundings)
+            place, credentials = _reach_remote(deployment, boundary, vendor, surroundings)
+        headers = place.host_line + credentials
     except NotConfigured as why:
         missing = str(why)
     times = deployment.timeouts
@@ -76,7 +75,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         dialect=dialect,
         origin=place.origin,
         base_path=place.base_path,
-        headers=place.host_line + headers,
+        headers=headers,
         price=surroundings.prices.get(name, UnitPrice(version="unknown: no price was handed in", known=False)),
         times=Times(times.connect, times.first_byte, times.between, times.total),
         context_length=context_length,
