@@ -81,5 +81,3 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(trunkline: Command, mon
     monkeypatch.setattr(run, "up", up)
     done = trunkline("up")
     assert (done.code, done.err) == (1, "trunkline: another exchange holds it: process 7\n")
-
-
