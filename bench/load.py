@@ -40,13 +40,13 @@ class Failed(Exception):
     """Not every request was answered 200, or a stream was not whole: the figures would mean nothing."""
 
 
-def wrk(port: int, model: str, key: str, connections: int, seconds: float) -> dict[str, float]:
+def wrk(port: int, model: str, key: str, connections: int, seconds: int) -> dict[str, float]:
     """Run wrk on the load's core and return its figures.
 
     Raises:
         Failed: when an answer was not 200 or a socket failed.
     """
-    command = [machine.find("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(SCRIPT)]
+    command = [machine.find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT)]
     done = subprocess.run(
         machine.pinned(machine.LOAD_CORE, [*command, f"http://127.0.0.1:{port}{PATH}"]),
         env=os.environ | {"BENCH_KEY": key, "BENCH_BODY": body(model, stream=False).decode()},
@@ -62,7 +62,7 @@ def wrk(port: int, model: str, key: str, connections: int, seconds: float) -> di
     return figures
 
 
-def plain(gateway: Gateway, connections: int, seconds: float) -> Plain:
+def plain(gateway: Gateway, connections: int, seconds: int) -> Plain:
     """Measure plain requests."""
     before = cpu.spent(gateway.pid)
     figures = wrk(gateway.plain, gateway.plain_model, gateway.key, connections, seconds)

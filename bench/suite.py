@@ -31,11 +31,11 @@ class Effort(msgspec.Struct, frozen=True):
     """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection."""
 
     runs: int = 5
-    seconds: float = 3.0
+    seconds: int = 3
     rounds: int = 3
 
 
-QUICK = Effort(runs=2, seconds=1.0, rounds=1)
+QUICK = Effort(runs=2, seconds=1, rounds=1)
 Samples = dict[str, list[float]]
 
 
@@ -46,7 +46,7 @@ def _say(text: str) -> None:
 def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str, float]:
     """Return one run's figures of one gateway, each by its name."""
     found: dict[str, float] = {}
-    direct = load.wrk(upstreams.plain, gateway.plain_model, gateway.key, 1, effort.seconds / 2)
+    direct = load.wrk(upstreams.plain, gateway.plain_model, gateway.key, 1, 1)
     for connections in CONNECTIONS:
         measured = load.plain(gateway, connections, effort.seconds)
         found[f"cpu@{connections}"] = measured.cpu
@@ -62,7 +62,7 @@ def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effor
     """Measure the gateways in turns, so that what else the machine does falls on all of them."""
     samples: dict[str, Samples] = {gateway.name: defaultdict(list) for gateway in subjects}
     for gateway in subjects:
-        load.plain(gateway, 16, min(effort.seconds, 2.0))  # connections, caches, branch predictors
+        load.plain(gateway, 16, min(effort.seconds, 2))  # connections, caches, branch predictors
     for run in range(effort.runs):
         for gateway in subjects:
             found = _sample(gateway, upstreams, effort)
