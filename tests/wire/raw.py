@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Self
 
+from trunkline.wire.client import Origin, Pool, Times
 from trunkline.wire.server import Handler, Limits, Reply, Request, Server
 
 WITHIN = 10.0
 """Seconds after which a test that waits has failed."""
 
+GET = b"GET /v1 HTTP/1.1\r\nhost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+HELLO = OK + b"content-length: 5\r\n\r\nhello"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
+PATIENT = Times(connect=WITHIN, first_byte=WITHIN, between=WITHIN, total=WITHIN)
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -63,10 +72,8 @@ class Dial:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 @asynccontextmanager
@@ -90,7 +97,7 @@ async def dialled(handler: Handler, limits: Limits | None = None) -> AsyncIterat
 
 
 @asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[int]:
+async def upstream(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Run `script` for every connection; yields the port."""
     running: set[asyncio.Task[None]] = set()
 
@@ -100,13 +107,13 @@ async def upstream(script: Script) -> AsyncIterator[int]:
         running.add(task)
         try:
             await script(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client has left, or the test is over
         finally:
             running.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(play, "127.0.0.1", 0)
+    server = await asyncio.start_server(play, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -115,6 +122,13 @@ async def upstream(script: Script) -> AsyncIterator[int]:
             task.cancel()
         if running:
             await asyncio.wait(running)
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Let the loop turn until something that nobody signals has come about."""
+    async with asyncio.timeout(WITHIN):
+        while not reached():  # noqa: ASYNC110 - a count has no event to wait for
+            await asyncio.sleep(0.002)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
@@ -129,3 +143,55 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 async def echo(request: Request, reply: Reply) -> None:
     reply.send(200, b"x-path: " + request.path.encode() + b"\r\n", request.body)
+
+
+def origin(port: int) -> Origin:
+    return Origin("127.0.0.1", port, tls=False)
+
+
+@asynccontextmanager
+async def pool_to(script: Script, **options: float) -> AsyncIterator[tuple[Pool, Origin]]:
+    async with upstream(script) as port:
+        pool = Pool(**options)  # type: ignore[arg-type]
+        try:
+            yield pool, origin(port)
+        finally:
+            await pool.close()
+
+
+def say(*pieces: bytes, then: Callable[[asyncio.StreamWriter], None] | None = None) -> Script:
+    """An upstream that answers every request with the same pieces, and then closes, stays or does `then`."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            if then is not None:
+                then(writer)
+                return
+
+    return script
+
+
+def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def ask(pool: Pool, to: Origin, times: Times = PATIENT) -> bytes:
+    async with asyncio.timeout(WITHIN):
+        return await (await pool.send(to, GET, times)).read()
+
+
+async def relayed(pool: Pool, to: Origin) -> bytes:
+    got: list[bytes] = []
+    async with asyncio.timeout(WITHIN):
+        await (await pool.send(to, GET, PATIENT)).relay(got.append)
+    return b"".join(got)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ RAW = st.lists(st.sampled_from([b"\n", b"\r", b"a"]), max_size=25).map(b"".join)
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     marks = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
-    return [stream[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(marks)]
 
 
 def lines_of(data: bytes) -> list[bytes]:
@@ -42,7 +44,8 @@ def test_all_events_and_the_rest_joined_are_the_stream(stream: bytes, places: li
 
 @given(stream=STREAMS | RAW)
 def test_events_carry_the_data_that_a_reader_of_the_standard_sees(stream: bytes) -> None:
-    expected, values = [], []
+    expected: list[bytes] = []
+    values: list[bytes] = []
     for line in lines_of(stream)[:-1]:
         if not line:
             expected += [b"\n".join(values)] if values else []

@@ -1,0 +1,1 @@
+"""The command `trunkline`: one module per command group, loaded when it is called."""

@@ -156,6 +156,8 @@ def _events(text: str, file: str) -> Iterator[Event]:
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file, 1, 1)
+        if problem.problem is not None and "'\\t'" in problem.problem:
+            raise _Unreadable(place, "this is not YAML: a tab stands where only blanks may indent") from None
         context = f" ({problem.context})" if problem.context else ""
         raise _Unreadable(place, f"this is not YAML: {problem.problem or 'it cannot be parsed'}{context}") from None
     except YAMLError as problem:
@@ -268,7 +270,15 @@ class _Composer:
         if event.tag is not None and event.tag not in _TEXT_TAGS:
             self._refuse_tag(event.tag, place)
         plain = event.style is None and event.tag not in _TEXT_TAGS
-        return Scalar(event.value, plain, place)
+        return Scalar(self._whole(event.value, place), plain, place)
+
+    def _whole(self, text: str, place: Place) -> str:
+        """Join the two halves in which JSON writes characters beyond the first 65,536."""
+        try:
+            return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._faults.add(place, "this text holds half a character; write the character itself")
+            return text.encode("ascii", "replace").decode()
 
     def _refuse_tag(self, tag: str | None, place: Place) -> None:
         if tag is not None and tag not in _COLLECTION_TAGS:

@@ -58,7 +58,7 @@ def fault_in(text: str) -> str | None:
     """Say what is wrong with the form of a reference, or None. A literal has no form. Never quotes the text."""
     kind = kind_of_reference(text)
     if kind == "env" and _VARIABLE.match(text[4:]) is None:
-        return "wants the name of a variable after `env:` (letters, digits and `_`), such as env:OPENAI_API_KEY"
+        return "wants a variable's name after `env:`, such as env:OPENAI_API_KEY"
     if kind == "file" and (not text[5:].strip() or "\0" in text):
         return "wants a path after `file:`, such as file:secrets/openai"
     return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 LISTED_NAMES = 12
+LONGEST_MESSAGE = 500
 
 
 class Place(NamedTuple):
@@ -31,9 +32,9 @@ class Faults:
         return bool(self._found)
 
     def add(self, place: Place, message: str) -> None:
-        """Note that `message` is wrong at `place`."""
+        """Note that `message` is wrong at `place`. What it repeats of the file is shortened and kept to one line."""
         self._files.setdefault(place.file, len(self._files))
-        self._found[place, message] = None
+        self._found[place, _printable(message[:LONGEST_MESSAGE])] = None
 
     def lines(self) -> tuple[str, ...]:
         """One line per fault, `file:line:column: message`, by file (in the order read), line and column."""
@@ -63,3 +64,9 @@ def suggestion(wrong: str, names: Iterable[str]) -> str:
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

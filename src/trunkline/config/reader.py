@@ -80,16 +80,18 @@ class Reader:
 
     def read_name(self, kind: Any, name: str, place: Place) -> bool:
         """Say whether a mapping's key may be what it is; adds the fault when not."""
-        return not isinstance(
-            self._read(inspect.type_info(kind), Scalar(name, plain=False, place=place), "a name"), _Bad
-        )
+        return not isinstance(self._read(inspect.type_info(kind), Scalar(name, plain=False, place=place), "name"), _Bad)
 
-    def check_names(self, kind: type[msgspec.Struct], node: Mapping, noun: str) -> None:
-        """Add a fault for each name in `node` that is no field of `kind`."""
+    def check_names(self, kind: type[msgspec.Struct], node: Mapping, noun: str) -> set[str]:
+        """Add a fault for each name in `node` that is no field of `kind`; return the fields they may have meant."""
         known = [field.encode_name for field in _describe(kind).fields]
+        meant: set[str] = set()
         for name, entry in node.entries.items():
             if name not in known:
-                self._faults.add(entry.place, f'"{name}" is not a field of {noun}{suggestion(name, known)}')
+                hint = "; write numbers without separators" if name.isdecimal() else suggestion(name, known)
+                self._faults.add(entry.place, f'"{name}" is not a field of {noun}{hint}')
+                meant.add(nearest(name, known) or "")
+        return meant
 
     def _read(self, wanted: inspect.Type, node: Node, label: str) -> Any:
         """Return the value, or `_BAD` after adding the faults."""
@@ -145,17 +147,17 @@ class Reader:
         values: dict[str, Any] = {}
         missing: list[str] = []
         noun = noun_of(wanted.cls)
-        self.check_names(wanted.cls, mapping, f"{'an' if noun[0] in 'aeio' else 'a'} {noun}")
+        meant = self.check_names(wanted.cls, mapping, f"{'an' if noun[0] in 'aeio' else 'a'} {noun}")
         for field in wanted.fields:
             entry = mapping.entries.get(field.encode_name)
             if entry is not None:
                 values[field.name] = self._read(field.type, entry.value, field.encode_name)
             elif field.required:
                 missing.append(field.encode_name)
-        if missing:
+        if unsaid := [field for field in missing if field not in meant]:
             named = noun if label.replace("_", " ") in {noun, f"{noun}s"} else f'{noun} "{label}"'
-            return self._bad(node, f"{named} lacks {' and '.join(missing)}")
-        if any(isinstance(value, _Bad) for value in values.values()):
+            return self._bad(node, f"{named} lacks {' and '.join(unsaid)}")
+        if missing or any(isinstance(value, _Bad) for value in values.values()):
             return _BAD
         return wanted.cls(**values)
 
@@ -164,7 +166,7 @@ class Reader:
             return _BAD
         values = {}
         for name, entry in mapping.entries.items():
-            key = self._read(wanted.key_type, Scalar(name, plain=False, place=entry.place), "a name")
+            key = self._read(wanted.key_type, Scalar(name, plain=False, place=entry.place), "name")
             value = self._read(wanted.value_type, entry.value, name)
             values[name] = _BAD if isinstance(key, _Bad) else value
         return _BAD if any(isinstance(value, _Bad) for value in values.values()) else values
@@ -238,12 +240,7 @@ def _describe(kind: type[msgspec.Struct]) -> inspect.StructType:
 def _one_of(node: Scalar, words: list[str]) -> str:
     if node.text in words:
         return node.text
-    raise Misread(f'"{node.text[:LONGEST_ECHO]}" is not one of {", ".join(words)}{_meant(node.text, words)}')
-
-
-def _meant(wrong: str, words: list[str]) -> str:
-    near = nearest(wrong, words)
-    return f'; did you mean "{near}"?' if near else ""
+    raise Misread(f'"{node.text[:LONGEST_ECHO]}" is not known{suggestion(node.text, words)}')
 
 
 def _within(wanted: inspect.IntType | inspect.FloatType, value: Number) -> Number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, time, tzinfo
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from trunkline.config.document import Scalar
@@ -13,9 +13,10 @@ FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2200
 MOST_WHOLE: Final = 10**18
 MOST_AMOUNT: Final = Decimal(10) ** 12
-LEAST_AMOUNT: Final = Decimal(10) ** -12
+MOST_PLACES: Final = 18
 MOST_CHARACTERS: Final = 40
 
+_BEYOND = MOST_AMOUNT * 2
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[-+]\d{2}:\d{2})?\Z")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d{1,30}(\.\d{1,30})?\Z")
@@ -67,9 +68,13 @@ def read_decimal(node: Scalar) -> Decimal:
         raise Misread(f"is longer than {MOST_CHARACTERS} characters")
     if _ENDLESS.search(node.text):
         raise Misread("must be a finite number")
-    value = Decimal(node.text)
-    if value and not LEAST_AMOUNT <= abs(value) <= MOST_AMOUNT:
-        raise Misread(f"is out of range; it must lie between {LEAST_AMOUNT:f} and {MOST_AMOUNT:f}")
+    try:
+        value = Decimal(node.text)
+    except InvalidOperation:  # an exponent of more than 18 digits
+        value = _BEYOND
+    places = value.as_tuple().exponent
+    if value.copy_abs() > MOST_AMOUNT or not isinstance(places, int) or abs(places) > MOST_PLACES:
+        raise Misread(f"is out of range; write at most {MOST_AMOUNT:,f}, with at most {MOST_PLACES} decimals")
     return value
 
 
@@ -95,7 +100,8 @@ def read_moment(node: Scalar, zone: tzinfo) -> datetime:
 def _unlike(node: Scalar, wanted: str) -> Misread:
     """Say what stands there instead, and what to write where that can be told."""
     if node.kind != "text":
-        return Misread("has no value" if node.kind == "nothing" else f"wants {wanted}; this is {node.kind}")
+        found = node.text if node.kind == "a number" else node.kind
+        return Misread("has no value" if node.kind == "nothing" else f"wants {wanted}; this is {found}")
     bare = node.text.strip().replace("_", "").replace(",", "").replace(" ", "")
     if wanted == "true or false":
         return Misread(

@@ -31,5 +31,6 @@ def check_references(declared: Declared, references: list[Reference], faults: Fa
     """Every name that is used must be declared."""
     for section, name, place in references:
         names = declared.names(section)
-        if name not in names:
-            faults.add(place, f'{NOUNS[section]} "{name}" is not declared{suggestion(name, names)}')
+        if name not in names and section not in declared.unread:
+            hint = suggestion(name, names) if names else f"; there are no {section.replace('_', ' ')} in the estate"
+            faults.add(place, f'{NOUNS[section]} "{name}" is not declared{hint}')

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, Final
 
 import msgspec
 
-from trunkline.estate.names import Amount, Count, Sha256
+from trunkline.estate.names import Amount, Count, Moment, Sha256
 
 ControlValue = str | int | bool | tuple[str, ...]
 
@@ -114,9 +113,9 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: ControlValue
     basis: Basis = Basis.UNVERIFIED
     evidence: Evidence | None = None
-    verified_at: datetime | None = None
+    verified_at: Moment | None = None
     verified_by: str | None = None
-    expires: datetime | None = None
+    expires: Moment | None = None
 
 
 class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"is_": "is"}):

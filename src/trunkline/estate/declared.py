@@ -17,7 +17,11 @@ from trunkline.estate.use_cases import UseCase
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """The things that have no fault of their own, by name; budgets and limits by their place in the list."""
+    """The things that have no fault of their own, by name; budgets and limits by their place in the list.
+
+    `unread` are sections that stand under a misspelt name or in the wrong shape: that is said once, not again for
+    every name that refers to them.
+    """
 
     tree: Mapping
     name: str
@@ -32,6 +36,7 @@ class Declared(msgspec.Struct, frozen=True):
     use_cases: dict[str, UseCase]
     budgets: dict[int, Budget]
     limits: dict[int, Limit]
+    unread: frozenset[str] = frozenset()
 
     def names(self, section: str) -> tuple[str, ...]:
         """All names of a section, also of things that could not be read."""

@@ -23,7 +23,7 @@ from trunkline.estate.declaration import Declaration
 from trunkline.estate.declared import Declared
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import Estate
-from trunkline.estate.merge import merge
+from trunkline.estate.merge import Merged, merge
 from trunkline.estate.names import Currency, Name
 from trunkline.estate.notices import Notice, announce
 from trunkline.estate.pools import Pool
@@ -62,7 +62,7 @@ def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
     merged = merge(path, faults)
     if merged is None:
         raise BadEstate(faults.lines())
-    declared, reader = _read(merged.tree, faults)
+    declared, reader = _read(merged, faults)
     check(declared, merged.owned, reader.references, faults)
     if faults:
         raise BadEstate(faults.lines())
@@ -71,11 +71,16 @@ def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
     return Loaded(estate, notices, merged.files, path if path.is_dir() else path.parent)
 
 
-def _read(tree: Mapping, faults: Faults) -> tuple[Declared, Reader]:
+def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
     """Read every section, keeping what has no fault of its own so that the rest can be checked against it."""
+    tree = merged.tree
     words = Reader(faults, UTC)
-    words.check_names(Declaration, tree, "an estate")
-    name, currency, time_zone = (_word(tree, field, words, faults) for field in ("estate", "currency", "time_zone"))
+    unread = merged.refused | words.check_names(Declaration, tree, "an estate")
+    name, currency, time_zone = (_word(tree, field, words) for field in ("estate", "currency", "time_zone"))
+    for field, example in (("estate", "acme"), ("currency", "EUR")):
+        if field not in tree.entries and field not in unread:
+            what = "its name" if field == "estate" else field
+            faults.add(tree.place, f"the estate lacks {what}; write a line such as `{field}: {example}`")
     zone = find_zone(time_zone) if time_zone else UTC
     if zone is None:
         faults.add(tree.entries["time_zone"].value.place, describe_unknown_zone(time_zone))
@@ -97,19 +102,15 @@ def _read(tree: Mapping, faults: Faults) -> tuple[Declared, Reader]:
         use_cases=_named(tree, "use_cases", UseCase, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
+        unread=frozenset(unread),
     )
     return declared, reader
 
 
-def _word(tree: Mapping, field: str, reader: Reader, faults: Faults) -> str:
-    """Return one of the words at the top; empty after adding a fault, or where it may be left out."""
+def _word(tree: Mapping, field: str, reader: Reader) -> str:
+    """Return one of the words at the top; empty where it is not there, or after adding a fault."""
     entry = tree.entries.get(field)
-    if entry is not None:
-        return cast("str", reader.read_field(Declaration, field, entry.value) or "")
-    if field != "time_zone":
-        example = {"estate": "estate: acme", "currency": "currency: EUR"}[field]
-        faults.add(tree.place, f"the estate lacks {field}; write a line such as `{example}`")
-    return ""
+    return "" if entry is None else cast("str", reader.read_field(Declaration, field, entry.value) or "")
 
 
 def _mapping(tree: Mapping, section: str) -> Mapping:

@@ -33,11 +33,17 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """All files as one tree; `owned` says which list entries come from a file that belongs to a unit."""
+    """All files as one tree.
+
+    Attributes:
+        owned: which entries of the lists come from a file that belongs to a unit.
+        refused: sections that are there, but in a shape that could not be read.
+    """
 
     tree: Mapping
     files: tuple[Path, ...]
     owned: tuple[Owned, ...] = ()
+    refused: frozenset[str] = frozenset()
 
 
 def find_files(path: Path, faults: Faults) -> tuple[Path, ...]:
@@ -70,7 +76,7 @@ def merge(path: Path, faults: Faults) -> Merged | None:
         else:
             faults.add(node.place, f"an estate is a mapping of sections, such as `units:`; this is {kind_of(node)}")
     tree = merger.tree()
-    return None if tree is None else Merged(tree, files, tuple(merger.owned))
+    return None if tree is None else Merged(tree, files, tuple(merger.owned), frozenset(merger.refused))
 
 
 class _Merger:
@@ -81,6 +87,7 @@ class _Merger:
         self._named: dict[str, tuple[Place, dict[str, Entry]]] = {}
         self._listed: dict[str, tuple[Place, list[Node]]] = {}
         self.owned: list[Owned] = []
+        self.refused: set[str] = set()
 
     def tree(self) -> Mapping | None:
         """Return what was taken in, as one mapping."""
@@ -142,10 +149,11 @@ class _Merger:
         if not isinstance(entry.value, Mapping):
             message = f"{section} wants names and what they stand for; this is {kind_of(entry.value)}"
             self._faults.add(entry.value.place, message)
+            self.refused.add(section)
             return
         first, named = self._named.setdefault(section, (entry.place, {}))
         if section == "data_classes" and first is not entry.place:
-            message = f"the order of data classes matters, so they stand in one file; the others stand at {first}"
+            message = f"data classes stand in one file, for their order matters; the others stand at {first}"
             self._faults.add(entry.place, message)
         for name, each in entry.value.entries.items():
             self._once(named, name, each if owner is None else self._with_owner(each, owner))

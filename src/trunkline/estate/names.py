@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta
 
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
-_NAME_RULE = "names are lower-case letters, digits, `.`, `_` and `-`, and start with a letter or digit"
+_NAME_RULE = "lower-case letters, digits and `._-`, a letter or digit first"
 
 Name = Annotated[str, Meta(pattern=_NAME, extra={"rule": _NAME_RULE})]
 ModelName = Annotated[
@@ -35,4 +36,5 @@ Amount = Annotated[Decimal, Meta(extra_json_schema={"minimum": 0})]
 SomeAmount = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
 Portion = Annotated[Decimal, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 Count = Annotated[int, Meta(ge=1)]
+Moment = Annotated[datetime, Meta(tz=True)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]

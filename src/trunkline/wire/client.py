@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 
-from trunkline.errors import Broke, Slow, Unreachable
+from trunkline.errors import Broke, Slow, Unreachable, UpstreamFault
 from trunkline.wire.link import Link, Stale
 from trunkline.wire.origins import Origin, Times
 from trunkline.wire.proxies import Proxies, Proxy
@@ -29,15 +29,20 @@ class Lane:
         opening: how many are being made.
     """
 
-    __slots__ = ("_pool", "busy", "idle", "opening", "origin", "proxy")
+    __slots__ = ("_loop", "_pool", "busy", "idle", "opening", "origin", "proxy")
 
     def __init__(self, pool: Pool, origin: Origin, proxy: Proxy | None) -> None:
         self._pool = pool
+        self._loop = asyncio.get_running_loop()
         self.origin = origin
         self.proxy = proxy
         self.idle: list[Link] = []
         self.busy = 0
         self.opening = 0
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self._loop.time()
 
     def take(self) -> Link | None:
         """Return an idle connection that is still open, for one request."""
@@ -52,7 +57,7 @@ class Lane:
     def opened(self, link: Link) -> None:
         """Note a new connection; one that nobody comes to use goes the way of idle ones."""
         self.busy += 1
-        link.deadline = asyncio.get_running_loop().time() + self._pool.idle
+        link.deadline = self._loop.time() + self._pool.idle
         self._pool.watch(link)
 
     def release(self, link: Link, *, keep: bool) -> None:
@@ -61,7 +66,7 @@ class Lane:
         if keep and len(self.idle) < pool.per_origin_idle and not pool.closed and not link.transport.is_closing():
             self.busy -= 1
             link.busy = False
-            link.deadline = asyncio.get_running_loop().time() + pool.idle
+            link.deadline = self._loop.time() + pool.idle
             self.idle.append(link)
         else:
             link.transport.close()
@@ -123,8 +128,8 @@ class Pool:
             Broke: the connection ended before the head did.
             Garbled: the answer breaks HTTP.
         """
-        end = asyncio.get_running_loop().time() + times.total
         lane = self._lanes.get(origin) or self._open_lane(origin)
+        end = lane.now() + times.total
         if lane.proxy is not None and not origin.tls:
             request = lane.through_proxy(request)
         link = lane.take()
@@ -137,7 +142,7 @@ class Pool:
             except Stale:
                 stale = True
                 link = None
-            except BaseException:
+            except (UpstreamFault, asyncio.CancelledError):
                 link.abort()
                 raise
 
@@ -221,7 +226,7 @@ class Pool:
             await tunnel.opened
             link = Link(lane, loop)
             transport = await loop.start_tls(tunnel_transport, link, context, server_hostname=origin.host)
-        except BaseException:
+        except (OSError, Unreachable, asyncio.CancelledError):
             tunnel_transport.abort()
             raise
         if transport is None:

@@ -8,41 +8,30 @@ import math
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import cast
 
 import httptools
 
-from trunkline.wire.limits import Limits
+from trunkline.wire.hall import Hall
 from trunkline.wire.reply import STATUS_LINES, Reply, Waiters
-from trunkline.wire.request import ONLY_ONCE, Refused, Request, body_of, check_head, too_large
+from trunkline.wire.request import (
+    ONLY_ONCE,
+    Refused,
+    Request,
+    body_of,
+    check_head,
+    head_too_large,
+    too_large,
+    without_upgrade,
+)
 
 log = logging.getLogger("trunkline.wire")
-
-Handler = Callable[[Request, Reply], Coroutine[Any, Any, None]]
 
 LINGER = 2.0
 """Seconds for which what a refused client still sends is read and dropped, so that it gets to read the refusal."""
 IDLE, HEAD, BODY = 0, 1, 2
 JSON = b"content-type: application/json\r\n"
 RESET = struct.pack("ii", 1, 0)
-
-
-class Hall:
-    """What the connections of one server share."""
-
-    __slots__ = ("closing", "connections", "date", "empty", "handler", "limits", "loop", "stage_times")
-
-    def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        self.handler = handler
-        self.limits = limits
-        self.loop = loop
-        self.stage_times = (limits.idle_time, limits.header_time, limits.body_time)
-        self.connections: set[Connection] = set()
-        self.empty = asyncio.Event()
-        self.empty.set()
-        self.date = b""
-        self.closing = False
 
 
 class Connection(asyncio.Protocol):
@@ -207,8 +196,11 @@ class Connection(asyncio.Protocol):
         if self._fed > limits.header_bytes:
             size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers.items())
             if size > limits.header_bytes:
-                raise Refused(431, "headers_too_large", f"the head is larger than {limits.header_bytes} bytes")
-        version = parser.get_http_version()
+                raise head_too_large(limits)
+        keep_alive = parser.should_keep_alive()
+        # Kept without having said so: that is HTTP/1.1, and the parser need not be asked, which costs more.
+        said = b"connection" in headers or b"proxy-connection" in headers
+        version = "1.1" if keep_alive and not said else parser.get_http_version()
         method = parser.get_method()
         url = check_head(method, self._url, headers, version, limits)
         self._repeats = 0
@@ -217,7 +209,7 @@ class Connection(asyncio.Protocol):
             self._upgrade = True
             return
         request = self._incoming = Request(self._peer, method.decode(), url, headers, version)
-        request.keep_alive = parser.should_keep_alive()
+        request.keep_alive = keep_alive
         if b"expect" in headers and version == "1.1":
             self._expects = True
 
@@ -305,12 +297,7 @@ class Connection(asyncio.Protocol):
     def _ignore_upgrade(self, rest: bytes) -> None:
         # The parser takes an upgrade as agreed, and the body as the other protocol's. A server may ignore the wish
         # (RFC 9110 section 7.8), so the head is parsed again without it.
-        headers = self._headers
-        closing = b"close" in headers.pop(b"connection", b"").lower()
-        del headers[b"upgrade"]
-        headers[b"connection"] = b"close" if closing else b"keep-alive"
-        lines = b"".join(b"%b: %b\r\n" % field for field in headers.items())
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self._parser.get_method(), self._url, lines)
+        head = without_upgrade(self._parser.get_method(), self._url, self._headers)
         self._parser = httptools.HttpRequestParser(self)
         self._upgrade = False
         self._fed = 0
@@ -322,9 +309,7 @@ class Connection(asyncio.Protocol):
             self._timed = stage
             self.expires = self.hall.loop.time() + self.hall.stage_times[stage]
         if self._fed > self.hall.limits.header_bytes:
-            self._refuse(
-                Refused(431, "headers_too_large", f"the head is larger than {self.hall.limits.header_bytes} bytes")
-            )
+            self._refuse(head_too_large(self.hall.limits))
         elif self._expects:
             self._expects = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

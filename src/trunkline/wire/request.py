@@ -84,9 +84,23 @@ def _origin_form(url: bytes) -> bytes:
     raise Refused(400, "bad_request", "the request target must be a path that begins with /")
 
 
+def without_upgrade(method: bytes, url: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """Write a head anew, without the wish for another protocol."""
+    closing = b"close" in headers.get(b"connection", b"").lower()
+    kept = {name: value for name, value in headers.items() if name not in {b"connection", b"upgrade"}}
+    kept[b"connection"] = b"close" if closing else b"keep-alive"
+    lines = b"".join(b"%b: %b\r\n" % field for field in kept.items())
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, url, lines)
+
+
 def too_large(limits: Limits) -> Refused:
     """The refusal of a body beyond its bound."""
     return Refused(413, "request_too_large", f"the body is larger than {limits.body} bytes")
+
+
+def head_too_large(limits: Limits) -> Refused:
+    """The refusal of a head beyond its bound."""
+    return Refused(431, "headers_too_large", f"the head is larger than {limits.header_bytes} bytes")
 
 
 def body_of(status: int, code: str, message: str) -> bytes:

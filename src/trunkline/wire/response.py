@@ -64,6 +64,7 @@ class Response:
             Slow: it took too long.
             Garbled: it breaks HTTP, or is larger than `limit` bytes.
         """
+        self._reopen()
         self._reading = True
         self._most = limit
         if self._size > limit:
@@ -86,15 +87,12 @@ class Response:
             Slow: it took too long.
             Garbled: it breaks HTTP.
         """
+        self._reopen()
         if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._size = 0
-            try:
-                sink(data)
-            except BaseException:
-                self.close()
-                raise
+            self._hand(sink, data)
         if not self._complete:
             self._sink = sink
             await self._finished()
@@ -119,10 +117,7 @@ class Response:
     def take(self, data: bytes) -> None:
         """Take what one read brought. Called by the connection."""
         if self._sink is not None:
-            try:
-                self._sink(data)
-            except Exception as fault:  # noqa: BLE001 - the border between socket and relay: raised where relay waits
-                self._give_up(fault)
+            self._hand(self._sink, data)
             return
         self._pieces.append(data)
         self._size += len(data)
@@ -148,20 +143,30 @@ class Response:
             else:
                 waiter.set_exception(fault)
 
+    def _hand(self, sink: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            sink(data)
+        except Exception as fault:  # noqa: BLE001 - the border between socket and relay: raised where the relay waits
+            self._give_up(fault)
+
     def _give_up(self, fault: BaseException) -> None:
         link = self._link
+        if self._complete and self._fault is None:
+            self._fault = fault
         self.finish(fault)
         if link is not None:
             link.abort()
 
-    async def _finished(self) -> None:
+    def _reopen(self) -> None:
         if self._full:
             self._full = False
             self.resume()
+
+    async def _finished(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
-        except BaseException:
+        except asyncio.CancelledError:
             self.close()
             raise
 

@@ -10,7 +10,8 @@ from email.utils import formatdate
 from typing import Self
 
 from trunkline.errors import Unstartable
-from trunkline.wire.connection import Connection, Hall, Handler
+from trunkline.wire.connection import Connection
+from trunkline.wire.hall import Hall, Handler
 from trunkline.wire.limits import Limits
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
@@ -118,5 +119,5 @@ def _unstartable(fault: Exception, host: str, port: int) -> Unstartable:
     if number == errno.EACCES:
         return Unstartable(f"port {port} is open to the administrator only; {choose} (1024 or above)")
     if number == errno.EADDRNOTAVAIL:
-        return Unstartable(f"{host} is no address of this machine; choose one with --host ADDRESS or TRUNKLINE_HOST")
+        return Unstartable(f"{host} is no address of this machine; choose one that is, such as 127.0.0.1")
     return Unstartable(f"cannot listen on {host}, port {port}: {fault}")

@@ -26,7 +26,8 @@ def _check_node(declared: Declared, faults: Faults, path: tuple[str | int, ...],
     kinds = node.__struct_fields__
     given = [kind for kind in kinds if getattr(node, kind) is not None]
     if len(given) != 1:
-        message = f"`on` names exactly one of {', '.join(kinds)}; this has {' and '.join(given) or 'none'}"
+        found = f"this has {' and '.join(given)}" if given else f"write one of {', '.join(kinds)}"
+        message = f"`on` names exactly one thing; {found}"
         faults.add(declared.place(*path), message)
 
 

@@ -104,7 +104,7 @@ class _Check:
         for path, word in words:
             if word not in control.words:
                 place = self._declared.place(*chain(self._path, path))
-                self._faults.add(place, f'{name} is never "{word}"{suggestion(word, control.words)}')
+                self._faults.add(place, f'{name} "{word}" is not known{suggestion(word, control.words)}')
 
     def _add(self, message: str, *path: str) -> None:
         self._faults.add(self._declared.place(*self._path, *path), message)

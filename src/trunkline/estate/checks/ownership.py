@@ -18,9 +18,7 @@ def check_ownership(declared: Declared, owned: tuple[Owned, ...], faults: Faults
             bound = (declared.budgets if section == "budgets" else declared.limits).get(index)
             unit = None if bound is None else _unit_of(declared, bound.on)
             if bound is not None and (unit is None or owner not in declared.lineage(unit)):
-                message = (
-                    f'this file belongs to "{owner}", so `on` names that unit, one below it, or what one of them owns'
-                )
+                message = f'this file belongs to "{owner}"; `on` names that unit, one below it, or what they own'
                 faults.add(declared.place(section, index, "on"), message)
 
 

@@ -81,7 +81,7 @@ def _check_engine(declared: Declared, faults: Faults, name: str, deployment: Dep
             faults.add(declared.place_of_name(*path), message)
         return
     if deployment.url is not None:
-        message = "the deployment has an engine already; an engine's address is its own: take out one of engine and url"
+        message = "an engine has an address of its own; take out engine or url"
         faults.add(declared.place(*path, "url"), message)
     if deployment.pattern is not Pattern.SELF_MANAGED:
         message = f"the exchange runs the engine itself, so the pattern is self_managed, not {deployment.pattern}"

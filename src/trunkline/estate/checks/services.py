@@ -61,6 +61,4 @@ def _check_direct(declared: Declared, faults: Faults, name: str, use_case: UseCa
     for index, model in enumerate(use_case.direct):
         if model not in models:
             place = declared.place("use_cases", name, "direct", index)
-            faults.add(
-                place, f'model "{model}" is served by no deployment of the use case\'s pools{suggestion(model, models)}'
-            )
+            faults.add(place, f'model "{model}" is in none of these pools{suggestion(model, models)}')

@@ -7,6 +7,8 @@ from trunkline.estate.declared import Declared
 def check_units(declared: Declared, faults: Faults) -> None:
     """Units are one tree: exactly one root, no circles."""
     if not declared.count("units"):
+        if "units" in declared.unread:
+            return
         faults.add(
             declared.place("units"), "the estate lacks units; declare at least the root, such as `units: {acme: CC-1}`"
         )

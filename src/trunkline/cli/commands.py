@@ -1,0 +1,31 @@
+"""The list of commands: what `trunkline --help` shows, and the module that each one lives in."""
+
+from __future__ import annotations
+
+import msgspec
+
+RUN = "Run an exchange"
+ASK = "Ask it"
+KEEP = "Look after it"
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A command or a group of commands. Its module holds it as the `typer.Typer` named `app`."""
+
+    name: str
+    module: str
+    summary: str
+    panel: str
+
+
+COMMANDS = (
+    Listed("up", "trunkline.cli.up", "Start the exchange.", RUN),
+    Listed("check", "trunkline.cli.check", "Check an estate: all its faults at once, or what it declares.", RUN),
+    Listed("schema", "trunkline.cli.schema", "Print the JSON Schema of the estate file, for editors.", RUN),
+    Listed("key", "trunkline.cli.key", "Make, list, rotate and revoke keys.", RUN),
+    Listed("chat", "trunkline.cli.chat", "Talk to the exchange in the terminal.", ASK),
+    Listed("ledger", "trunkline.cli.ledger", "Read the ledger: the newest attempts, one call, or sums.", ASK),
+    Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),
+    Listed("engine", "trunkline.cli.engine", "Install the embedded engine's parts, or say what is there.", KEEP),
+    Listed("version", "trunkline.cli.version", "Print the version.", KEEP),
+)
