@@ -21,19 +21,21 @@ HOLD_PACE = 2.0  # seconds between the chunks of streams that are only held open
 
 
 class Plain(msgspec.Struct, frozen=True):
-    """A run of plain requests: microseconds of CPU per request, latencies in microseconds, requests per second."""
+    """Plain requests: microseconds of CPU per request, latencies in microseconds, requests per second and in all."""
 
     cpu: float
     p50: float
     p99: float
     rate: float
+    done: float
 
 
 class Streamed(msgspec.Struct, frozen=True):
-    """A run of paced streams: microseconds of CPU per chunk, and milliseconds to the first byte."""
+    """A run of paced streams: microseconds of CPU per chunk, milliseconds to the first byte, chunks in all."""
 
     cpu: float
     first: float
+    done: float
 
 
 class Failed(Exception):
@@ -72,6 +74,7 @@ def plain(gateway: Gateway, connections: int, seconds: int) -> Plain:
         p50=figures["p50"],
         p99=figures["p99"],
         rate=figures["requests"] / figures["micros"] * 1e6,
+        done=figures["requests"],
     )
 
 
@@ -93,7 +96,9 @@ def streamed(gateway: Gateway, streams: int, rounds: int) -> Streamed:
     tally = msgspec.json.decode(done.stdout, type=Tally)
     if tally.broken or tally.streams != streams * rounds:
         raise Failed(f"{gateway.name}: {tally.broken} of {tally.streams} streams were not whole: {tally.fault}")
-    return Streamed(cpu=spent / 1000 / tally.chunks, first=sorted(tally.first)[len(tally.first) // 2])
+    return Streamed(
+        cpu=spent / 1000 / tally.chunks, first=sorted(tally.first)[len(tally.first) // 2], done=tally.chunks
+    )
 
 
 def held(gateway: Gateway, streams: int) -> tuple[int, int]:
