@@ -93,17 +93,13 @@ class Reply:
         """Send a piece, at once."""
         if not data or self.ended or self._connection.gone:
             return
-        head = self._head
         if self._head_only:
             data = b""
         elif self._chunked:
-            data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
-        elif head:
-            data = head + data
-        if head:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            data = self._head + data
             self._head = b""
-            if self._head_only:
-                data = head
         if data:
             self._connection.transport.write(data)
 
