@@ -140,8 +140,8 @@ def _refuse_empty(decision: Decision) -> Refusal:
     engines = [one for one in decision.unconfigured if one.engine]
     if engines:
         return Unavailable(
-            f"the engine of {_list(one.deployment for one in engines)} is starting, and {where} has no other deployment "
-            f"that can be called. Try again in a moment; if it stays so, ask the operator of this exchange",
+            f"the engine of {_list(one.deployment for one in engines)} is starting, and {where} has no other "
+            "deployment that can be called. Try again in a moment; if it stays so, ask the operator of this exchange",
             code="engine_starting",
             retry_after=ENGINE_RETRY,
         )
