@@ -123,7 +123,7 @@ def _credentials(
 ) -> bytes:
     reference = deployment.credentials or boundary.credentials
     if reference is None:
-        if vendor is not None and vendor.key_required:
+        if vendor is not None and vendor.key_required and deployment.url is None:
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
     key = _resolve(reference, "credentials", surroundings)
