@@ -52,7 +52,7 @@ def test_a_use_case_is_permitted_under_its_own_class(snapshot: Snapshot) -> None
 def test_a_stricter_class_from_the_caller_counts(snapshot: Snapshot) -> None:
     permitted = permit(snapshot, caller(), asked("general-chat", data_class="restricted"))
     assert permitted.decision.data_class == "restricted"
-    assert names(permitted) == ["mistral-house", "smol"]
+    assert names(permitted) == ["gpt-reserved", "mistral-house", "smol"]
 
 
 def test_a_looser_class_from_the_caller_is_ignored_and_noted(snapshot: Snapshot) -> None:
@@ -152,7 +152,11 @@ def test_a_unit_that_left_the_estate_has_nothing(snapshot: Snapshot) -> None:
     assert offered(snapshot, caller("gone")) == []
 
 
-def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_misses(snapshot: Snapshot) -> None:
+def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_misses(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    nowhere = changed(acme, "boundaries", "azure-prod", region=None)
+    snapshot = compile_estate(nowhere, surroundings, now)
     with pytest.raises(NotPermitted) as refusal:
         permit(snapshot, caller(), asked("content-drafts"))
     assert refusal.value.status == 403

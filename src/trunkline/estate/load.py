@@ -28,6 +28,7 @@ from trunkline.estate.names import Currency, Name
 from trunkline.estate.notices import Notice, announce
 from trunkline.estate.pools import Pool
 from trunkline.estate.rates import RateReader
+from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
 
@@ -100,6 +101,7 @@ def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
         deployments=_named(tree, "deployments", Deployment, reader),
         pools=_named(tree, "pools", Pool, reader),
         use_cases=_named(tree, "use_cases", UseCase, reader),
+        rules=_named(tree, "rules", Rule, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
         unread=frozenset(unread),
@@ -150,6 +152,7 @@ def _build(declared: Declared) -> Estate:
         budgets=tuple(declared.budgets.values()),
         limits=tuple(declared.limits.values()),
         exchange_rates=declared.exchange_rates,
+        rules=declared.rules,
     )
     content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
     return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
 
 from trunkline.clock import Clock
+from trunkline.errors import Unattested
 from trunkline.estate.stages import Attempt, Snapshot
 from trunkline.gateway.admit import Gate
-from trunkline.ids import RequestIds
+from trunkline.ids import RequestId, RequestIds
 from trunkline.metering.book import Book
 from trunkline.metering.records import Settlement
 from trunkline.observability.metrics import Metrics
 from trunkline.tenancy.ring import KeyRing
+from trunkline.upstream.ejections import Ejections
 from trunkline.wire.client import Pool
+
+log = logging.getLogger("trunkline.gateway")
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -38,6 +43,7 @@ class Exchange:
         "_snapshot",
         "book",
         "clock",
+        "ejections",
         "gate",
         "ids",
         "keys_changed",
@@ -69,6 +75,7 @@ class Exchange:
         self.keys_changed = _nothing_changed
         self.gate = Gate(metrics)
         self.ids = RequestIds()
+        self.ejections = Ejections()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -80,6 +87,25 @@ class Exchange:
     def refresh(self) -> None:
         """Compile the estate again: an engine came or went, a claim expired."""
         self._snapshot = self._compile()
+
+    def is_ejected(self, attempt: Attempt) -> bool:
+        """Whether the attempt's deployment is left out after an incident."""
+        return bool(self.ejections) and self.ejections.out(attempt.endpoint.deployment, self.clock.ticks())
+
+    def report(self, attempt: Attempt, request_id: RequestId, fault: Unattested) -> None:
+        """Report an answer that was not attested as an incident, and leave its deployment out for a while."""
+        deployment = attempt.endpoint.deployment
+        self.ejections.eject(deployment, self.clock.ticks())
+        self.metrics.incident("unattested", deployment)
+        log.error(
+            "incident: an answer was not attested; it was not passed on, and the deployment is out for a while",
+            extra={
+                "request_id": request_id,
+                "deployment": deployment,
+                "control": fault.control,
+                "inside": fault.inside,
+            },
+        )
 
     def count_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """Count a settled attempt in the metrics."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from functools import lru_cache
 
+from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Refusal
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.stages import Attempt
@@ -14,7 +16,10 @@ JSON = b"application/json"
 
 
 def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes, cost: Nano | None = None) -> bytes:
-    """Return the header lines of an upstream's answer: who answered, and what it cost where that is known by now."""
+    """Return the header lines of an upstream's answer: who answered, and what it cost where that is known by now.
+
+    A use case that comes to its end says so, with its day in `sunset` (RFC 8594).
+    """
     endpoint = attempt.endpoint
     lines = b"content-type: %b\r\nx-trunkline-request-id: %b\r\n%b" % (
         content_type,
@@ -25,6 +30,12 @@ def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes,
         lines += b"x-trunkline-cost: %b\r\n" % bare(cost).encode()
     if note := attempt.permitted.note:
         lines += b"x-trunkline-note: %b\r\n" % note.encode("ascii", "replace")
+    decision = attempt.permitted.decision
+    if decision.warning:
+        lines += b"x-trunkline-warning: %b\r\n" % decision.warning.encode("ascii", "replace")
+    if decision.sunset is not None:
+        ends = formatdate(decision.sunset / NANOS_PER_SECOND, usegmt=True)
+        lines += b"sunset: %b\r\n" % ends.encode("ascii")
     return lines
 
 

@@ -155,6 +155,7 @@ class Metrics:
         "currency",
         "folded",
         "in_flight",
+        "incidents",
         "readings",
         "refusals",
         "requests",
@@ -168,6 +169,7 @@ class Metrics:
         self.timings: dict[TimingLabels, Timing] = {}
         self.requests: dict[tuple[int, str], int] = {}
         self.refusals: dict[tuple[str, int], int] = {}
+        self.incidents: dict[tuple[str, str], int] = {}
         self.in_flight = 0
         self.folded = 0
         self._most_series = most_series
@@ -203,6 +205,11 @@ class Metrics:
         """Count one refusal by its stable code."""
         labels = (code, status)
         self.refusals[labels] = self.refusals.get(labels, 0) + 1
+
+    def incident(self, kind: str, deployment: str) -> None:
+        """Count one incident at a deployment."""
+        labels = (kind, deployment)
+        self.incidents[labels] = self.incidents.get(labels, 0) + 1
 
     def enter(self) -> None:
         """Count a call in."""

@@ -60,6 +60,12 @@ REQUESTS = Family(
 REFUSALS = Family(
     "trunkline_refusals", CounterMetricFamily, "Requests that the exchange refused, by stable code.", ("code", "status")
 )
+INCIDENTS = Family(
+    "trunkline_incidents",
+    CounterMetricFamily,
+    "Incidents at a deployment, by kind; each took it out for a while.",
+    ("kind", "deployment"),
+)
 ATTEMPTS = Family(
     "trunkline_attempts",
     CounterMetricFamily,
@@ -131,6 +137,7 @@ BUILD = Family("trunkline_build_info", GaugeMetricFamily, "1, with the running v
 FAMILIES: tuple[AnyFamily, ...] = (
     REQUESTS,
     REFUSALS,
+    INCIDENTS,
     ATTEMPTS,
     ESTIMATED,
     TOKENS,
@@ -182,6 +189,10 @@ class Exposition(Collector):
             refusals.add_metric((code, str(status)), count)
         yield requests
         yield refusals
+        incidents = INCIDENTS.empty()
+        for (kind, deployment), count in tuple(self._metrics.incidents.items()):
+            incidents.add_metric((kind, deployment), count)
+        yield incidents
 
     def _calls(self) -> Iterator[Metric]:
         attempts, estimated, tokens, cost = ATTEMPTS.empty(), ESTIMATED.empty(), TOKENS.empty(), COST.empty()

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unavailable, Unknown
-from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Snapshot
+from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Rewrite, Snapshot
 from trunkline.messages import Asked, Operation
+from trunkline.policy.request import examine
 from trunkline.tenancy.callers import Caller
 
 SHOWN = 3
@@ -19,17 +20,22 @@ ENGINE_RETRY = 1
 ECHOED = 80
 """How many characters of a caller's own words a message repeats."""
 
+MOST_ANSWERS = 128
+"""The most answers to one request (`n`) that any dialect takes."""
+
 PATHS = {Operation.CHAT: "/v1/chat/completions", Operation.EMBEDDINGS: "/v1/embeddings"}
 
 
 def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
-    """Return what policy decided for this caller, use case and data class. Costs lookups.
+    """Return what policy decided for this caller, use case and data class. Costs lookups, and a look at the fields.
 
     Raises:
-        Unknown: the caller has nothing of that name.
-        NotPermitted: the use case is not for this caller, or no deployment satisfies the data class.
+        Unknown: the caller has nothing of that name, or it is retired.
+        NotPermitted: the use case is not for this caller, no deployment satisfies the data class, or what the request
+            uses is not allowed.
         Malformed: the data class does not exist, or the model cannot do what is asked.
         Unavailable: policy allows deployments, but none of them is configured.
+        TooLarge: the request is larger than the use case allows.
     """
     offer = _find(snapshot, caller, asked.model)
     if offer is None:
@@ -52,9 +58,16 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
             code="unknown_data_class",
             param="x-trunkline-data-class",
         )
+    if asked.answers > MOST_ANSWERS:
+        raise Malformed(f"`n` is {asked.answers}; it must be {MOST_ANSWERS} or less", param="n")
+    if snapshot.narrow is not None:
+        decision = snapshot.narrow(decision, caller, asked)
     if not decision.tiers:
         raise _refuse_empty(decision)
-    return Permitted(caller=caller, asked=asked, decision=decision, note=note)
+    examined = None if decision.watched is None else examine(decision, asked)
+    if examined is None:
+        return Permitted(caller, asked, decision, note)
+    return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
 
 
 def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
@@ -67,7 +80,8 @@ def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
 def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint) -> bool:
     """Whether this snapshot, maybe newer than the one that permitted, still lets the request go to the endpoint.
 
-    The endpoint must stand where it stood: its claims say nothing of another address.
+    The endpoint must stand where it stood: its claims say nothing of another address. What is sent otherwise there must
+    be no less than what this snapshot would have sent otherwise.
     """
     offer = _find(snapshot, permitted.caller, permitted.asked.model)
     if offer is None or offer.use_case != permitted.decision.use_case:
@@ -75,7 +89,20 @@ def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint
     decision = offer.by_operation.get(permitted.asked.operation, {}).get(permitted.decision.data_class)
     if decision is None:
         return False
-    return any(one is endpoint or _same_place(one, endpoint) for one in decision.endpoints)
+    if snapshot.narrow is not None:
+        decision = snapshot.narrow(decision, permitted.caller, permitted.asked)
+    needed: tuple[Rewrite, ...] = ()
+    if decision.watched is not None:
+        try:
+            examined = examine(decision, permitted.asked)
+        except Refusal:
+            return False
+        if examined is not None:
+            decision, needed = examined.decision, examined.rewrites
+    if not any(one is endpoint or _same_place(one, endpoint) for one in decision.endpoints):
+        return False
+    sent = {(one.field, one.value) for one in permitted.rewrites if one.holds_at(endpoint.deployment)}
+    return all((one.field, one.value) in sent for one in needed if one.holds_at(endpoint.deployment))
 
 
 def _find(snapshot: Snapshot, caller: Caller, model: str) -> Offer | None:
@@ -100,6 +127,14 @@ def _refuse_name(snapshot: Snapshot, caller: Caller, model: str) -> Refusal:
             f"this key is not for use case {own.use_case}; it is for {_list(sorted(caller.use_cases or ()))}. "
             f"Ask unit {snapshot.owners[own.use_case]}, its owner, for a key",
             code="use_case_not_permitted",
+            param="model",
+        )
+    gone = snapshot.retired.get(model)
+    if gone is not None:
+        instead = f"use {gone.successor}, which took its place" if gone.successor else "nothing took its place"
+        return Unknown(
+            f"use case {model} is retired; {instead}. Its owner was unit {gone.owner}",
+            code="use_case_retired",
             param="model",
         )
     owner = snapshot.owners.get(model)

@@ -9,6 +9,7 @@ import msgspec
 from trunkline.catalog.profile import Profile
 from trunkline.catalog.vendor import Vendor
 from trunkline.estate.boundaries import Boundary
+from trunkline.estate.claims import Attestation, Basis
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Endpoint, UnitPrice
@@ -21,6 +22,7 @@ DEFAULT_DIALECT = "openai"
 DEFAULT_PATH = "/v1"
 DEFAULT_AUTH = "authorization: Bearer {key}"
 DEFAULT_OUTPUT_BOUND = 16_384
+DEFAULT_OUTPUT_LIMIT = "max_tokens"
 NOWHERE = Origin("", 0, tls=False)
 
 
@@ -83,6 +85,8 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         missing=missing,
         operations=_operations(deployment, profile),
         engine=deployment.engine is not None and surroundings.engines,
+        attested=_attested(deployment),
+        output_limit=vendor.output_limit if vendor else DEFAULT_OUTPUT_LIMIT,
     )
 
 
@@ -177,6 +181,14 @@ def _operations(deployment: Deployment, profile: Profile | None) -> tuple[Operat
     if declared:
         return declared
     return profile.operations if profile else tuple(Operation)
+
+
+def _attested(deployment: Deployment) -> tuple[tuple[str, Attestation], ...]:
+    return tuple(
+        (control, claim.attestation)
+        for control, claim in deployment.controls.items()
+        if claim.basis is Basis.ATTESTED_PER_RESPONSE and claim.attestation is not None
+    )
 
 
 def _context_length(deployment: Deployment, profile: Profile | None) -> int | None:

@@ -7,6 +7,7 @@ and another to the upstream. Source: OpenAI API reference, "Create chat completi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -165,12 +166,20 @@ def _end_customer(metadata: msgspec.Raw) -> str | None:
         return None
 
 
-def encode(asked: Asked, model: str, instructions: str | None) -> bytes:
+def encode(
+    asked: Asked, model: str, instructions: str | None, rewrites: Iterable[tuple[str, bytes | None]] = ()
+) -> bytes:
     """Write the body for the upstream: the caller's fields, with its own model name.
 
     A use case's instructions go before the caller's messages. Where a stream does not ask for usage, it is asked for.
+    `rewrites` are the fields that policy sends with another value, as JSON, or leaves out (None).
     """
     fields = dict(asked.fields)
+    for field, value in rewrites:
+        if value is None:
+            fields.pop(field, None)
+        else:
+            fields[field] = msgspec.Raw(value)
     fields["model"] = msgspec.Raw(_encode(model))
     if asked.operation is Operation.CHAT:
         if instructions:
@@ -205,7 +214,8 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     except msgspec.ValidationError:
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
     except msgspec.DecodeError as error:
-        raise Garbled("the answer is not valid JSON", inside=f"{error}; {body[:200]!r}") from error
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
     usage = read_usage(fields.usage)
     if usage is None:
         usage = estimate(asked, sum(choice.message.size for choice in fields.choices or () if choice.message))
