@@ -17,7 +17,7 @@ from trunkline.policy.surroundings import Surroundings
 class Compiler:
     """Compiles the applied estate with what is around it at the moment: references, prices, running engines."""
 
-    def __init__(self, estate: Estate, environment: Environment, clock: Clock) -> None:
+    def __init__(self, estate: Estate, environment: Environment, clock: Clock, *, engines: bool = True) -> None:
         self._estate = estate
         self._environment = environment
         self._clock = clock
@@ -26,6 +26,7 @@ class Compiler:
             profiles=load_profiles(),
             resolve=self._resolve,
             dialects=frozenset(DIALECTS),
+            engines=engines,
         )
         self._price()
 

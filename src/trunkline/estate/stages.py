@@ -51,6 +51,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         base_path: what stands before the dialect's own paths, such as `/v1`; without a trailing slash.
         headers: ready header lines, each ended by CR LF: the host, and the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
+        engine: whether the exchange runs it itself, so that missing may mean restarting.
         missing: why the deployment is not configured; empty when it can be called.
         operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
         attested: what each of its answers must carry before a byte of it may reach the caller, by control.
@@ -72,6 +73,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     output_bound: int = 16_384
     missing: str = ""
     operations: tuple[Operation, ...] = tuple(Operation)
+    engine: bool = False
     attested: tuple[tuple[str, Attestation], ...] = ()
     output_limit: str = "max_tokens"
 

@@ -27,8 +27,16 @@ class Readiness(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
+async def _nothing_changed() -> bool:
+    return False
+
+
 class Exchange:
-    """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed."""
+    """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed.
+
+    Attributes:
+        keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
+    """
 
     __slots__ = (
         "_compile",
@@ -38,6 +46,7 @@ class Exchange:
         "ejections",
         "gate",
         "ids",
+        "keys_changed",
         "metrics",
         "readiness",
         "ring",
@@ -63,7 +72,8 @@ class Exchange:
         self.metrics = metrics
         self.clock = clock
         self.readiness = readiness
-        self.gate = Gate()
+        self.keys_changed = _nothing_changed
+        self.gate = Gate(metrics)
         self.ids = RequestIds()
         self.ejections = Ejections()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Refusal
+from trunkline.estate.deployments import Pattern
 from trunkline.estate.stages import Attempt
 from trunkline.ids import RequestId
 from trunkline.money import Nano, bare
@@ -18,14 +20,11 @@ def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes,
 
     A use case that comes to its end says so, with its day in `sunset` (RFC 8594).
     """
-    lines = (
-        b"content-type: %b\r\nx-trunkline-request-id: %b\r\nx-trunkline-deployment: %b\r\nx-trunkline-pattern: %b\r\n"
-        % (
-            content_type,
-            request_id.encode(),
-            attempt.endpoint.deployment.encode(),
-            attempt.endpoint.pattern.value.encode(),
-        )
+    endpoint = attempt.endpoint
+    lines = b"content-type: %b\r\nx-trunkline-request-id: %b\r\n%b" % (
+        content_type,
+        request_id.encode(),
+        _labels(endpoint.deployment, endpoint.pattern),
     )
     if cost is not None:
         lines += b"x-trunkline-cost: %b\r\n" % bare(cost).encode()
@@ -38,6 +37,11 @@ def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes,
         ends = formatdate(decision.sunset / NANOS_PER_SECOND, usegmt=True)
         lines += b"sunset: %b\r\n" % ends.encode("ascii")
     return lines
+
+
+@lru_cache(maxsize=10_000)
+def _labels(deployment: str, pattern: Pattern) -> bytes:
+    return b"x-trunkline-deployment: %b\r\nx-trunkline-pattern: %b\r\n" % (deployment.encode(), pattern.encode())
 
 
 def own_headers(request_id: RequestId, content_type: str = "application/json") -> bytes:
