@@ -64,15 +64,20 @@ clean: ## Remove the environment and everything that was made
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find src tests bench docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
+# A .venv that somebody else made here, with a Python that is new enough, is taken as it is.
 $(DONE)/place:
-	@python=$$(PYTHON='$(PYTHON)' sh requirements/find-python); \
-	echo "Making .venv with $$("$$python" --version) (a few seconds)"; \
-	rm -rf .venv; \
-	if ! said=$$("$$python" -m venv .venv 2>&1); then \
+	@if [ ! -e $@ ] && $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "Taking the .venv that is here, with $$($(BIN)/python --version)"; \
+	else \
+	  python=$$(PYTHON='$(PYTHON)' sh requirements/find-python); \
+	  echo "Making .venv with $$("$$python" --version) (a few seconds)"; \
 	  rm -rf .venv; \
-	  echo "$$said" >&2; \
-	  echo 'This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv' >&2; \
-	  exit 1; \
+	  if ! said=$$("$$python" -m venv .venv 2>&1); then \
+	    rm -rf .venv; \
+	    echo "$$said" >&2; \
+	    echo 'This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv' >&2; \
+	    exit 1; \
+	  fi; \
 	fi
 	@mkdir -p $(DONE) && pwd -P >$@
 

@@ -21,32 +21,34 @@ HOLD_PACE = 2.0  # seconds between the chunks of streams that are only held open
 
 
 class Plain(msgspec.Struct, frozen=True):
-    """A run of plain requests: microseconds of CPU per request, latencies in microseconds, requests per second."""
+    """Plain requests: microseconds of CPU per request, latencies in microseconds, requests per second and in all."""
 
     cpu: float
     p50: float
     p99: float
     rate: float
+    done: float
 
 
 class Streamed(msgspec.Struct, frozen=True):
-    """A run of paced streams: microseconds of CPU per chunk, and milliseconds to the first byte."""
+    """A run of paced streams: microseconds of CPU per chunk, milliseconds to the first byte, chunks in all."""
 
     cpu: float
     first: float
+    done: float
 
 
 class Failed(Exception):
     """Not every request was answered 200, or a stream was not whole: the figures would mean nothing."""
 
 
-def wrk(port: int, model: str, key: str, connections: int, seconds: float) -> dict[str, float]:
+def wrk(port: int, model: str, key: str, connections: int, seconds: int) -> dict[str, float]:
     """Run wrk on the load's core and return its figures.
 
     Raises:
         Failed: when an answer was not 200 or a socket failed.
     """
-    command = [machine.find("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(SCRIPT)]
+    command = [machine.find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT)]
     done = subprocess.run(
         machine.pinned(machine.LOAD_CORE, [*command, f"http://127.0.0.1:{port}{PATH}"]),
         env=os.environ | {"BENCH_KEY": key, "BENCH_BODY": body(model, stream=False).decode()},
@@ -62,7 +64,7 @@ def wrk(port: int, model: str, key: str, connections: int, seconds: float) -> di
     return figures
 
 
-def plain(gateway: Gateway, connections: int, seconds: float) -> Plain:
+def plain(gateway: Gateway, connections: int, seconds: int) -> Plain:
     """Measure plain requests."""
     before = cpu.spent(gateway.pid)
     figures = wrk(gateway.plain, gateway.plain_model, gateway.key, connections, seconds)
@@ -72,6 +74,7 @@ def plain(gateway: Gateway, connections: int, seconds: float) -> Plain:
         p50=figures["p50"],
         p99=figures["p99"],
         rate=figures["requests"] / figures["micros"] * 1e6,
+        done=figures["requests"],
     )
 
 
@@ -93,7 +96,9 @@ def streamed(gateway: Gateway, streams: int, rounds: int) -> Streamed:
     tally = msgspec.json.decode(done.stdout, type=Tally)
     if tally.broken or tally.streams != streams * rounds:
         raise Failed(f"{gateway.name}: {tally.broken} of {tally.streams} streams were not whole: {tally.fault}")
-    return Streamed(cpu=spent / 1000 / tally.chunks, first=sorted(tally.first)[len(tally.first) // 2])
+    return Streamed(
+        cpu=spent / 1000 / tally.chunks, first=sorted(tally.first)[len(tally.first) // 2], done=tally.chunks
+    )
 
 
 def held(gateway: Gateway, streams: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from bench.gateways import Gateway, Upstreams
 from bench.question import CHUNKS, PACE
 from bench.report import Figure
 
-from bench import gateways, load, machine, report
+from bench import gateways, load, machine, report, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
@@ -31,11 +31,11 @@ class Effort(msgspec.Struct, frozen=True):
     """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection."""
 
     runs: int = 5
-    seconds: float = 3.0
+    seconds: int = 3
     rounds: int = 3
 
 
-QUICK = Effort(runs=2, seconds=1.0, rounds=1)
+QUICK = Effort(runs=2, seconds=1, rounds=1)
 Samples = dict[str, list[float]]
 
 
@@ -46,7 +46,7 @@ def _say(text: str) -> None:
 def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str, float]:
     """Return one run's figures of one gateway, each by its name."""
     found: dict[str, float] = {}
-    direct = load.wrk(upstreams.plain, gateway.plain_model, gateway.key, 1, effort.seconds / 2)
+    direct = load.wrk(upstreams.plain, gateway.plain_model, gateway.key, 1, 1)
     for connections in CONNECTIONS:
         measured = load.plain(gateway, connections, effort.seconds)
         found[f"cpu@{connections}"] = measured.cpu
@@ -62,7 +62,7 @@ def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effor
     """Measure the gateways in turns, so that what else the machine does falls on all of them."""
     samples: dict[str, Samples] = {gateway.name: defaultdict(list) for gateway in subjects}
     for gateway in subjects:
-        load.plain(gateway, 16, min(effort.seconds, 2.0))  # connections, caches, branch predictors
+        load.plain(gateway, 16, min(effort.seconds, 2))  # connections, caches, branch predictors
     for run in range(effort.runs):
         for gateway in subjects:
             found = _sample(gateway, upstreams, effort)
@@ -117,21 +117,24 @@ def bench(effort: Effort, folder: Path) -> str:
     return report.table(figures(samples["trunkline"], samples["nginx"], memory, started))
 
 
-def profile(effort: Effort, folder: Path) -> str:
-    """Return where the time goes, by function: once for plain requests, once for paced streams."""
-    parts: dict[str, Callable[[Gateway], object]] = {
-        "plain requests, 16 connections": lambda gateway: load.plain(gateway, 16, effort.seconds * 2),
-        "paced streams": lambda gateway: load.streamed(gateway, STREAMS, effort.rounds),
+def profile(effort: Effort, folder: Path) -> None:
+    """Print where the time goes: by thread, and by function of the thread that answers."""
+    parts: dict[str, Callable[[Gateway], float]] = {
+        "plain requests, 16 connections": lambda gateway: load.plain(gateway, 16, effort.seconds * 2).done,
+        "paced streams": lambda gateway: load.streamed(gateway, STREAMS, effort.rounds).done,
     }
     with gateways.fake_upstreams(folder / "upstreams") as upstreams:
         for number, (name, run) in enumerate(parts.items()):
+            with gateways.trunkline(folder / f"threads-{number}", upstreams) as gateway:
+                before = threads.spent(gateway.pid)
+                done = run(gateway)
+                print(f"\n{name}:", *threads.shares(before, threads.spent(gateway.pid), done), sep="\n")
             found = folder / f"{number}.prof"
             prefix = ("-m", "cProfile", "-o", str(found))
-            with gateways.trunkline(folder / f"trunkline-{number}", upstreams, prefix=prefix) as gateway:
+            with gateways.trunkline(folder / f"functions-{number}", upstreams, prefix=prefix) as gateway:
                 run(gateway)
-            print(f"\n{name}, with the profiler's own cost on every call:")
+            print("\nby function, with the profiler's own cost on every call, and with the start:")
             pstats.Stats(str(found)).strip_dirs().sort_stats("tottime").print_stats(40)
-    return ""
 
 
 def _written(table: str, effort: Effort) -> None:
@@ -142,8 +145,8 @@ def _written(table: str, effort: Effort) -> None:
     shape = f"{machine.model()}, {machine.cores()} cores; {os.uname().sysname} {os.uname().release.split('-')[0]}"
     version = ".".join(map(str, sys.version_info[:3]))
     measured = (
-        f"{shape}; Python {version}. {effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
-        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart. Load of the machine at the "
+        f"{shape}; Python {version}.\n{effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
+        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart.\nLoad of the machine at the "
         f"end: {os.getloadavg()[0]:.1f}."
     )
     PAGE.write_text(f"{before}{START_MARK}\n{measured}\n\n{table}\n{END_MARK}{after}")

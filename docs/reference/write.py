@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from trunkline.estate.use_cases import State
 
 HERE = Path(__file__).parent
 # A schema has the values of an enumeration in no order; the declaration has them in one that means something.
-ENUMERATIONS = {each.__name__: list(each) for each in (Basis, Pattern, State)}
+ENUMERATIONS: dict[str, list[str]] = {each.__name__: [*each] for each in (Basis, Pattern, State)}
 Schema = dict[str, Any]
 Command = Any  # the command line library keeps its types to itself
 Parameter = Any
@@ -59,12 +60,20 @@ def parameter_row(parameter: Parameter) -> str | None:
         return None
     if parameter.param_type_name == "option":
         names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
-        value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
+        value = "" if parameter.is_flag else f" {parameter.metavar or value_kind(parameter)}"
     else:
         names, value = f"`{(parameter.metavar or parameter.name or '').upper()}`", ""
     default = shown_default(parameter)
-    variable = f"`{parameter.envvar}`" if parameter.envvar else ""
+    variables = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or []
+    variable = ", ".join(f"`{name}`" for name in variables)
     return f"| {names}{value} | {cell(getattr(parameter, 'help', None))} | {default} | {variable} |"
+
+
+def value_kind(parameter: Parameter) -> str:
+    annotation = parameter.type_descriptor.annotation
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{one.value}`" for one in annotation)
+    return {int: "NUMBER", float: "NUMBER"}.get(annotation, "TEXT")
 
 
 def shown_default(parameter: Parameter) -> str:
@@ -73,7 +82,7 @@ def shown_default(parameter: Parameter) -> str:
         return cell(shown)
     if parameter.required:
         return "must be given"
-    if parameter.default in (None, False, (), []) or callable(parameter.default):
+    if parameter.default in (None, False, "", (), []) or callable(parameter.default):
         return ""
     return f"`{parameter.default}`"
 
@@ -88,11 +97,12 @@ def estate_page(schema: Schema) -> str:
     definitions: Schema = schema.get("$defs", {})
     top = resolve(schema, definitions)
     lines += object_lines("The file", top, 2)
-    for name, definition in sorted(definitions.items()):
+    for name, short_or_whole in sorted(definitions.items()):
+        definition = whole(short_or_whole)
         if definition.get("properties") and definition is not top:
             lines += object_lines(name, definition, 2)
         elif "enum" in definition:
-            values = ", ".join(f"`{value}`" for value in ENUMERATIONS.get(name, definition["enum"]))
+            values = ", ".join(f"`{value}`" for value in ENUMERATIONS.get(name) or definition["enum"])
             lines += ["", f"## {name}", "", plain(definition.get("description")), "", f"One of {values}."]
     lines += control_lines(definitions["Deployment"]["properties"]["controls"]["properties"])
     return "\n".join(lines) + "\n"
@@ -109,6 +119,11 @@ def control_lines(controls: Schema) -> Iterator[str]:
     yield from ("| control | meaning |", "| --- | --- |")
     for name, control in controls.items():
         yield f"| `{name}` | {cell(control.get('description'))} |"
+
+
+def whole(schema: Schema) -> Schema:
+    """The long form of what may also be written short."""
+    return next((form for form in schema.get("anyOf", []) if "properties" in form), schema)
 
 
 def resolve(schema: Schema, definitions: Schema) -> Schema:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trunkline.app.applied import keep_applied
 from trunkline.cli.data_folder import examine_folder, journals
+from trunkline.cli.estate_file import examine_estate
 from trunkline.cli.findings import Finding, Verdict
 from trunkline.ids import mint_journal_id
 from trunkline.metering.frames import SUFFIX, header
@@ -96,3 +98,14 @@ def test_the_command_ends_in_1_where_something_fails(trunkline: Command, data: P
     done = trunkline("doctor", "--data", tmp_path / "file", "--port", "0")
     assert done.code == 1
     assert "fail" in done.out
+
+
+def test_the_estate_is_looked_at_given_or_last_applied(data: Path, estate: Path) -> None:
+    assert examine_estate(None, data).verdict is Verdict.WARN
+    assert examine_estate(estate, data).verdict is Verdict.OK
+    keep_applied(data, [estate])
+    assert "small" in examine_estate(None, data).says
+    estate.write_text("units: 5\n", "utf-8")
+    found = examine_estate(estate, data)
+    assert found.verdict is Verdict.FAIL
+    assert found.do == f"trunkline check {estate}"

@@ -407,6 +407,129 @@ MISTAKES = [
         ["13:10: house wants a mapping, such as {name: value}; this is a list"],
         id="a list where a mapping is wanted",
     ),
+    pytest.param(
+        "weights: builtin",
+        "weights: builtin, sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ["22:113: builtin weights need no sha256; take it out"],
+        id="builtin weights with a hash",
+    ),
+    pytest.param(
+        "weights: builtin",
+        "weights: own.gguf, sha256: abc",
+        ['22:114: sha256 "abc" does not fit: a SHA-256 is 64 hexadecimal digits'],
+        id="a hash that is none",
+    ),
+    pytest.param(
+        "tiers: [[gpt], [smol]]",
+        "tiers: [[gpt], [smol]], shares: {acme: {guarantee: 0.7}, sales: {guarantee: 0.5}}",
+        ["24:55: the guarantees of this pool add up to 1.2; there is only 1 to share"],
+        id="guarantees beyond the whole",
+    ),
+    pytest.param(
+        "tiers: [[gpt], [smol]]",
+        "tiers: [[gpt], [smol]], shares: {slaes: {borrow: 0.5}}",
+        ['24:56: unit "slaes" is not declared; did you mean "sales"?'],
+        id="a share of an unknown unit",
+    ),
+    pytest.param(
+        "tiers: [[gpt], [smol]]",
+        "tiers: [[gpt], [smol]], lend: {to: [slaes], at_most: 30}",
+        [
+            '24:59: unit "slaes" is not declared; did you mean "sales"?',
+            "24:76: at_most is 30; it must be 1 or less; write 0.3 for 30 %",
+        ],
+        id="lending to an unknown unit",
+    ),
+    pytest.param(
+        "pools: [main]",
+        "pools: [main], successor: chat",
+        ["26:89: a use case cannot be its own successor"],
+        id="a successor of itself",
+    ),
+    pytest.param(
+        "pools: [main]",
+        "pools: [main], successor: chatt",
+        ['26:89: use case "chatt" is not declared; did you mean "chat"?'],
+        id="an unknown successor",
+    ),
+    pytest.param(
+        "audience: [acme]", "audience: [acme, acme]", ['26:40: audience has "acme" already'], id="an audience twice"
+    ),
+    pytest.param(
+        "audience: [acme]",
+        "audience: ['oidc:']",
+        ["26:34: audience wants a name after `oidc:`"],
+        id="a group without a name",
+    ),
+    pytest.param(
+        "currency: USD}",
+        "internal_rate: {input_mtok: 1}}",
+        ["19:65: the deployment has prices per token already; an internal rate stands beside a fixed price"],
+        id="an internal rate beside prices per token",
+    ),
+    pytest.param(
+        "{input_mtok: 0.40, output_mtok: 1.60, currency: USD}",
+        "{internal_rate: {input_mtok: 1}}",
+        ["19:28: an internal rate shares out a fixed price; add per_hour or people_per_month"],
+        id="an internal rate of nothing",
+    ),
+    pytest.param(
+        "input_mtok: 0.40",
+        "input_mtok: -0.40",
+        ["19:25: input_mtok is -0.40; it must be 0 or more"],
+        id="a negative price",
+    ),
+    pytest.param(
+        "per: month, amount: 1000",
+        "per: month, time_zone: Mars, amount: 1000",
+        ['28:47: time zone "Mars" is not known; write one such as "Europe/Berlin"'],
+        id="an unknown zone of a budget",
+    ),
+    pytest.param(
+        "{on: {unit: acme}, per",
+        "{on: {}, per",
+        ["28:10: `on` is empty; write one of unit, use_case, key, boundary, deployment, person, end_customer"],
+        id="a budget on nothing",
+    ),
+    pytest.param(
+        "training_use: {value: never",
+        "app_state_retention_days: {value: none",
+        ["21:41: app_state_retention_days is a number of days, or until_deleted"],
+        id="days in words",
+    ),
+    pytest.param(
+        "training_use: {is: never}",
+        "app_state_retention_days: {within: [until_deleted]}",
+        ["10:60: app_state_retention_days has no words to be within; write at_most"],
+        id="a bound of days as a word",
+    ),
+    pytest.param(
+        "training_use: {is: never}",
+        "stored_by_default: {is: never}",
+        ["10:49: stored_by_default is true or false"],
+        id="a flag in words",
+    ),
+    pytest.param(
+        "is: never}",
+        "is: never, basis: attested_per_response}",
+        ["10:58: no claim satisfies a basis that is attested per response: it is checked after the send"],
+        id="a basis that comes too late",
+    ),
+    pytest.param(
+        "model: openai/gpt-4.1-mini",
+        "model: gpt-4.1-mini",
+        ['16:12: model "gpt-4.1-mini" does not fit: a model is named vendor/name, such as openai/gpt-4.1-mini'],
+        id="a model without its vendor",
+    ),
+    pytest.param(
+        "{USD: {EUR: 0.87, from: 2026-11-01}}",
+        "{EUR: {EUR: 1}}",
+        [
+            "3:18: EUR is the estate's own currency; it needs no exchange rate",
+            "19:60: USD has no exchange rate; add `USD: {EUR: ...}` to exchange_rates",
+        ],
+        id="an own currency's rate",
+    ),
 ]
 
 

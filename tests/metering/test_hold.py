@@ -99,7 +99,7 @@ def test_the_intent_is_in_the_journal_before_anything_is_sent(book: Book) -> Non
         "finance",
         "CC-1",
         "key_1",
-        220,
+        230,
         "EUR",
     )
     assert (begun.model_asked, begun.model_sent, begun.price_version) == ("reports", "model", "estate/1")
@@ -144,20 +144,20 @@ def test_usage_that_is_not_known_is_charged_at_the_hold(book: Book) -> None:
     with _reserve(book) as hold:
         hold.settle(status=Status.BROKEN, usage=None)
     ended = _settled(book)
-    assert (ended.cost, ended.usage) == (220, Usage(input=10, output=50, estimated=True))
+    assert (ended.cost, ended.usage) == (230, Usage(input=10, output=50, estimated=True))
 
 
 FAULTS = [
-    (asyncio.CancelledError(), False, Status.LEFT, 0, 220),
-    (GeneratorExit(), False, Status.LEFT, 0, 220),
+    (asyncio.CancelledError(), False, Status.LEFT, 0, 230),
+    (GeneratorExit(), False, Status.LEFT, 0, 230),
     (errors.Unreachable("no address"), False, Status.FAILED, 0, 0),
     (errors.Slow("connect", sent=False), False, Status.FAILED, 0, 0),
-    (errors.Slow("first byte"), False, Status.FAILED, 0, 220),
-    (errors.Broke("cut"), False, Status.FAILED, 0, 220),
-    (errors.Broke("cut"), True, Status.BROKEN, 0, 220),
+    (errors.Slow("first byte"), False, Status.FAILED, 0, 230),
+    (errors.Broke("cut"), False, Status.FAILED, 0, 230),
+    (errors.Broke("cut"), True, Status.BROKEN, 0, 230),
     (errors.Declined("no", status=500), False, Status.FAILED, 500, 0),
-    (ZeroDivisionError("a fault of ours"), False, Status.FAILED, 0, 220),
-    (KeyboardInterrupt(), True, Status.BROKEN, 0, 220),
+    (ZeroDivisionError("a fault of ours"), False, Status.FAILED, 0, 230),
+    (KeyboardInterrupt(), True, Status.BROKEN, 0, 230),
 ]
 
 
@@ -183,7 +183,7 @@ def test_leaving_without_a_word_is_charged_at_the_hold(book: Book) -> None:
     with _reserve(book):
         pass
     ended = _settled(book)
-    assert (ended.status, ended.cost) == (Status.FAILED, 220)
+    assert (ended.status, ended.cost) == (Status.FAILED, 230)
 
 
 async def test_a_cancelled_call_is_settled_as_left(book: Book) -> None:

@@ -158,7 +158,6 @@ def test_a_stream_cut_at_any_byte_is_never_passed_on_as_if_it_were_whole(
         assert got.status != 200 or got.error is not None, f"cut at {cut} of {marked}, and nothing was said"
 
 
-@pytest.mark.xfail(reason="the gateway sends an error event behind the end mark")
 def test_a_cut_behind_the_end_mark_takes_nothing_from_a_whole_answer(
     running: Exchange, key: str, vendor: Upstream, customer: str
 ) -> None:

@@ -191,7 +191,6 @@ def test_the_metrics_count_attempts_tokens_and_cost(running: Exchange, key: str,
         assert total(running, name) > value, name
 
 
-@pytest.mark.xfail(reason="the gateway does not count requests and calls in flight yet")
 def test_the_metrics_count_requests_by_their_status(running: Exchange, key: str, vendor: Upstream) -> None:
     before = total(running, "trunkline_requests_total")
     assert ask(running.port, key, HELLO).status == 200

@@ -10,9 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WANTED_LINES = 400
 
-# The pages tell of rooms that are still on their way.
-collect_ignore = [] if (ROOT / "src/trunkline/app/run.py").exists() else ["test_docs.py", "test_examples.py"]
-
 
 class Source(NamedTuple):
     """A Python file of the project: its path from the root, its text and its syntax tree."""

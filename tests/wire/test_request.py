@@ -47,6 +47,7 @@ REFUSED = {
     "two keys": (400, b"GET / HTTP/1.1\r\n" + H + b"Authorization: a\r\nAuthorization: b\r\n\r\n"),
     "version 9.9": (400, b"GET / HTTP/9.9\r\n" + H + b"\r\n"),
     "version 2.0": (505, b"GET / HTTP/2.0\r\n" + H + b"\r\n"),
+    "version 2.0, kept": (505, b"GET / HTTP/2.0\r\nProxy-Connection: keep-alive\r\n" + H + b"\r\n"),
     "version 0.9": (505, b"GET / HTTP/0.9\r\n" + H + b"\r\n"),
     "no version": (505, b"GET /\r\n\r\n"),
     "HTTP/2 preface": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),

@@ -135,9 +135,10 @@ async def test_http_1_0_gets_an_answer_in_pieces_ended_by_the_connection() -> No
         assert answer.headers[b"connection"] == b"close"
 
 
-async def test_http_1_0_is_kept_where_it_asks_for_it() -> None:
+@pytest.mark.parametrize("name", [b"Connection", b"Proxy-Connection"])
+async def test_http_1_0_is_kept_where_it_asks_for_it(name: bytes) -> None:
     async with dialled(echo) as dial:
-        dial.write(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        dial.write(b"GET / HTTP/1.0\r\n%b: keep-alive\r\n\r\n" % name)
         assert (await dial.answer()).headers[b"connection"] == b"keep-alive"
         dial.write(b"GET / HTTP/1.0\r\n\r\n")
         assert (await dial.answer()).headers[b"connection"] == b"close"

@@ -14,6 +14,8 @@ from trunkline.tenancy.mint import mint
 from trunkline.tenancy.ring import KeyRing
 
 FIRST_LABEL = "first key"
+LOOK_APART = 20_000_000
+"""Nanoseconds between two looks that unknown keys bring about."""
 LOOK_EVERY = 0.25
 """Seconds between two looks for changed keys: a key revoked by any process is void well within a second."""
 
@@ -54,19 +56,49 @@ def first_key(store: KeyStore, rings: Rings, clock: Clock) -> str | None:
     return secret
 
 
-async def follow_keys(exchange: Exchange, store: CountedKeys, rings: Rings) -> None:
-    """Keep the exchange's ring as the store has it. While the store is away, the keys known so far go on."""
-    seen = -1
-    away = False
-    while True:
+class KeyWatch:
+    """Keeps an exchange's ring as the store has its keys, whichever process changes them.
+
+    While the store is away, the keys known so far go on.
+    """
+
+    def __init__(self, exchange: Exchange, store: CountedKeys, rings: Rings, clock: Clock) -> None:
+        self._exchange = exchange
+        self._store = store
+        self._rings = rings
+        self._clock = clock
+        self._seen = -1
+        self._away = False
+        self._looked_at = 0
+        self._looking = asyncio.Lock()
+
+    async def follow(self) -> None:
+        """Look now and then, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self) -> bool:
+        """Take over changes, if there are any; return whether the ring is newer than at the call.
+
+        However many ask at once, the store is asked once, and at most once in `LOOK_APART`: somebody who tries keys
+        costs no more.
+        """
+        ring = self._exchange.ring
+        async with self._looking:
+            if self._exchange.ring is ring and self._clock.ticks() - self._looked_at >= LOOK_APART:
+                await self._take_over()
+                self._looked_at = self._clock.ticks()
+        return self._exchange.ring is not ring
+
+    async def _take_over(self) -> None:
         try:
-            count = await asyncio.to_thread(store.changed)
-            if count != seen:
-                exchange.ring = rings.make(await asyncio.to_thread(store.all))
-                seen = count
-            away = False
+            count = await asyncio.to_thread(self._store.changed)
+            if count != self._seen:
+                self._exchange.ring = self._rings.make(await asyncio.to_thread(self._store.all))
+                self._seen = count
+            self._away = False
         except Unavailable as fault:
-            if not away:
+            if not self._away:
                 log.warning("keys cannot be read; those known go on: %s", fault.inside)
-            away = True
-        await asyncio.sleep(LOOK_EVERY)
+            self._away = True

@@ -13,7 +13,7 @@ import uvloop
 
 from trunkline.app.applied import applied_estate, keep_applied
 from trunkline.app.compiling import Compiler
-from trunkline.app.keys import Rings, first_key, follow_keys
+from trunkline.app.keys import KeyWatch, Rings, first_key
 from trunkline.app.options import Options
 from trunkline.app.standing import standings
 from trunkline.app.welcome import Announcer, Welcome
@@ -21,6 +21,7 @@ from trunkline.clock import Clock, SystemClock
 from trunkline.config.environment import Environment
 from trunkline.errors import Unstartable
 from trunkline.estate.load import Loaded, load
+from trunkline.estate.notices import Notice
 from trunkline.estate.stages import Address, Snapshot
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway
@@ -92,7 +93,9 @@ class _Run:
             )
             book.settled = exchange.count_attempt
             secret = first_key(store, rings, self._clock)
-            following = asyncio.create_task(follow_keys(exchange, store, rings))
+            watch = KeyWatch(exchange, store, rings, self._clock)
+            exchange.keys_changed = watch.look
+            following = asyncio.create_task(watch.follow())
             stack.callback(following.cancel)
             await self._start_engines(loaded, compiler, exchange, stack)
             self._server = await Server.start(Gateway(exchange), self._options.host, self._options.port)
@@ -165,6 +168,7 @@ class _Run:
             upstreams=lambda: {one.deployment: one.state for one in standings(snapshot(), self._engines)},
             connections=lambda: self._server.connections if self._server is not None else 0,
             journal_lag=lambda: drainer.lag.records,
+            drained=lambda: drainer.booked,
             engine_restarts=self._restarts,
         )
 
@@ -182,7 +186,7 @@ class _Run:
             deployments=standings(snapshot, self._engines),
             key=secret,
             model=_model_to_try(snapshot),
-            notices=tuple(map(str, loaded.notices)),
+            notices=tuple(_in_short(notice) for notice in loaded.notices),
         )
 
 
@@ -194,6 +198,10 @@ def _model_to_try(snapshot: Snapshot) -> str:
         if decisions is not None and decisions[offer.data_class].tiers:
             return offer.name
     return offers[0].name if offers else "NAME-OF-A-USE-CASE"
+
+
+def _in_short(notice: Notice) -> str:
+    return f"{notice.message} ({notice.count} times)" if notice.count > 1 else notice.message
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trunkline.cli.data_folder import examine_folder
+from trunkline.cli.estate_file import examine_estate
 from trunkline.cli.findings import Finding, Verdict
 from trunkline.cli.machine import examine_machine
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, Host, Port
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, Host, Port
 from trunkline.cli.output import console, print_json
 
 app = typer.Typer(add_completion=False)
@@ -19,11 +20,23 @@ _STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"
 
 
 @app.command()
-def doctor(*, data: Data = DEFAULT_DATA, host: Host = "127.0.0.1", port: Port = 8440, as_json: AsJson = False) -> None:
+def doctor(
+    *,
+    data: Data = DEFAULT_DATA,
+    estate: EstateFile = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8440,
+    as_json: AsJson = False,
+) -> None:
     """Say what is wrong with this machine or data folder. Exit code 1 where something fails."""
     now = datetime.now(UTC)
-    folder = examine_folder(data.expanduser().absolute(), now)
-    findings = (*examine_machine(host, port, folder.held_by, now), *folder.findings)
+    path = data.expanduser().absolute()
+    folder = examine_folder(path, now)
+    findings = (
+        *examine_machine(host, port, folder.held_by, now),
+        *folder.findings,
+        examine_estate(estate, path),
+    )
     if as_json:
         print_json([msgspec.to_builtins(finding) for finding in findings])
     else:

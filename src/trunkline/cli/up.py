@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from trunkline.app import run
 from trunkline.app.options import Options
 from trunkline.cli.options import DEFAULT_DATA, Data, EstateFile, Host, Port
+from trunkline.cli.output import console
 from trunkline.cli.welcome import Greeter
 from trunkline.observability import log
 
@@ -83,5 +83,5 @@ def up(  # noqa: PLR0913 - one for each option
         ca_file=ca_file,
     )
     log.configure(log_level, log_style)
-    with Greeter(Console()) as greeter:
+    with Greeter(console()) as greeter:
         run.up(options, greeter)

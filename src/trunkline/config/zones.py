@@ -22,4 +22,6 @@ def describe_unknown_zone(name: str) -> str:
     if not zones:
         return f'time zone "{name}" is not known: this machine has no time zone data; install the package tzdata'
     near = nearest(name, zones)
-    return f'time zone "{name}" is not known' + (f'; did you mean "{near}"?' if near else ', such as "Europe/Berlin"')
+    return f'time zone "{name}" is not known' + (
+        f'; did you mean "{near}"?' if near else '; write one such as "Europe/Berlin"'
+    )

@@ -47,7 +47,7 @@ def announce(declared: Declared, now: datetime) -> tuple[Notice, ...]:
 def _expired(declared: Declared, now: datetime) -> Iterator[tuple[str, str, str, str]]:
     for name, deployment in declared.deployments.items():
         for control, claim in deployment.controls.items():
-            if claim.expires is not None and claim.expires < now:
+            if claim.expires is not None and claim.expires <= now:
                 yield ("deployments", name, "controls", control)
 
 

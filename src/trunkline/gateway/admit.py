@@ -3,6 +3,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from trunkline.errors import Unavailable
+from trunkline.observability.metrics import Metrics
 
 MOST_IN_FLIGHT = 10_000
 
@@ -10,21 +11,26 @@ MOST_IN_FLIGHT = 10_000
 class Gate:
     """Counts the calls in flight and lets no more in than the exchange can carry."""
 
-    __slots__ = ("in_flight", "most")
+    __slots__ = ("_metrics", "most")
 
-    def __init__(self, most: int = MOST_IN_FLIGHT) -> None:
-        self.in_flight = 0
+    def __init__(self, metrics: Metrics, most: int = MOST_IN_FLIGHT) -> None:
+        self._metrics = metrics
         self.most = most
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are inside."""
+        return self._metrics.in_flight
 
     def __enter__(self) -> None:
         """Let one call in."""
-        self.in_flight += 1
+        self._metrics.enter()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let it out."""
-        self.in_flight -= 1
+        self._metrics.leave()
 
 
 def admit(gate: Gate) -> Gate:

@@ -22,10 +22,30 @@ class Readiness(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
-class Exchange:
-    """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed."""
+async def _nothing_changed() -> bool:
+    return False
 
-    __slots__ = ("_compile", "_snapshot", "book", "clock", "gate", "ids", "metrics", "readiness", "ring", "upstreams")
+
+class Exchange:
+    """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed.
+
+    Attributes:
+        keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
+    """
+
+    __slots__ = (
+        "_compile",
+        "_snapshot",
+        "book",
+        "clock",
+        "gate",
+        "ids",
+        "keys_changed",
+        "metrics",
+        "readiness",
+        "ring",
+        "upstreams",
+    )
 
     def __init__(
         self,
@@ -46,7 +66,8 @@ class Exchange:
         self.metrics = metrics
         self.clock = clock
         self.readiness = readiness
-        self.gate = Gate()
+        self.keys_changed = _nothing_changed
+        self.gate = Gate(metrics)
         self.ids = RequestIds()
 
     @property

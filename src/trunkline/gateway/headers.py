@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from trunkline.errors import Refusal
+from trunkline.estate.deployments import Pattern
 from trunkline.estate.stages import Attempt
 from trunkline.ids import RequestId
 from trunkline.money import Nano, bare
@@ -12,20 +15,22 @@ JSON = b"application/json"
 
 def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes, cost: Nano | None = None) -> bytes:
     """Return the header lines of an upstream's answer: who answered, and what it cost where that is known by now."""
-    lines = (
-        b"content-type: %b\r\nx-trunkline-request-id: %b\r\nx-trunkline-deployment: %b\r\nx-trunkline-pattern: %b\r\n"
-        % (
-            content_type,
-            request_id.encode(),
-            attempt.endpoint.deployment.encode(),
-            attempt.endpoint.pattern.value.encode(),
-        )
+    endpoint = attempt.endpoint
+    lines = b"content-type: %b\r\nx-trunkline-request-id: %b\r\n%b" % (
+        content_type,
+        request_id.encode(),
+        _labels(endpoint.deployment, endpoint.pattern),
     )
     if cost is not None:
         lines += b"x-trunkline-cost: %b\r\n" % bare(cost).encode()
     if note := attempt.permitted.note:
         lines += b"x-trunkline-note: %b\r\n" % note.encode("ascii", "replace")
     return lines
+
+
+@lru_cache(maxsize=10_000)
+def _labels(deployment: str, pattern: Pattern) -> bytes:
+    return b"x-trunkline-deployment: %b\r\nx-trunkline-pattern: %b\r\n" % (deployment.encode(), pattern.encode())
 
 
 def own_headers(request_id: RequestId, content_type: str = "application/json") -> bytes:

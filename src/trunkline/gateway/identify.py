@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+from trunkline.errors import Unidentified
 from trunkline.gateway.exchange import Exchange
 from trunkline.tenancy.callers import Caller
 from trunkline.wire.server import Request
@@ -10,13 +11,21 @@ BEARER = b"bearer "
 KEY_HEADERS = (b"x-api-key", b"x-goog-api-key", b"api-key")
 
 
-def identify(exchange: Exchange, request: Request) -> Caller:
+async def identify(exchange: Exchange, request: Request) -> Caller:
     """Find the caller behind the key that came with the request.
+
+    A key that is not known may have been made a moment ago: the store is asked once more for changes.
 
     Raises:
         Unidentified: there is no key, or it is not valid.
     """
-    return exchange.ring.identify(secret_of(request), request.peer, exchange.clock.now())
+    secret = secret_of(request)
+    try:
+        return exchange.ring.identify(secret, request.peer, exchange.clock.now())
+    except Unidentified as fault:
+        if fault.code != Unidentified.default_code or not await exchange.keys_changed():
+            raise
+    return exchange.ring.identify(secret, request.peer, exchange.clock.now())
 
 
 def secret_of(request: Request) -> bytes:

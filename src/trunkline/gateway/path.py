@@ -28,7 +28,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         Refusal: the caller is told why there is no answer.
         JournalFailed: the intent could not be written; nothing was sent.
     """
-    caller = identify(exchange, request)
+    caller = await identify(exchange, request)
     with admit(exchange.gate):
         asked = decode(door, request)
         snapshot = exchange.snapshot

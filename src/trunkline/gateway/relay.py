@@ -23,14 +23,14 @@ EVENT_STREAM: Final = b"text/event-stream"
 class Relay:
     """Passes one attempt's answer back to the caller, and settles what it used."""
 
-    __slots__ = ("_attempt", "_dialect", "_hold", "_reply", "_request_id", "_response")
+    __slots__ = ("_attempt", "_dialect", "_hold", "_request_id", "reply")
 
     def __init__(self, dialect: Dialect, request_id: RequestId, attempt: Attempt, hold: Hold, reply: Reply) -> None:
         self._dialect = dialect
         self._request_id = request_id
         self._attempt = attempt
         self._hold = hold
-        self._reply = reply
+        self.reply = reply
 
     async def relay(self, response: Response) -> None:
         """Relay the whole answer.
@@ -53,13 +53,13 @@ class Relay:
             status=Status.OK, http_status=response.status, usage=answer.usage, model_served=answer.model
         )
         headers = answer_headers(self._request_id, self._attempt, _content_type(response), settled.cost)
-        self._reply.send(response.status, headers, body)
+        self.reply.send(response.status, headers, body)
 
     async def _reject(self, response: Response) -> None:
         body = await response.read()
         self._hold.settle(status=Status.REJECTED, http_status=response.status, usage=Usage())
         headers = answer_headers(self._request_id, self._attempt, _content_type(response))
-        self._reply.send(response.status, headers, body)
+        self.reply.send(response.status, headers, body)
 
     async def _stream(self, response: Response) -> None:
         content_type = _content_type(response)
@@ -68,15 +68,18 @@ class Relay:
             raise Garbled("it answered without a stream", inside=f"content type {content_type!r}")
         stream = self._dialect.follow(self._attempt.permitted.asked)
         headers = answer_headers(self._request_id, self._attempt, content_type)
-        events = _Events(stream, headers, self._hold, self._reply)
-        self._reply.watch(response.pause, response.resume)
+        events = _Events(stream, headers, self)
+        self.reply.watch(response.pause, response.resume)
         try:
             await response.relay(events.feed)
             events.end()
         except UpstreamFault as fault:
-            if not self._reply.started:
+            if not self.reply.started:
                 raise
-            self._break(stream, fault)
+            if stream.done:
+                self.reply.end()
+            else:
+                self._break(stream, fault)
         except asyncio.CancelledError:
             self._hold.settle(
                 status=Status.LEFT,
@@ -87,15 +90,20 @@ class Relay:
             )
             raise
         else:
-            self._hold.settle(
-                status=Status.OK,
-                http_status=response.status,
-                usage=stream.used(complete=True),
-                model_served=stream.model,
-            )
+            self.settle_whole(stream)
             if not stream.done:
-                self._reply.write(self._dialect.end_event)
-            self._reply.end()
+                self.reply.write(self._dialect.end_event)
+            self.reply.end()
+
+    def begin(self, headers: bytes) -> None:
+        """Begin the caller's stream, with the first event that is the caller's."""
+        self._hold.first_byte()
+        self.reply.start(200, headers)
+
+    def settle_whole(self, stream: AnswerStream) -> None:
+        """Settle a stream that has come to its end."""
+        usage = stream.used(complete=True)
+        self._hold.settle(status=Status.OK, http_status=200, usage=usage, model_served=stream.model)
 
     def _break(self, stream: AnswerStream, fault: UpstreamFault) -> None:
         self._hold.settle(
@@ -112,20 +120,20 @@ class Relay:
                 f"request id {self._request_id}.",
                 code="upstream_broke",
             )
-            self._reply.write(self._dialect.error_event(broken))
-        self._reply.end()
+            self.reply.write(self._dialect.error_event(broken))
+        self.reply.end()
 
 
 class _Events:
     """Takes the pieces as they come and passes on whole events, each as it was written."""
 
-    __slots__ = ("_framer", "_headers", "_hold", "_reply", "_stream")
+    __slots__ = ("_framer", "_headers", "_relay", "_reply", "_stream")
 
-    def __init__(self, stream: AnswerStream, headers: bytes, hold: Hold, reply: Reply) -> None:
+    def __init__(self, stream: AnswerStream, headers: bytes, relay: Relay) -> None:
         self._stream = stream
         self._headers = headers
-        self._hold = hold
-        self._reply = reply
+        self._relay = relay
+        self._reply = relay.reply
         self._framer = Framer()
 
     def feed(self, data: bytes) -> None:
@@ -138,8 +146,10 @@ class _Events:
                 raise Declined(
                     "it ended the stream with an error", status=200, inside=ours[-1].decode(errors="replace")
                 )
-            self._hold.first_byte()
-            self._reply.start(200, self._headers)
+            self._relay.begin(self._headers)
+        if self._stream.done:
+            # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.
+            self._relay.settle_whole(self._stream)
         self._reply.write(ours[0] if len(ours) == 1 else b"".join(ours))
 
     def end(self) -> None:

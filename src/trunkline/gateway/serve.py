@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import logging
 from typing import Final
@@ -9,17 +10,19 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.registry import DOORS, OPENAI, Door
-from trunkline.errors import JournalFailed, Refusal, Unavailable, Unknown, WrongMethod
+from trunkline.errors import JournalFailed, Refusal, Unavailable, Unidentified, Unknown, WrongMethod
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import own_headers, refusal_headers
 from trunkline.gateway.identify import identify
 from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
+from trunkline.gateway.relay import CLIENT_CLOSED
 from trunkline.ids import RequestId
 from trunkline.observability.scrape import render
 from trunkline.wire.server import Reply, Request
 
 MODELS: Final = "/v1/models"
+SERVER_ERROR: Final = 500
 # No key is asked for here, and nothing said that needs one.
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
 
@@ -41,7 +44,7 @@ class Gateway:
         door = DOORS.get(request.path)
         try:
             if door is None:
-                self._answer_itself(request_id, request, reply)
+                await self._answer_itself(request_id, request, reply)
                 return
             if request.method != "POST":
                 raise WrongMethod(f"{request.path} takes POST, not {request.method}.")
@@ -56,18 +59,21 @@ class Gateway:
                 retry_after=5,
             )
             self._refuse(request_id, door, unavailable, reply)
+        finally:
+            if request.path not in OPEN_PATHS:
+                exchange.metrics.request(reply.status or CLIENT_CLOSED, door.operation if door is not None else "")
 
     def _refuse(self, request_id: RequestId, door: Door | None, refusal: Refusal, reply: Reply) -> None:
         dialect = door.dialect if door is not None else OPENAI
         self._exchange.metrics.refused(refusal.code, refusal.status)
         log.log(
-            logging.WARNING if refusal.status >= 500 else logging.INFO,  # noqa: PLR2004 - HTTP's server errors
+            _weight(refusal),
             "refused",
             extra={"request_id": request_id, "code": refusal.code, "status": refusal.status, "inside": refusal.inside},
         )
         reply.send(refusal.status, refusal_headers(request_id, refusal), dialect.refusal_body(refusal))
 
-    def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
+    async def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         exchange, path = self._exchange, request.path
         known = path in OPEN_PATHS or path == MODELS or path.startswith(MODELS + "/")
         if not known:
@@ -83,14 +89,21 @@ class Gateway:
                 status, body = (200 if readiness.ready else 503), msgspec.json.encode(readiness)
             case "/metrics":
                 accept = request.headers.get(b"accept", b"").decode("latin-1")
-                body, content_type = render(exchange.metrics, accept)
+                body, content_type = await asyncio.to_thread(render, exchange.metrics, accept)
             case "/":
                 body = msgspec.json.encode({"name": "Trunkline", "paths": [*DOORS, MODELS, *OPEN_PATHS]})
             case _:
-                caller = identify(exchange, request)
+                caller = await identify(exchange, request)
                 name = path.removeprefix(MODELS).removeprefix("/")
                 body = show_model(exchange, caller, name) if name else list_models(exchange, caller)
         reply.send(status, own_headers(request_id, content_type), body)
+
+
+def _weight(refusal: Refusal) -> int:
+    """Failed log-ins weigh least: whoever tries keys must not fill the log."""
+    if isinstance(refusal, Unidentified):
+        return logging.DEBUG
+    return logging.WARNING if refusal.status >= SERVER_ERROR else logging.INFO
 
 
 def _no_such_path(path: str) -> Unknown:

@@ -62,6 +62,11 @@ class Drainer:
         living = frozenset(part.journal for part in self._journal.parts())
         return recover(folder, self._store, self._clock.now(), living=living)
 
+    @property
+    def booked(self) -> int:
+        """How many records this drainer has booked."""
+        return self._booked
+
     def start(self) -> None:
         """Begin to drain."""
         self._thread = threading.Thread(target=self._run, name="trunkline-drain", daemon=True)

@@ -55,7 +55,7 @@ class KeyRing:
         root: str,
         admin: str | None = None,
     ) -> None:
-        self._pepper = pepper
+        self._keyed = hmac.new(pepper, digestmod="sha256")
         self._known = {key.digest: _know(key, cost_centres) for key in keys}
         self._nobody = digest(pepper, b"")
         if admin:
@@ -82,7 +82,10 @@ class KeyRing:
         Raises:
             errors.Unidentified: it stands for nobody, or not now, or not from there.
         """
-        hashed = hmac.digest(self._pepper, secret, "sha256")
+        # A copy of the keyed state saves half the time of a digest from the start.
+        keyed = self._keyed.copy()
+        keyed.update(secret)
+        hashed = keyed.digest()
         known = self._known.get(hashed)
         if not hmac.compare_digest(known.digest if known is not None else self._nobody, hashed) or known is None:
             _refuse_unknown(secret)

@@ -2,14 +2,27 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from trunkline.dialects.registry import DIALECTS
 from trunkline.errors import Declined
 from trunkline.estate.stages import Attempt
+from trunkline.observability.log import redact
 from trunkline.wire.client import Pool, Response
 
+SECRETIVE: Final = frozenset({401, 403, 407})
+QUOTED: Final = 200
 # The upstream refuses the request itself: another deployment would, too, and the caller must read why.
 CALLERS_FAULT: Final = frozenset({400, 409, 413, 415, 422})
 OK: Final = range(200, 300)
+
+
+class _Why(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _Said(msgspec.Struct, frozen=True):
+    error: _Why = _Why()
 
 
 async def send(pool: Pool, attempt: Attempt) -> Response:
@@ -39,11 +52,22 @@ async def send(pool: Pool, attempt: Attempt) -> Response:
     finally:
         response.close()
     raise Declined(
-        f"it answered with status {response.status}",
+        f"it answered with status {response.status}{_reason(response.status, said)}",
         status=response.status,
         retry_after=_seconds(response.headers.get(b"retry-after")),
         inside=f"{endpoint.deployment} answered {response.status}: {said[:500]}",
     )
+
+
+def _reason(status: int, said: str) -> str:
+    """Quote the upstream's own message, save where it may speak of the exchange's credentials."""
+    if status in SECRETIVE:
+        return ""
+    try:
+        message = msgspec.json.decode(said, type=_Said).error.message
+    except msgspec.DecodeError:
+        return ""
+    return f": {redact(message[:QUOTED])}" if message else ""
 
 
 def _seconds(value: bytes | None) -> int | None:

@@ -23,10 +23,22 @@ class Reply:
 
     Attributes:
         started: an answer was begun, so no other can be.
+        status: the HTTP status it began with; 0 before.
         ended: the answer is complete, or was given up.
     """
 
-    __slots__ = ("_chunked", "_connection", "_head", "_head_only", "_pause", "_request", "_resume", "ended", "started")
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_head",
+        "_head_only",
+        "_pause",
+        "_request",
+        "_resume",
+        "ended",
+        "started",
+        "status",
+    )
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self._connection = connection
@@ -37,6 +49,7 @@ class Reply:
         self._pause: Callable[[], None] | None = None
         self._resume: Callable[[], None] | None = None
         self.started = False
+        self.status = 0
         self.ended = False
 
     @property
@@ -93,17 +106,13 @@ class Reply:
         """Send a piece, at once."""
         if not data or self.ended or self._connection.gone:
             return
-        head = self._head
         if self._head_only:
             data = b""
         elif self._chunked:
-            data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
-        elif head:
-            data = head + data
-        if head:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            data = self._head + data
             self._head = b""
-            if self._head_only:
-                data = head
         if data:
             self._connection.transport.write(data)
 
@@ -159,6 +168,7 @@ class Reply:
         if b"\r\n\r\n" in headers:
             raise ValueError("headers must not hold an empty line")
         self.started = True
+        self.status = status
         request = self._request
         hall = self._connection.hall
         if hall.closing:

@@ -26,8 +26,9 @@ def _check_node(declared: Declared, faults: Faults, path: tuple[str | int, ...],
     kinds = node.__struct_fields__
     given = [kind for kind in kinds if getattr(node, kind) is not None]
     if len(given) != 1:
-        found = f"this has {' and '.join(given)}" if given else f"write one of {', '.join(kinds)}"
-        message = f"`on` names exactly one thing; {found}"
+        message = f"`on` is empty; write one of {', '.join(kinds)}"
+        if given:
+            message = f"`on` names exactly one thing; this has {' and '.join(given)}"
         faults.add(declared.place(*path), message)
 
 
