@@ -148,6 +148,41 @@ def explain(estate: Estate, surroundings: Surroundings, question: Question) -> E
     )
 
 
+def narrow(explanation: Explanation, operation: Operation, model: str | None = None) -> Explanation:
+    """Keep to what one request asks for: an operation, and where it names a direct model that model alone."""
+    rows: list[Row] = []
+    order = 0
+    for row in explanation.rows:
+        against = tuple(_unasked(row, operation, model))
+        allowed = row.allowed and not against
+        counts = allowed and row.configured
+        order += counts
+        rows.append(
+            msgspec.structs.replace(
+                row, allowed=allowed, order=order if counts else None, checks=(*against, *row.checks)
+            )
+        )
+    return msgspec.structs.replace(explanation, rows=tuple(rows))
+
+
+def _unasked(row: Row, operation: Operation, model: str | None) -> Iterator[Check]:
+    if model is not None and row.model != model:
+        yield Check(
+            rule=f"the request names the model {model}",
+            met=False,
+            claim=f"its model is {row.model}",
+            would_allow="name the use case instead of a model",
+        )
+    if operation not in row.operations:
+        able = " and ".join(row.operations) or "nothing that is known"
+        yield Check(
+            rule=f"the request asks for {operation}",
+            met=False,
+            claim=f"its model does {able}",
+            would_allow=f"a model that does {operation}; the estate says what a model does under `capabilities`",
+        )
+
+
 def _decide(
     estate: Estate, surroundings: Surroundings, now: int, name: str, data_class: str
 ) -> tuple[Decision, Decision]:

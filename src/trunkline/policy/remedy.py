@@ -26,19 +26,18 @@ def remedy(required: Required, held: Sourced | None, now: int) -> str:
         held: the claim that does not meet it; None where there is none.
         now: nanoseconds since 1970.
     """
-    where = f"under `controls` of {required.deployment}"
+    to = f"to {required.deployment}"
     asked = describe_requirement(required.control, required.requirement)
     if held is None:
-        return f"declare a claim {where}, with its evidence: {asked}"
+        return f"add a claim {to}, with evidence: {asked}"
     current = msgspec.structs.replace(held.claim, verified_at=as_datetime(now), expires=None)
     if satisfies(current, required.requirement, now):
         return f"verify it anew: {_command(required, held.claim)}"
     if satisfies(msgspec.structs.replace(current, basis=Basis.OPERATOR_RUN), required.requirement, now):
-        basis = required.requirement.basis
-        return f"declare it {where} on basis {basis} or stronger, with its evidence; {held.claim.basis} is too weak"
+        return f"add a claim on a stronger basis {to}, with evidence: {asked}"
     if held.source is Source.ASSERTED:
-        return f"another deployment: an engine of the exchange itself cannot give {asked}"
-    return f"change what is true of it, then declare the claim {where}, with its evidence: {asked}"
+        return f"use another deployment: an engine of the exchange itself cannot give {asked}"
+    return f"make it so, then add a claim {to}, with evidence: {asked}"
 
 
 def _command(required: Required, claim: Claim) -> str:

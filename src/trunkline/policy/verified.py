@@ -15,7 +15,7 @@ import msgspec
 
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, Claim, Requirement
+from trunkline.estate.claims import Basis, Claim, ControlValue, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.policy.satisfy import AHEAD, FAR, STRENGTH, describe_requirement, satisfies
 from trunkline.policy.sources import ClaimId, Source, Sourced, trace
@@ -97,16 +97,31 @@ def overlay(estate: Estate, vendors: dict[str, Vendor], versions: Iterable[Versi
         if why := _void(estate, vendors, version):
             void.append(Void(version, why))
         else:
-            fresh.setdefault(version.deployment, {})[version.control] = version.claim
+            held = trace(estate, version.deployment, vendors, version.recorded_at).get(version.control, ())
+            fresh.setdefault(version.deployment, {})[version.control] = _laid(version.claim, held)
     deployments = dict(estate.deployments)
     for name, claims in fresh.items():
-        deployments[name] = msgspec.structs.replace(
-            deployments[name], controls={**deployments[name].controls, **claims}
-        )
+        deployment = deployments[name]
+        deployments[name] = msgspec.structs.replace(deployment, controls={**deployment.controls, **claims})
     return Overlaid(
         estate=msgspec.structs.replace(estate, deployments=deployments) if fresh else estate,
         verified=frozenset((name, control) for name, claims in fresh.items() for control in claims),
         void=tuple(void),
+    )
+
+
+def _laid(fresh: Claim, held: tuple[Sourced, ...]) -> Claim:
+    """The claim of a version in place of another: whatever it does not verify stays as it was."""
+    if not held or held[0].source is Source.ASSERTED:
+        return fresh
+    return msgspec.structs.replace(
+        held[0].claim,
+        value=fresh.value,
+        basis=fresh.basis,
+        evidence=fresh.evidence,
+        verified_at=fresh.verified_at,
+        verified_by=fresh.verified_by,
+        expires=fresh.expires,
     )
 
 
@@ -132,7 +147,7 @@ def _compare(claim: Claim, before: Sourced, estate: Estate) -> Weighed:
     if type(claim.value) is type(before.claim.value) and claim.value == before.claim.value:
         return Weighed(Weight.RENEWS)
     for class_name, requirement in _requirements(estate, before.control):
-        if _could_satisfy(claim, requirement) and not _could_satisfy(before.claim, requirement):
+        if _fits(claim.value, requirement) and not _fits(before.claim.value, requirement):
             return Weighed(
                 Weight.LOOSENS,
                 f"{_where(before)} is {before.claim.value}, and data class {class_name} requires "
@@ -161,10 +176,10 @@ def _requirements(estate: Estate, control: str) -> Iterable[tuple[str, Requireme
             yield name, data_class.requires[control]
 
 
-def _could_satisfy(claim: Claim, requirement: Requirement) -> bool:
-    """Whether the claim satisfies the requirement as long as its dates are good."""
-    undated = msgspec.structs.replace(claim, verified_at=None, expires=None)
-    return satisfies(undated, msgspec.structs.replace(requirement, max_age_days=None), FAR)
+def _fits(value: ControlValue, requirement: Requirement) -> bool:
+    """Whether the value alone is what the requirement asks for, whatever basis and dates it would need."""
+    claim = Claim(value, Basis.OPERATOR_RUN)
+    return satisfies(claim, msgspec.structs.replace(requirement, basis=Basis.UNVERIFIED, max_age_days=None), FAR)
 
 
 def _strength(basis: Basis) -> int:
