@@ -24,6 +24,7 @@ COMMANDS = (
     Listed("schema", "trunkline.cli.schema", "Print the JSON Schema of the estate file, for editors.", RUN),
     Listed("key", "trunkline.cli.key", "Make, list, rotate and revoke keys.", RUN),
     Listed("explain", "trunkline.cli.explain", "Say which deployments a use case may use, and why.", ASK),
+    Listed("claims", "trunkline.cli.claims", "List what deployments claim and until when; verify a claim anew.", KEEP),
     Listed("chat", "trunkline.cli.chat", "Talk to the exchange in the terminal.", ASK),
     Listed("ledger", "trunkline.cli.ledger", "Read the ledger: the newest attempts, one call, or sums.", ASK),
     Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -12,9 +12,14 @@ from trunkline.clock import as_nanos
 from trunkline.estate.claims import Claim
 from trunkline.estate.estate import Estate
 from trunkline.policy.claims import gather_claims
+from trunkline.policy.satisfy import DAY
 
 ClaimId = tuple[str, str]
 """A deployment and one of its controls."""
+
+
+SOON_DAYS = 30
+"""A claim that expires within so many days is announced."""
 
 
 class Source(StrEnum):
@@ -42,6 +47,12 @@ class Sourced(msgspec.Struct, frozen=True):
     def expires_in(self, now: int) -> int | None:
         """Nanoseconds until it expires, negative when it has; None when it never does."""
         return None if self.claim.expires is None else as_nanos(self.claim.expires) - now
+
+
+def expiring(claims: Iterable[Sourced], now: int) -> tuple[Sourced, ...]:
+    """Return the claims that have expired or will within SOON_DAYS, the first to expire first."""
+    found = [(left, one) for one in claims if (left := one.expires_in(now)) is not None and left <= SOON_DAYS * DAY]
+    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 
 
 def trace(
