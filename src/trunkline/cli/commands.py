@@ -21,6 +21,7 @@ class Listed(msgspec.Struct, frozen=True):
 COMMANDS = (
     Listed("up", "trunkline.cli.up", "Start the exchange.", RUN),
     Listed("check", "trunkline.cli.check", "Check an estate: all its faults at once, or what it declares.", RUN),
+    Listed("diff", "trunkline.cli.diff", "Say which decisions change from one estate to another.", RUN),
     Listed("schema", "trunkline.cli.schema", "Print the JSON Schema of the estate file, for editors.", RUN),
     Listed("key", "trunkline.cli.key", "Make, list, rotate and revoke keys.", RUN),
     Listed("explain", "trunkline.cli.explain", "Say which deployments a use case may use, and why.", ASK),
