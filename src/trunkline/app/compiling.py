@@ -16,6 +16,7 @@ from trunkline.policy.compile import compile_estate
 from trunkline.policy.sources import Sourced, trace_all
 from trunkline.policy.surroundings import Surroundings
 from trunkline.policy.verified import Overlaid, Version, overlay
+from trunkline.policy.warn import Unwise, warn
 
 
 def surround(environment: Environment) -> Surroundings:
@@ -51,6 +52,10 @@ class Compiler:
         """Return every claim that counts, in the order of the estate."""
         overlaid, vendors = self._overlaid, self._surroundings.vendors
         return tuple(trace_all(overlaid.estate, vendors, self._clock.now(), overlaid.verified))
+
+    def warn(self, snapshot: Snapshot) -> tuple[Unwise, ...]:
+        """Say what is legal but unwise in the estate that was compiled into the snapshot."""
+        return warn(self._overlaid.estate, self._surroundings, snapshot, self._clock.now())
 
     def engine_changed(self, deployment: str, address: Address | None) -> None:
         """Note where an engine listens now, or that it does not."""

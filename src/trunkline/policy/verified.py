@@ -7,7 +7,7 @@ recorded, and weighed again whenever the estate changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Protocol
 
@@ -146,8 +146,8 @@ def _compare(claim: Claim, before: Sourced, estate: Estate) -> Weighed:
         return Weighed(Weight.LOOSENS, f"{_where(before)} rests on basis {before.claim.basis}, not {claim.basis}")
     if type(claim.value) is type(before.claim.value) and claim.value == before.claim.value:
         return Weighed(Weight.RENEWS)
-    for class_name, requirement in _requirements(estate, before.control):
-        if _fits(claim.value, requirement) and not _fits(before.claim.value, requirement):
+    for class_name, requirement in requirements_on(estate, before.control):
+        if fits(claim.value, requirement) and not fits(before.claim.value, requirement):
             return Weighed(
                 Weight.LOOSENS,
                 f"{_where(before)} is {before.claim.value}, and data class {class_name} requires "
@@ -170,13 +170,14 @@ def _void(estate: Estate, vendors: dict[str, Vendor], version: Version) -> str:
     return f"it would loosen policy: {weighed.why}" if weighed.weight is Weight.LOOSENS else ""
 
 
-def _requirements(estate: Estate, control: str) -> Iterable[tuple[str, Requirement]]:
+def requirements_on(estate: Estate, control: str) -> Iterator[tuple[str, Requirement]]:
+    """Yield what each data class requires of a control, with the class's name."""
     for name, data_class in estate.data_classes.items():
         if control in data_class.requires:
             yield name, data_class.requires[control]
 
 
-def _fits(value: ControlValue, requirement: Requirement) -> bool:
+def fits(value: ControlValue, requirement: Requirement) -> bool:
     """Whether the value alone is what the requirement asks for, whatever basis and dates it would need."""
     claim = Claim(value, Basis.OPERATOR_RUN)
     return satisfies(claim, msgspec.structs.replace(requirement, basis=Basis.UNVERIFIED, max_age_days=None), FAR)
