@@ -22,9 +22,7 @@ from trunkline.policy.verified import UNKNOWN, ClaimStore, Version, Weight, over
 
 A_YEAR = timedelta(days=365)
 
-app = typer.Typer(
-    add_completion=False, help="List what deployments claim and until when, and record that a claim was verified anew."
-)
+app = typer.Typer(add_completion=False, help="List what deployments claim and until when; verify claims anew.")
 
 ClaimName = Annotated[str, typer.Argument(metavar="DEPLOYMENT.CONTROL", help="Such as gpt-reserved.training_use.")]
 Value = Annotated[
@@ -51,7 +49,7 @@ By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who verifi
 def claims(
     context: typer.Context, *, data: Data = DEFAULT_DATA, estate: EstateFile = None, as_json: AsJson = False
 ) -> None:
-    """List what deployments claim and until when, and record that a claim was verified anew."""
+    """List what deployments claim and until when; verify claims anew."""
     if context.invoked_subcommand is None:
         list_claims(data=data, estate=estate, as_json=as_json)
 

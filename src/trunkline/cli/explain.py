@@ -62,7 +62,7 @@ def explain_one(
     estate: EstateFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say of every deployment whether a use case may use it: by which rule, on which claim, and what would allow it.
+    """Say of every deployment whether a use case may use it, and why: the rule, the claim, and what would allow it.
 
     Exit code 1 where no deployment is allowed.
     """
