@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import openai
 import pytest
@@ -26,23 +26,32 @@ PUBLISHED = {"basis": "published_default", "evidence": "The provider's public pa
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
 CLASS = "x-trunkline-data-class"
 
-EVERYWHERE = ["gpt-reserved", "gpt-payg", "gpt-saas", "mistral-house", "smol"]
 HOUSE = ["mistral-house", "smol"]
 
-MAY = {
-    ("security-triage", "security", None): HOUSE,
-    ("content-drafts", "marketing", None): ["mistral-brand", "gpt-reserved", "mistral-house", "smol"],
-    ("content-drafts", "sales", "restricted"): ["gpt-reserved", "mistral-house", "smol"],
-    ("hr-answers", "hr", None): [*HOUSE, "gpt-reserved"],
-    ("workflow", "finance", None): ["gpt-reserved", "gpt-payg"],
-    ("workflow", "finance", "confidential"): ["gpt-reserved"],
-    ("general-chat", "marketing", None): EVERYWHERE,
-    ("general-chat", "marketing", "restricted"): ["gpt-reserved", "mistral-house", "smol"],
-    ("finance-reports", "finance", None): ["gpt-reserved", "mistral-house", "smol"],
-}
-"""By use case, caller's unit and the class it asks for: where a call may go, in order."""
 
-SCENARIOS = [pytest.param(*case, may, id="-".join(filter(None, case))) for case, may in MAY.items()]
+class Scenario(NamedTuple):
+    """A use case, called by a unit, raised to a class or not; and where the call may go, in order."""
+
+    use_case: str
+    unit: str
+    data_class: str | None
+    may: list[str]
+
+
+SCENARIOS = (
+    Scenario("security-triage", "security", None, HOUSE),
+    Scenario("content-drafts", "marketing", None, ["mistral-brand", "gpt-reserved", *HOUSE]),
+    Scenario("content-drafts", "sales", "restricted", ["gpt-reserved", *HOUSE]),
+    Scenario("hr-answers", "hr", None, [*HOUSE, "gpt-reserved"]),
+    Scenario("workflow", "finance", None, ["gpt-reserved", "gpt-payg"]),
+    Scenario("workflow", "finance", "confidential", ["gpt-reserved"]),
+    Scenario("general-chat", "marketing", None, ["gpt-reserved", "gpt-payg", "gpt-saas", *HOUSE]),
+    Scenario("general-chat", "marketing", "restricted", ["gpt-reserved", *HOUSE]),
+    Scenario("finance-reports", "finance", None, ["gpt-reserved", *HOUSE]),
+)
+every_scenario = pytest.mark.parametrize(
+    "scenario", [pytest.param(one, id="-".join(filter(None, one[:3]))) for one in SCENARIOS]
+)
 
 
 def acme(upstream: Upstream) -> dict[str, Any]:
@@ -91,7 +100,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, upstream_of_module: Upstre
 @pytest.fixture(scope="module")
 def keys(running: Exchange) -> dict[str, str]:
     """A key for each unit that a scenario calls as."""
-    return {unit: running.key(unit) for unit in dict.fromkeys(case[1] for case in MAY)}
+    return {unit: running.key(unit) for unit in dict.fromkeys(one.unit for one in SCENARIOS)}
 
 
 def seen(upstream: Upstream) -> list[str]:
@@ -106,17 +115,11 @@ def call(
     return ask(running.port, key, body, headers={CLASS: data_class} if data_class else None)
 
 
-@pytest.mark.parametrize(("use_case", "unit", "data_class", "may"), SCENARIOS)
-def test_a_call_goes_to_the_first_deployment_that_may_see_it(  # noqa: PLR0913, PLR0917
-    running: Exchange,
-    keys: dict[str, str],
-    upstream: Upstream,
-    customer: str,
-    use_case: str,
-    unit: str,
-    data_class: str | None,
-    may: list[str],
+@every_scenario
+def test_a_call_goes_to_the_first_deployment_that_may_see_it(
+    running: Exchange, keys: dict[str, str], upstream: Upstream, customer: str, scenario: Scenario
 ) -> None:
+    use_case, unit, data_class, may = scenario
     got = call(running, keys[unit], use_case, data_class, customer)
     assert got.status == 200
     assert got.headers["x-trunkline-deployment"] == may[0]
@@ -136,34 +139,26 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("use_case", "unit", "data_class", "may"), SCENARIOS)
+@every_scenario
 @pytest.mark.parametrize("fault", ["answers 500", "closes"])
-def test_however_many_fail_nothing_goes_where_it_may_not(  # noqa: PLR0913, PLR0917
-    running: Exchange,
-    keys: dict[str, str],
-    upstream: Upstream,
-    customer: str,
-    use_case: str,
-    unit: str,
-    data_class: str | None,
-    may: list[str],
-    fault: str,
+def test_however_many_fail_nothing_goes_where_it_may_not(
+    running: Exchange, keys: dict[str, str], upstream: Upstream, customer: str, scenario: Scenario, fault: str
 ) -> None:
+    use_case, unit, data_class, may = scenario
     upstream.default = FAULTS[fault]
     got = call(running, keys[unit], use_case, data_class, customer, stream=True)
-    assert got.status in {429, 502, 504}
+    assert got.status == 502
     assert got.error is not None
     assert seen(upstream) == may
     assert all(name in got.error["message"] for name in may)
-    rows = running.attempts_of(customer, len(may))
-    assert [row["deployment"] for row in rows] == may
+    assert [row["deployment"] for row in running.attempts_of(customer, len(may))] == may
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_the_third_fallback_is_held_to_the_rule_as_the_first_is(
     running: Exchange, keys: dict[str, str], upstream: Upstream, customer: str, fault: str
 ) -> None:
-    may = MAY["content-drafts", "marketing", None]
+    may = SCENARIOS[1].may
     upstream.choose = lambda received: None if f"/{may[-1]}/" in received.path else FAULTS[fault]
     got = call(running, keys["marketing"], "content-drafts", None, customer, stream=True)
     assert got.status == 200
@@ -226,7 +221,7 @@ def test_the_ledger_shows_the_decision_in_words(
 
 
 def test_explain_says_of_the_running_exchange_what_it_does(running: Exchange, tmp_path: Path) -> None:
-    for (use_case, _, data_class), may in MAY.items():
+    for use_case, _, data_class, may in SCENARIOS:
         options = ("--data-class", data_class) if data_class else ()
         rows = running.rows("explain", use_case, *options)
         assert [row["deployment"] for row in rows if row["order"]] == may
