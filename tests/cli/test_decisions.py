@@ -3,43 +3,44 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from trunkline.cli.attempts import call_view
 from trunkline.cli.decisions import DecisionWords, in_words
 from trunkline.metering.records import AttemptRow
 
+OWN = DecisionWords(
+    use_case="chat",
+    data_class="internal",
+    why="the use case's own",
+    counts="1 deployment allowed, 1 refused",
+    reason="tier 1",
+)
+
 
 @pytest.mark.parametrize(
     ("kept", "words"),
     [
+        ("chat as internal: 1 allowed, 1 refused; tier 1", OWN),
+        ("chat 2.1 as internal: 1 allowed, 1 refused; tier 1", replace(OWN, version="2.1")),
         (
-            "chat as internal: 3 allowed, 1 refused; tier 1",
+            "chat as restricted, as the caller asked: 3 allowed, 0 refused, 2 not configured; tier 2 after 1 failed",
             DecisionWords(
-                "chat", "internal", "the use case's own", "3 deployments allowed, 1 refused", reason="tier 1"
-            ),
-        ),
-        (
-            "chat as restricted, as the caller asked: 1 allowed, 0 refused, 2 not configured; tier 2 after 1 failed",
-            DecisionWords(
-                "chat",
-                "restricted",
-                "the caller asked for it",
-                "1 deployment allowed, 0 refused, 2 allowed but not configured",
+                use_case="chat",
+                data_class="restricted",
+                why="the caller asked for it",
+                counts="3 deployments allowed, 0 refused, 2 allowed but not configured",
                 reason="tier 2 after 1 failed",
             ),
         ),
         (
-            "chat as internal: 1 allowed, 1 refused; public is looser: ignored; rewrites store=false; tier 1",
-            DecisionWords(
-                "chat",
-                "internal",
-                "the use case's own",
-                "1 deployment allowed, 1 refused",
-                ("public is looser: ignored",),
-                ("store=false",),
-                "tier 1",
-            ),
+            "chat as internal: 1 allowed, 1 refused; public is looser: ignored; set store=false (kept 30 days); tier 1",
+            replace(OWN, notes=("public is looser: ignored",), rewrites=("set store=false (kept 30 days)",)),
+        ),
+        (
+            "chat as internal: 1 allowed, 1 refused; dropped metadata (stored); tier 1",
+            replace(OWN, rewrites=("dropped metadata (stored)",)),
         ),
         ("2 allowed, 1 refused", DecisionWords(notes=("2 allowed, 1 refused",))),
         ("", DecisionWords()),

@@ -13,10 +13,11 @@ from tests.policy.test_compile_properties import SURROUNDINGS, compiled, estates
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import Basis
 from trunkline.estate.estate import Estate
+from trunkline.estate.stages import Denial
 from trunkline.estate.use_cases import State
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.explain import Explanation, Question, Row, explain, narrow
+from trunkline.policy.explain import Explanation, Question, Row, explain, narrow, settle
 from trunkline.policy.sources import Source
 from trunkline.policy.surroundings import Surroundings
 
@@ -132,6 +133,21 @@ def test_a_request_keeps_to_its_operation_and_its_model(acme: Estate, surroundin
     assert [row.order for row in one.rows if row.order] == [1, 2, 3]
     assert "names the model" in one.rows[-1].checks[0].rule
     assert not narrow(told(acme, surroundings, "search-vectors"), Operation.CHAT).allowed
+
+
+def test_what_a_request_is_refused_beyond_its_use_case_is_told(acme: Estate, surroundings: Surroundings) -> None:
+    whole = told(acme, surroundings, "general-chat")
+    decision = compile_estate(acme, surroundings, NOW).offers["acme"]["general-chat"].decisions["internal"]
+    assert settle(whole, decision) == whole
+    denial = Denial("gpt-reserved", "tools are not allowed there", "the request has tools")
+    fewer = msgspec.structs.replace(decision, tiers=decision.tiers[1:], denials=(*decision.denials, denial))
+    settled = settle(whole, fewer)
+    refused = row(settled, "gpt-reserved")
+    assert not refused.allowed
+    assert refused.order is None
+    assert refused.telling is not None
+    assert refused.telling.rule == "tools are not allowed there"
+    assert [one.order for one in settled.rows if one.order] == [1, 2, 3, 4]
 
 
 @settings(max_examples=60, deadline=None)

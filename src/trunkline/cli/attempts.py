@@ -132,7 +132,7 @@ def call_view(rows: Sequence[AttemptRow]) -> RenderableType:
             "at": _local(first.at).isoformat(sep=" ", timespec="milliseconds"),
             "caller": f"{first.key} of {first.unit} ({first.cost_centre})",
             "end customer": first.end_customer or "",
-            "use case": first.use_case,
+            "use case": f"{first.use_case} {words.version}".strip(),
             "data class": f"{first.data_class}, {words.why}" if words.why else first.data_class,
             "model asked": first.model_asked,
             "decision": words.counts,

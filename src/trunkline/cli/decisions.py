@@ -7,11 +7,11 @@ import re
 import msgspec
 
 _SHORT = re.compile(
-    r"(?P<use_case>\S+) as (?P<data_class>\S+?)(?P<asked>, as the caller asked)?: "
+    r"(?P<use_case>\S+)(?: (?P<version>\S+))? as (?P<data_class>\S+?)(?P<asked>, as the caller asked)?: "
     r"(?P<allowed>\d+) allowed, (?P<refused>\d+) refused(?:, (?P<missing>\d+) not configured)?"
     r"(?:; (?P<notes>.*))?; (?P<reason>[^;]*)"
 )
-_REWRITES = re.compile(r"rewr\w+:? ?")
+_REWRITE = re.compile(r"(?:dropped \S+|set \S+=.+) \(.*\)")
 
 
 class DecisionWords(msgspec.Struct, frozen=True):
@@ -25,6 +25,7 @@ class DecisionWords(msgspec.Struct, frozen=True):
     """
 
     use_case: str = ""
+    version: str = ""
     data_class: str = ""
     why: str = ""
     counts: str = ""
@@ -39,14 +40,14 @@ def in_words(decision: str) -> DecisionWords:
     if found is None:
         return DecisionWords(notes=(decision,) if decision else ())
     said = found["notes"].split("; ") if found["notes"] else []
-    rewrites = [_REWRITES.sub("", one, count=1) for one in said if _REWRITES.match(one)]
     return DecisionWords(
         use_case=found["use_case"],
+        version=found["version"] or "",
         data_class=found["data_class"],
         why="the caller asked for it" if found["asked"] else "the use case's own",
         counts=_counts(int(found["allowed"]), int(found["refused"]), int(found["missing"] or 0)),
-        notes=tuple(one for one in said if not _REWRITES.match(one)),
-        rewrites=tuple(rewrites),
+        notes=tuple(one for one in said if not _REWRITE.fullmatch(one)),
+        rewrites=tuple(one for one in said if _REWRITE.fullmatch(one)),
         reason=found["reason"],
     )
 

@@ -19,7 +19,7 @@ from trunkline.errors import Refusal
 from trunkline.estate.stages import Permitted
 from trunkline.messages import Asked
 from trunkline.metering.bound import bound
-from trunkline.policy.explain import Explanation, Question, explain, narrow
+from trunkline.policy.explain import Explanation, Question, explain, narrow, settle
 from trunkline.policy.permit import offered, permit
 from trunkline.tenancy.callers import Caller
 from trunkline.upstream.route import route
@@ -165,6 +165,7 @@ def _explain_request(
             asked = msgspec.structs.replace(asked, data_class=data_class)
         found = _explain_asked(considered, asks, asked)
         permitted = permit(snapshot, asks, asked)
+        found = settle(found, permitted.decision) if found is not None else None
     except Refusal as refused:
         refusal = refused
     if as_json:

@@ -165,6 +165,25 @@ def narrow(explanation: Explanation, operation: Operation, model: str | None = N
     return msgspec.structs.replace(explanation, rows=tuple(rows))
 
 
+def settle(explanation: Explanation, decision: Decision) -> Explanation:
+    """Bring an explanation in line with what was decided of one request, which may be refused more."""
+    order = {endpoint.deployment: place for place, endpoint in enumerate(decision.endpoints, start=1)}
+    denials = _by_deployment(decision)
+    rows: list[Row] = []
+    for row in explanation.rows:
+        if not row.allowed or not row.configured or row.deployment in order:
+            rows.append(msgspec.structs.replace(row, order=order.get(row.deployment)))
+            continue
+        known = {check.rule for check in row.checks}
+        against = tuple(
+            Check(rule=rule, met=False, claim=claim, would_allow="a request that does not ask for it")
+            for rule, claim in denials.get(row.deployment, {}).items()
+            if rule not in known
+        )
+        rows.append(msgspec.structs.replace(row, allowed=False, order=None, checks=(*against, *row.checks)))
+    return msgspec.structs.replace(explanation, rows=tuple(rows))
+
+
 def _unasked(row: Row, operation: Operation, model: str | None) -> Iterator[Check]:
     if model is not None and row.model != model:
         yield Check(

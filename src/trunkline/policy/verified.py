@@ -15,7 +15,7 @@ import msgspec
 
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, Claim, ControlValue, Requirement
+from trunkline.estate.claims import CONTROLS, Basis, Claim, ControlValue, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.policy.satisfy import AHEAD, FAR, STRENGTH, describe_requirement, satisfies
 from trunkline.policy.sources import ClaimId, Source, Sourced, trace
@@ -147,7 +147,7 @@ def _compare(claim: Claim, before: Sourced, estate: Estate) -> Weighed:
     if type(claim.value) is type(before.claim.value) and claim.value == before.claim.value:
         return Weighed(Weight.RENEWS)
     for class_name, requirement in requirements_on(estate, before.control):
-        if fits(claim.value, requirement) and not fits(before.claim.value, requirement):
+        if fits(before.control, claim.value, requirement) and not fits(before.control, before.claim.value, requirement):
             return Weighed(
                 Weight.LOOSENS,
                 f"{_where(before)} is {before.claim.value}, and data class {class_name} requires "
@@ -177,10 +177,11 @@ def requirements_on(estate: Estate, control: str) -> Iterator[tuple[str, Require
             yield name, data_class.requires[control]
 
 
-def fits(value: ControlValue, requirement: Requirement) -> bool:
-    """Whether the value alone is what the requirement asks for, whatever basis and dates it would need."""
+def fits(control: str, value: ControlValue, requirement: Requirement) -> bool:
+    """Whether a value alone is what a requirement asks of the control, whatever basis and dates it would need."""
     claim = Claim(value, Basis.OPERATOR_RUN)
-    return satisfies(claim, msgspec.structs.replace(requirement, basis=Basis.UNVERIFIED, max_age_days=None), FAR)
+    asked = msgspec.structs.replace(requirement, basis=Basis.UNVERIFIED, max_age_days=None)
+    return control in CONTROLS and satisfies(claim, asked, FAR)
 
 
 def _strength(basis: Basis) -> int:

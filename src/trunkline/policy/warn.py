@@ -126,7 +126,7 @@ def _mixed_claims(
 def _worth(estate: Estate, control: str, values: tuple[ControlValue, ...]) -> tuple[bool, ...]:
     """Which requirements on the control these values could meet."""
     return tuple(
-        bool(values) and all(fits(value, requirement) for value in values)
+        bool(values) and all(fits(control, value, requirement) for value in values)
         for _, requirement in requirements_on(estate, control)
     )
 
