@@ -143,7 +143,7 @@ def explain(estate: Estate, surroundings: Surroundings, question: Question) -> E
         owner=declared.owner,
         own_class=declared.data_class,
         data_class=under,
-        closed=_closed(declared),
+        closed=_closed(estate, surroundings, question),
         rows=(*writer.inside(inside), *writer.outside(everything)),
     )
 
@@ -337,8 +337,11 @@ def _places(estate: Estate, use_case: UseCase) -> Iterator[tuple[str, tuple[str,
                 yield name, (pool, number)
 
 
-def _closed(use_case: UseCase) -> str:
-    if use_case.state in (State.ACTIVE, State.DEPRECATED):
+def _closed(estate: Estate, surroundings: Surroundings, question: Question) -> str:
+    """Why the use case is not on offer; empty when it is."""
+    use_case = estate.use_cases[question.use_case]
+    alone = msgspec.structs.replace(estate, use_cases={question.use_case: use_case})
+    if question.use_case in compile_estate(alone, surroundings, question.now).owners:
         return ""
     successor = f"; its successor is {use_case.successor}" if use_case.successor else ""
     return f"it is {use_case.state}: nobody is offered it{successor}"

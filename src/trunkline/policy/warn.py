@@ -37,7 +37,7 @@ class Unwise(msgspec.Struct, frozen=True):
 
 def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: int) -> tuple[Unwise, ...]:
     """Return what is legal but unwise in an estate, compiled at `now` into the snapshot."""
-    decisions = _own_decisions(snapshot)
+    decisions = _own_decisions(estate, snapshot)
     return (
         *_classes_out_of_reach(estate, surroundings, now),
         *_routes(estate, decisions),
@@ -50,13 +50,13 @@ def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: in
     )
 
 
-def _own_decisions(snapshot: Snapshot) -> dict[str, Decision]:
-    """What each use case on offer may use under its own data class."""
+def _own_decisions(estate: Estate, snapshot: Snapshot) -> dict[str, Decision]:
+    """What each use case that serves callers may use under its own data class."""
     return {
         name: offer.decisions[offer.data_class]
         for offered in (*snapshot.offers.values(), *snapshot.key_offers.values())
         for name, offer in offered.items()
-        if name == offer.use_case
+        if name == offer.use_case and estate.use_cases[name].state is not State.DRAFT
     }
 
 
