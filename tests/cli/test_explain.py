@@ -74,6 +74,9 @@ def test_a_caller_outside_the_audience_is_a_no(trunkline: Command) -> None:
     done = trunkline("explain", "hr-answers", "--caller", "sales", "--estate", ACME)
     assert done.code == 1
     assert "not open to unit sales" in done.out
+    found = rows(trunkline("explain", "hr-answers", "--caller", "sales", "--estate", ACME, "--json"))
+    assert not any(row["allowed"] for row in found.values())
+    assert "ask unit hr" in found["smol"]["would_allow"]
     assert trunkline("explain", "hr-answers", "--caller", "hr", "--estate", ACME).code == 0
 
 

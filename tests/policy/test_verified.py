@@ -9,6 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.policy.test_compile_properties import CONTROLS, DEPLOYMENTS, SURROUNDINGS, compiled, estates, good_claims
+from tests.policy.test_compile_properties import allowed as reached
+from tests.policy.test_compile_properties import claims as made_claims
 
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import Basis, Claim, ControlValue, Evidence
@@ -65,6 +68,19 @@ def test_a_version_renews_tightens_or_loosens(
     weighed = weigh(acme, surroundings.vendors, claim, control, fresh(value, Basis(basis)), NOW)
     assert weighed.weight is weight, weighed.why
     assert bool(weighed.why) is (weight is Weight.LOOSENS)
+
+
+def test_what_the_file_knows_worse_of_an_engine_is_not_taken_back_by_a_version(
+    acme: Estate, surroundings: Surroundings
+) -> None:
+    worse = msgspec.structs.replace(
+        acme.deployments["smol"], controls={"training_use": Claim("opt_out", Basis.OPERATOR_RUN)}
+    )
+    estate = msgspec.structs.replace(acme, deployments={**acme.deployments, "smol": worse})
+    better = fresh("never", Basis.OPERATOR_RUN)
+    assert weigh(estate, surroundings.vendors, "smol", "training_use", better, NOW).weight is Weight.LOOSENS
+    overlaid = overlay(estate, surroundings.vendors, [version("smol", "training_use", better)])
+    assert allowed(overlaid.estate, surroundings) == allowed(estate, surroundings)
 
 
 def allowed(estate: Estate, surroundings: Surroundings, now: int = NOW) -> set[tuple[str, str, str]]:
@@ -139,6 +155,33 @@ def test_a_version_that_a_new_file_makes_looser_than_itself_loses_its_effect(
 def test_a_version_for_a_deployment_that_is_gone_is_void(acme: Estate, surroundings: Surroundings) -> None:
     overlaid = overlay(acme, surroundings.vendors, [version("gone", "training_use", fresh("never"))])
     assert "no deployment gone" in overlaid.void[0].why
+
+
+@settings(max_examples=150, deadline=None)
+@given(estate=estates(), data=st.data())
+def test_over_made_up_estates_no_version_allows_what_the_file_refuses(estate: Estate, data: st.DataObject) -> None:
+    made = st.builds(version, st.sampled_from(DEPLOYMENTS), st.sampled_from(CONTROLS), made_claims | good_claims)
+    overlaid = overlay(estate, SURROUNDINGS.vendors, data.draw(st.lists(made, max_size=6)))
+    current = undated(estate)
+    before, after = reached(compiled(current)), reached(compiled(overlaid.estate))
+    assert {one for one, tiers in after.items() for _ in tiers} <= set(before)
+    for where, tiers in after.items():
+        assert {one for tier in tiers for one in tier} <= {one for tier in before[where] for one in tier}
+
+
+def undated(estate: Estate) -> Estate:
+    """The estate with all its claims verified just now: a renewal may go that far, and no further."""
+    deployments = {
+        name: msgspec.structs.replace(
+            one,
+            controls={
+                control: msgspec.structs.replace(claim, verified_at=TODAY, expires=None)
+                for control, claim in one.controls.items()
+            },
+        )
+        for name, one in estate.deployments.items()
+    }
+    return msgspec.structs.replace(estate, deployments=deployments)
 
 
 values = st.sampled_from(["never", "opt_out", "flagged_only", "eu", "us", "on_prem", "private_link", "unknown", 0, 30])

@@ -19,7 +19,7 @@ from trunkline.errors import Refusal
 from trunkline.estate.stages import Permitted
 from trunkline.messages import Asked
 from trunkline.metering.bound import bound
-from trunkline.policy.explain import Explanation, Question, explain, narrow, settle
+from trunkline.policy.explain import Explanation, Question, explain, narrow, settle, shut
 from trunkline.policy.permit import offered, permit
 from trunkline.tenancy.callers import Caller
 from trunkline.upstream.route import route
@@ -88,7 +88,7 @@ def _explain_use_case(
         if all(offer.name != use_case for offer in offered(considered.compile(), asks)):
             explanation = msgspec.structs.replace(explanation, closed=_not_open(considered, use_case, asks))
     if as_json:
-        print_json([row_json(row) for row in explanation.rows])
+        print_json([row_json(row) for row in shut(explanation).rows])
         if explanation.closed:
             sys.stderr.write(f"trunkline: {use_case}: {explanation.closed}\n")
     else:

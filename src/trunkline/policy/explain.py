@@ -184,6 +184,23 @@ def settle(explanation: Explanation, decision: Decision) -> Explanation:
     return msgspec.structs.replace(explanation, rows=tuple(rows))
 
 
+def shut(explanation: Explanation) -> Explanation:
+    """Refuse every deployment of a use case that is closed: what it could use then helps nobody."""
+    if not explanation.closed:
+        return explanation
+    against = Check(
+        rule=f"use case {explanation.use_case} answers those it is for",
+        met=False,
+        claim=explanation.closed,
+        would_allow=f"ask unit {explanation.owner}, its owner",
+    )
+    rows = tuple(
+        msgspec.structs.replace(row, allowed=False, order=None, checks=(against, *row.checks))
+        for row in explanation.rows
+    )
+    return msgspec.structs.replace(explanation, rows=rows)
+
+
 def _unasked(row: Row, operation: Operation, model: str | None) -> Iterator[Check]:
     if model is not None and row.model != model:
         yield Check(

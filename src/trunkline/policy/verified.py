@@ -132,7 +132,7 @@ def weigh(estate: Estate, vendors: dict[str, Vendor], deployment: str, control: 
     """
     held = trace(estate, deployment, vendors, now).get(control, ())
     # Beside what the exchange asserts of its own engine, another claim can only take away: both must satisfy.
-    if any(one.source is Source.ASSERTED for one in held):
+    if held and held[0].source is Source.ASSERTED:
         return Weighed(Weight.TIGHTENS)
     if not held and claim.value != UNKNOWN:
         return Weighed(Weight.LOOSENS, f"nothing is claimed of {control} at {deployment} yet")

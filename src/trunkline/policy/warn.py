@@ -105,9 +105,9 @@ def _mixed_claims(
 ) -> Iterator[Unwise]:
     """Use cases whose data may go to deployments of which some, by their claims, could have stricter data too."""
     asked = {control for data_class in estate.data_classes.values() for control in data_class.requires}
+    claims = {one: trace(estate, one, vendors, now) for one in estate.deployments}
     for name, decision in decisions.items():
         allowed = tuple(dict.fromkeys(_allowed(decision)))
-        claims = {one: trace(estate, one, vendors, now) for one in allowed}
         mixed: dict[str, dict[str, list[str]]] = {}
         for control in (one for one in CONTROLS if one in asked):
             values = {one: tuple(held.claim.value for held in claims[one].get(control, ())) for one in allowed}
