@@ -171,16 +171,25 @@ def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_m
 def test_allowed_but_not_configured_says_what_is_missing_and_is_final(
     acme: Estate, surroundings: Surroundings, now: int
 ) -> None:
-    bare = msgspec.structs.replace(surroundings, resolve=lambda name: (None, f"{name} is not set"), addresses={})
+    bare = msgspec.structs.replace(
+        surroundings, resolve=lambda name: (None, f"{name} is not set"), addresses={}, engines=False
+    )
     snapshot = compile_estate(acme, bare, now)
     with pytest.raises(Unavailable) as refusal:
         permit(snapshot, caller("security"), asked("security-triage"))
     assert str(refusal.value) == (
         "policy allows 2 deployment(s) for use case security-triage under data class restricted, but none is "
-        "configured. mistral-house: url: env:ACME_VLLM_URL is not set; smol: its engine is off or still starting. "
+        "configured. mistral-house: url: env:ACME_VLLM_URL is not set; smol: this exchange runs no engines. "
         "Ask the operator of this exchange to configure one"
     )
     assert (refusal.value.status, refusal.value.code, refusal.value.final) == (503, "no_deployment_configured", True)
+
+
+def test_an_engine_that_is_starting_is_worth_another_try(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    bare = msgspec.structs.replace(surroundings, resolve=lambda name: (None, f"{name} is not set"), addresses={})
+    with pytest.raises(Unavailable, match="engine of smol is starting") as refusal:
+        permit(compile_estate(acme, bare, now), caller("security"), asked("security-triage"))
+    assert (refusal.value.code, refusal.value.final, refusal.value.retry_after) == ("engine_starting", False, 1)
 
 
 def test_chat_never_goes_to_an_embedding_deployment_nor_the_other_way_round(snapshot: Snapshot) -> None:

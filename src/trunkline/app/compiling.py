@@ -34,13 +34,11 @@ def surround(environment: Environment) -> Surroundings:
 class Compiler:
     """Compiles the applied estate with what is around it at the moment: references, prices, engines, verifications."""
 
-    def __init__(
-        self, estate: Estate, environment: Environment, clock: Clock, versions: Iterable[Version] = ()
-    ) -> None:
+    def __init__(self, estate: Estate, environment: Environment, clock: Clock, *, engines: bool = True) -> None:
         self._estate = estate
         self._clock = clock
-        self._surroundings = surround(environment)
-        self._overlaid = self.verified(versions)
+        self._surroundings = msgspec.structs.replace(surround(environment), engines=engines)
+        self._overlaid = Overlaid(estate)
         self._price()
 
     def verified(self, versions: Iterable[Version]) -> Overlaid:

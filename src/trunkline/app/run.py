@@ -74,7 +74,8 @@ class _Run:
             loaded = load(self._estate_path())
             store = stack.enter_context(open_store(folder.store_path))
             drainer, book = await self._open_books(folder, store, loaded.estate.currency, stack)
-            compiler = Compiler(loaded.estate, Environment(loaded.folder, os.environ), self._clock)
+            environment = Environment(loaded.folder, os.environ)
+            compiler = Compiler(loaded.estate, environment, self._clock, engines=self._options.engines)
             claims = ClaimWatch(compiler, store, self._clock)
             rings = Rings(
                 pepper=folder.pepper(),

@@ -44,7 +44,7 @@ _COLUMNS = (
 def attempt_json(row: AttemptRow) -> dict[str, Any]:
     """Return every field of a record; usage as `tokens_*`, durations in milliseconds, money as exact numbers."""
     return {
-        "request": row.request,
+        "request_id": row.request,
         "attempt": row.attempt,
         "at": iso(row.at),
         "key": row.key,
@@ -85,7 +85,7 @@ def call_json(rows: Sequence[AttemptRow]) -> dict[str, Any]:
     """Return one call: what its attempts share, the sum of their costs, and the attempts in order."""
     first, last = rows[0], rows[-1]
     return {
-        "request": first.request,
+        "request_id": first.request,
         "at": iso(first.at),
         "key": first.key,
         "unit": first.unit,

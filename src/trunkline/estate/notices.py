@@ -38,6 +38,9 @@ def announce(declared: Declared, now: datetime) -> tuple[Notice, ...]:
     for message, find in NOT_IN_FORCE:
         if found := list(find(declared)):
             notices.append(Notice(str(declared.place_of_name(*found[0])), message, len(found)))
+    if found := list(_open_secrets(declared)):
+        message = "credentials stand in the file itself, for all who read it; write env:NAME or file:PATH instead"
+        notices.append(Notice(str(declared.place_of_name(*found[0])), message, len(found)))
     if expired := list(_expired(declared, now)):
         message = f"the claim has expired and satisfies nothing: {expired[0][1]} {expired[0][3]}"
         notices.append(Notice(str(declared.place(*expired[0], "expires")), message, len(expired)))
@@ -105,6 +108,13 @@ def _chains(declared: Declared) -> Iterator[Where]:
     for section, things in (("boundaries", declared.boundaries), ("deployments", declared.deployments)):
         for name, thing in things.items():
             if thing.credentials is not None and kind_of_reference(thing.credentials) == "chain":
+                yield (section, name, "credentials")
+
+
+def _open_secrets(declared: Declared) -> Iterator[Where]:
+    for section, things in (("boundaries", declared.boundaries), ("deployments", declared.deployments)):
+        for name, thing in things.items():
+            if thing.credentials is not None and kind_of_reference(thing.credentials) == "literal":
                 yield (section, name, "credentials")
 
 

@@ -48,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         base_path: what stands before the dialect's own paths, such as `/v1`; without a trailing slash.
         headers: ready header lines, each ended by CR LF: the host, and the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
+        engine: whether the exchange runs it itself, so that missing may mean restarting.
         missing: why the deployment is not configured; empty when it can be called.
         operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
     """
@@ -67,6 +68,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     output_bound: int = 16_384
     missing: str = ""
     operations: tuple[Operation, ...] = tuple(Operation)
+    engine: bool = False
 
 
 class Denial(msgspec.Struct, frozen=True):

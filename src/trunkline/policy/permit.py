@@ -13,6 +13,9 @@ from trunkline.tenancy.callers import Caller
 SHOWN = 3
 """How many near names or near misses a message shows."""
 
+ENGINE_RETRY = 1
+"""Seconds after which a call to an engine that is starting is worth another try."""
+
 ECHOED = 80
 """How many characters of a caller's own words a message repeats."""
 
@@ -134,6 +137,14 @@ def _refuse_operation(offer: Offer, asked: Operation) -> Refusal:
 
 def _refuse_empty(decision: Decision) -> Refusal:
     where = f"use case {decision.use_case} under data class {decision.data_class}"
+    engines = [one for one in decision.unconfigured if one.engine]
+    if engines:
+        return Unavailable(
+            f"the engine of {_list(one.deployment for one in engines)} is starting, and {where} has no other "
+            "deployment that can be called. Try again in a moment; if it stays so, ask the operator of this exchange",
+            code="engine_starting",
+            retry_after=ENGINE_RETRY,
+        )
     if decision.unconfigured:
         reasons = "; ".join(f"{one.deployment}: {one.missing}" for one in decision.unconfigured[:SHOWN])
         return Unavailable(

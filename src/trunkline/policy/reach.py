@@ -82,6 +82,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         output_bound=_output_bound(profile, context_length),
         missing=missing,
         operations=_operations(deployment, profile),
+        engine=deployment.engine is not None and surroundings.engines,
     )
 
 
@@ -92,8 +93,10 @@ def _check_dialect(dialect: str, surroundings: Surroundings) -> None:
 
 def _reach_engine(name: str, surroundings: Surroundings) -> tuple[Place, bytes]:
     address = surroundings.addresses.get(name)
+    if address is None and not surroundings.engines:
+        raise NotConfigured("this exchange runs no engines")
     if address is None:
-        raise NotConfigured("its engine is off or still starting")
+        raise NotConfigured("its engine is starting")
     return _place(address.url, DEFAULT_PATH, "the engine's address"), _header(DEFAULT_AUTH, address.key, "its key")
 
 
@@ -120,7 +123,7 @@ def _credentials(
 ) -> bytes:
     reference = deployment.credentials or boundary.credentials
     if reference is None:
-        if vendor is not None and vendor.key_required:
+        if vendor is not None and vendor.key_required and deployment.url is None:
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
     key = _resolve(reference, "credentials", surroundings)
