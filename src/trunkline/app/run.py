@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from trunkline.app.applied import applied_estate, keep_applied
+from trunkline.app.claims import ClaimWatch
 from trunkline.app.compiling import Compiler
 from trunkline.app.keys import KeyWatch, Rings, first_key
 from trunkline.app.options import Options
@@ -75,6 +76,7 @@ class _Run:
             drainer, book = await self._open_books(folder, store, loaded.estate.currency, stack)
             environment = Environment(loaded.folder, os.environ)
             compiler = Compiler(loaded.estate, environment, self._clock, engines=self._options.engines)
+            claims = ClaimWatch(compiler, store, self._clock)
             rings = Rings(
                 pepper=folder.pepper(),
                 cost_centres={name: unit.cost_centre for name, unit in loaded.estate.units.items()},
@@ -88,7 +90,7 @@ class _Run:
                 ring=rings.make(store.all()),
                 book=book,
                 upstreams=pool,
-                metrics=Metrics(loaded.estate.currency, self._readings(drainer, lambda: exchange.snapshot)),
+                metrics=Metrics(loaded.estate.currency, self._readings(drainer, claims, lambda: exchange.snapshot)),
                 clock=self._clock,
                 readiness=self._readiness,
             )
@@ -96,8 +98,8 @@ class _Run:
             secret = first_key(store, rings, self._clock)
             watch = KeyWatch(exchange, store, rings, self._clock)
             exchange.keys_changed = watch.look
-            following = asyncio.create_task(watch.follow())
-            stack.callback(following.cancel)
+            for following in (watch.follow(), claims.follow(exchange)):
+                stack.callback(asyncio.create_task(following).cancel)
             await self._start_engines(loaded, compiler, exchange, stack)
             self._server = await Server.start(Gateway(exchange), self._options.host, self._options.port)
             stack.push_async_callback(self._server.close, GRACE)
@@ -164,13 +166,14 @@ class _Run:
         waiting = tuple(f"engine {name}: {one.stage}" for name, one in states.items() if one.stage is not Stage.READY)
         return Readiness(ready=not waiting, waiting=waiting)
 
-    def _readings(self, drainer: Drainer, snapshot: Callable[[], Snapshot]) -> Readings:
+    def _readings(self, drainer: Drainer, claims: ClaimWatch, snapshot: Callable[[], Snapshot]) -> Readings:
         return Readings(
             upstreams=lambda: {one.deployment: one.state for one in standings(snapshot(), self._engines)},
             connections=lambda: self._server.connections if self._server is not None else 0,
             journal_lag=lambda: drainer.lag.records,
             drained=lambda: drainer.booked,
             engine_restarts=self._restarts,
+            claims=claims.seconds_left,
         )
 
     def _restarts(self) -> dict[str, int]:

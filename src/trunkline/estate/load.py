@@ -10,8 +10,8 @@ from typing import Final, TypeVar, cast
 import msgspec
 
 from trunkline.clock import Clock, SystemClock, as_datetime
-from trunkline.config.document import Mapping, Sequence
-from trunkline.config.faults import Faults
+from trunkline.config.document import Mapping, Sequence, locate
+from trunkline.config.faults import Faults, Place
 from trunkline.config.reader import Reader
 from trunkline.config.zones import describe_unknown_zone, find_zone
 from trunkline.errors import BadEstate
@@ -45,12 +45,18 @@ class Loaded(msgspec.Struct, frozen=True):
         notices: what is declared but not in force, and claims that have expired.
         files: what it was read from, in the order read.
         folder: where `file:` references start from.
+        tree: what is written in the files, each value with its place.
     """
 
     estate: Estate
     notices: tuple[Notice, ...]
     files: tuple[Path, ...]
     folder: Path
+    tree: Mapping
+
+    def place(self, *path: str | int) -> Place:
+        """Where the thing at `path` is named, or the nearest thing above it that is written down."""
+        return locate(self.tree, path, name=True)
 
 
 def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
@@ -69,7 +75,7 @@ def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
         raise BadEstate(faults.lines())
     estate = _build(declared)
     notices = announce(declared, as_datetime(clock.now()))
-    return Loaded(estate, notices, merged.files, path if path.is_dir() else path.parent)
+    return Loaded(estate, notices, merged.files, path if path.is_dir() else path.parent, merged.tree)
 
 
 def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:

@@ -128,6 +128,7 @@ class Readings(msgspec.Struct, frozen=True):
         journal_lag: records in journals that the store has not booked yet.
         drained: records that the store has booked since the start.
         engine_restarts: for each deployment with an engine, how often it was started again.
+        claims: seconds until a deployment's claim on a control expires, negative once it has. Keep it bounded.
     """
 
     upstreams: Callable[[], Mapping[str, UpstreamState]] = dict
@@ -135,6 +136,7 @@ class Readings(msgspec.Struct, frozen=True):
     journal_lag: Callable[[], int] = int
     drained: Callable[[], int] = int
     engine_restarts: Callable[[], Mapping[str, int]] = dict
+    claims: Callable[[], Mapping[tuple[str, str], float]] = dict
 
 
 SeriesLabels = tuple[str, str, str, str, str, bool]

@@ -118,6 +118,13 @@ ENGINE_RESTARTS = Family(
     "How often an engine that the exchange runs was started again.",
     ("deployment",),
 )
+CLAIM_EXPIRES = Family(
+    "trunkline_claim_expires_in_seconds",
+    GaugeMetricFamily,
+    "Until a deployment's claim expires, negative once it has; of many claims those that expire first.",
+    ("deployment", "control"),
+    "seconds",
+)
 JOURNAL_LAG = Family(
     "trunkline_journal_lag_records",
     GaugeMetricFamily,
@@ -148,6 +155,7 @@ FAMILIES: tuple[AnyFamily, ...] = (
     CONNECTIONS,
     UPSTREAM_STATE,
     ENGINE_RESTARTS,
+    CLAIM_EXPIRES,
     JOURNAL_LAG,
     DRAINED,
     FOLDED,
@@ -228,6 +236,10 @@ class Exposition(Collector):
         for deployment, count in readings.engine_restarts().items():
             restarts.add_metric((deployment,), count)
         yield restarts
+        claims = CLAIM_EXPIRES.empty()
+        for claim, seconds in readings.claims().items():
+            claims.add_metric(claim, seconds)
+        yield claims
         yield _single(JOURNAL_LAG, readings.journal_lag())
         yield _single(DRAINED, readings.drained())
         yield _single(FOLDED, self._metrics.folded)
