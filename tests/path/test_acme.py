@@ -213,7 +213,7 @@ def test_the_ledger_shows_the_decision_in_words(
     upstream.choose = lambda received: scripts.SERVER_ERROR if "/mistral-house/" in received.path else None
     call(running, keys["hr"], "hr-answers", "restricted", customer)
     first, _ = running.attempts_of(customer, 2)
-    shown = running.command("ledger", "show", first["request"])
+    shown = running.command("ledger", "show", first["request_id"])
     assert "hr-answers" in shown
     assert "restricted, the caller asked for it" in shown
     assert "3 deployments allowed, 2 refused" in shown
