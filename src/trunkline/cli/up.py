@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,16 +35,36 @@ NoEngine = Annotated[
 ]
 LogLevel = Annotated[Level, typer.Option("--log-level", envvar="TRUNKLINE_LOG_LEVEL", help="The least to log.")]
 LogStyle = Annotated[log.Style, typer.Option("--log-style", envvar="TRUNKLINE_LOG_STYLE", help="How to write the log.")]
-CaFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--ca-file",
-        envvar="TRUNKLINE_CA_FILE",
+
+
+def _file(name: str, help_text: str) -> Any:
+    """An option that names a file: `--NAME` and `TRUNKLINE_NAME`."""
+    return typer.Option(
+        f"--{name}",
+        envvar="TRUNKLINE_" + name.upper().replace("-", "_"),
         metavar="FILE",
         exists=True,
         dir_okay=False,
         readable=True,
-        help="Certificates to trust upstream, beside the system's own, in PEM form.",
+        help=help_text,
+    )
+
+
+CaFile = Annotated[
+    Path | None, _file("ca-file", "Certificates to trust upstream, beside the system's own, in PEM form.")
+]
+TlsCert = Annotated[Path | None, _file("tls-cert", "The certificate to serve HTTPS with, in PEM form.")]
+TlsKey = Annotated[Path | None, _file("tls-key", "Its key, in PEM form.")]
+TlsClientCa = Annotated[
+    Path | None, _file("tls-client-ca", "Authorities; clients must show a certificate that one of them signed.")
+]
+CorsOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cors-origin",
+        envvar="TRUNKLINE_CORS_ORIGIN",
+        metavar="ORIGIN",
+        help="Let web pages of this origin call; give it once for each. The variable takes several, a space apart.",
     ),
 ]
 
@@ -62,6 +82,10 @@ def up(  # noqa: PLR0913 - one for each option
     log_level: LogLevel = Level.INFO,
     log_style: LogStyle = log.Style.AUTO,
     ca_file: CaFile = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    cors_origin: CorsOrigin = None,
 ) -> None:
     """Start the exchange."""
     if workers != 1:
@@ -81,6 +105,10 @@ def up(  # noqa: PLR0913 - one for each option
         engines=not no_engine,
         log_level=log_level,
         ca_file=ca_file,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        cors_origins=tuple(cors_origin or ()),
     )
     log.configure(log_level, log_style)
     with Greeter(console()) as greeter:
