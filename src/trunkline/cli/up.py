@@ -37,26 +37,21 @@ LogLevel = Annotated[Level, typer.Option("--log-level", envvar="TRUNKLINE_LOG_LE
 LogStyle = Annotated[log.Style, typer.Option("--log-style", envvar="TRUNKLINE_LOG_STYLE", help="How to write the log.")]
 
 
-def _file(name: str, help_text: str) -> Any:
-    """An option that names a file: `--NAME` and `TRUNKLINE_NAME`."""
+def _file(name: str, variable: str, means: str) -> Any:
     return typer.Option(
-        f"--{name}",
-        envvar="TRUNKLINE_" + name.upper().replace("-", "_"),
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help=help_text,
+        name, envvar=variable, metavar="FILE", exists=True, dir_okay=False, readable=True, help=means + ", in PEM form."
     )
 
 
 CaFile = Annotated[
-    Path | None, _file("ca-file", "Certificates to trust upstream, beside the system's own, in PEM form.")
+    Path | None,
+    _file("--ca-file", "TRUNKLINE_CA_FILE", "Certificates to trust upstream, beside the system's own"),
 ]
-TlsCert = Annotated[Path | None, _file("tls-cert", "The certificate to serve HTTPS with, in PEM form.")]
-TlsKey = Annotated[Path | None, _file("tls-key", "Its key, in PEM form.")]
+TlsCert = Annotated[Path | None, _file("--tls-cert", "TRUNKLINE_TLS_CERT", "The certificate to serve HTTPS with")]
+TlsKey = Annotated[Path | None, _file("--tls-key", "TRUNKLINE_TLS_KEY", "Its key, without a password")]
 TlsClientCa = Annotated[
-    Path | None, _file("tls-client-ca", "Authorities; clients must show a certificate that one of them signed.")
+    Path | None,
+    _file("--tls-client-ca", "TRUNKLINE_TLS_CLIENT_CA", "Authorities that must have signed each client's certificate"),
 ]
 CorsOrigin = Annotated[
     list[str] | None,
