@@ -219,14 +219,15 @@ class Link(asyncio.Protocol):
             headers[name] = value
             return
         self._repeats += 1
-        if self._repeats > REPEATS_MOST:
-            raise Garbled("the upstream's answer repeats its headers without end")
-        headers[name] += b", " + value
+        if self._repeats <= REPEATS_MOST:
+            headers[name] += b", " + value
 
     def on_headers_complete(self) -> None:
         """Hand the head to whoever asked."""
         parser = self._parser
         status = parser.get_status_code()
+        if self._repeats > REPEATS_MOST:
+            raise Garbled("the upstream's answer repeats its headers without end")
         if status not in STATUSES:
             raise Garbled(f"the upstream's answer has the status {status}, which is none")
         if status < FIRST_FINAL:

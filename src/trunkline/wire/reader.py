@@ -65,6 +65,7 @@ class Reader:
         "_repeats",
         "_start",
         "_take",
+        "_twice",
         "_url",
         "expects",
         "held",
@@ -80,6 +81,7 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._headers: dict[bytes, bytes] = {}
         self._repeats = 0
+        self._twice = b""
         self._url = b""
         self._body: bytes | bytearray = b""
         self._incoming: Request | None = None
@@ -134,6 +136,7 @@ class Reader:
         self.stage = HEAD
         self._headers = {}
         self._repeats = 0
+        self._twice = b""
         self._url = b""
 
     def on_url(self, url: bytes) -> None:
@@ -147,18 +150,20 @@ class Reader:
         if name not in headers:
             headers[name] = value.rstrip()
             return
-        if name in ONLY_ONCE:
-            raise Refused(400, "bad_request", f"the header {name.decode('latin-1')} must come only once")
+        # Judged at the end of the head: only there it does not matter how the reads were cut.
         self._repeats += 1
-        if self._repeats > self._limits.header_count:
-            raise _too_many(self._limits)
-        headers[name] += b", " + value.rstrip()
+        if name in ONLY_ONCE:
+            self._twice = name
+        elif self._repeats <= self._limits.header_count:
+            headers[name] += b", " + value.rstrip()
 
     def on_headers_complete(self) -> None:
         """Hold the head against the rules."""
         limits, headers, parser = self._limits, self._headers, self._parser
         if len(headers) + self._repeats > limits.header_count:
-            raise _too_many(limits)
+            raise Refused(431, "headers_too_large", f"the request has more than {limits.header_count} headers")
+        if self._twice:
+            raise Refused(400, "bad_request", f"the header {self._twice.decode()} must come only once")
         method, early = parser.get_method(), self._early
         raw, at = (bytes(early) + self._data, 0) if early else (self._data, self._start)
         line = b"%b %b HTTP/1.1\r\n" % (method, self._url)
@@ -266,7 +271,3 @@ class Reader:
         bodies.held += size
         if bodies.held > bodies.most:
             raise Refused(503, "overloaded", "the exchange holds as many requests as it can; try again in a moment")
-
-
-def _too_many(limits: Limits) -> Refused:
-    return Refused(431, "headers_too_large", f"the request has more than {limits.header_count} headers")
