@@ -19,6 +19,10 @@ class Options(msgspec.Struct, frozen=True):
         engines: whether the exchange runs the engines that the estate declares.
         log_level: `debug`, `info`, `warning` or `error`.
         ca_file: certificates to trust upstream beside the system's own, in PEM form.
+        tls_cert: the certificate to show to clients, in PEM form; None for plain HTTP.
+        tls_key: its key.
+        tls_client_ca: the authorities whose certificates clients must show; None asks for none.
+        cors_origins: the origins whose web pages may call.
     """
 
     data: Path
@@ -28,3 +32,7 @@ class Options(msgspec.Struct, frozen=True):
     engines: bool = True
     log_level: str = "info"
     ca_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    cors_origins: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import uvloop
 from trunkline.app.applied import applied_estate, keep_applied
 from trunkline.app.claims import ClaimWatch
 from trunkline.app.compiling import Compiler
+from trunkline.app.front import front
 from trunkline.app.keys import KeyWatch, Rings, first_key
 from trunkline.app.options import Options
 from trunkline.app.standing import standings
@@ -64,6 +65,7 @@ class _Run:
         self._clock = clock
         self._engines: Engines | None = None
         self._server: Server | None = None
+        self._front = front(options)
 
     async def run(self) -> None:
         """Start, answer, stop; whatever was begun is ended in the opposite order."""
@@ -101,7 +103,13 @@ class _Run:
             for following in (watch.follow(), claims.follow(exchange)):
                 stack.callback(asyncio.create_task(following).cancel)
             await self._start_engines(loaded, compiler, exchange, stack)
-            self._server = await Server.start(Gateway(exchange), self._options.host, self._options.port)
+            self._server = await Server.start(
+                Gateway(exchange, self._front.cross_origin),
+                self._options.host,
+                self._options.port,
+                self._front.limits,
+                tls=self._front.tls,
+            )
             stack.push_async_callback(self._server.close, GRACE)
             folder.announce(self._server.port, self._options.host)
             keep_applied(folder.path, loaded.files)
@@ -183,7 +191,7 @@ class _Run:
     def _welcome(self, loaded: Loaded, snapshot: Snapshot, secret: str | None) -> Welcome:
         port = self._server.port if self._server is not None else self._options.port
         return Welcome(
-            url=f"http://{self._options.host}:{port}",
+            url=f"{self._front.scheme}://{self._options.host}:{port}",
             estate=loaded.estate.name,
             data=self._options.data,
             root=snapshot.root,
