@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from trunkline.catalog.profile import load_profiles
@@ -17,7 +20,13 @@ from trunkline.policy.surroundings import Surroundings
 class Compiler:
     """Compiles the applied estate with what is around it at the moment: references, prices, running engines."""
 
-    def __init__(self, estate: Estate, environment: Environment, clock: Clock) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        environment: Environment,
+        clock: Clock,
+        addresses: Mapping[str, Address] = MappingProxyType({}),
+    ) -> None:
         self._estate = estate
         self._environment = environment
         self._clock = clock
@@ -25,9 +34,19 @@ class Compiler:
             vendors=load_vendors(),
             profiles=load_profiles(),
             resolve=self._resolve,
+            addresses=dict(addresses),
             dialects=frozenset(DIALECTS),
         )
         self._price()
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """Where the engines listen that run at the moment, by deployment."""
+        return self._surroundings.addresses
+
+    def engines_at(self, addresses: dict[str, Address]) -> None:
+        """Note where all engines listen now."""
+        self._surroundings = msgspec.structs.replace(self._surroundings, addresses=addresses)
 
     def engine_changed(self, deployment: str, address: Address | None) -> None:
         """Note where an engine listens now, or that it does not."""

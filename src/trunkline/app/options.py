@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+GRACE = 30.0
+
 
 class Options(msgspec.Struct, frozen=True):
     """The options of `up`, checked for shape only.
@@ -19,6 +21,9 @@ class Options(msgspec.Struct, frozen=True):
         engines: whether the exchange runs the engines that the estate declares.
         log_level: `debug`, `info`, `warning` or `error`.
         ca_file: certificates to trust upstream beside the system's own, in PEM form.
+        workers: processes that answer; with one, the exchange is a single process.
+        grace: seconds that running calls get to finish when the exchange is told to stop.
+        log_style: `auto`, `json` or `text`.
     """
 
     data: Path
@@ -28,3 +33,6 @@ class Options(msgspec.Struct, frozen=True):
     engines: bool = True
     log_level: str = "info"
     ca_file: Path | None = None
+    workers: int = 1
+    grace: float = GRACE
+    log_style: str = "auto"

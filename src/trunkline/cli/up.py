@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trunkline.app import run
-from trunkline.app.options import Options
+from trunkline.app.options import GRACE, Options
 from trunkline.cli.options import DEFAULT_DATA, Data, EstateFile, Host, Port
 from trunkline.cli.output import console
 from trunkline.cli.welcome import Greeter
@@ -47,6 +47,16 @@ CaFile = Annotated[
         help="Certificates to trust upstream, beside the system's own, in PEM form.",
     ),
 ]
+Grace = Annotated[
+    float,
+    typer.Option(
+        "--grace",
+        envvar="TRUNKLINE_GRACE",
+        metavar="SECONDS",
+        min=0,
+        help="How long running calls may take to finish when it is told to stop.",
+    ),
+]
 
 
 @app.command()
@@ -62,6 +72,7 @@ def up(  # noqa: PLR0913 - one for each option
     log_level: LogLevel = Level.INFO,
     log_style: LogStyle = log.Style.AUTO,
     ca_file: CaFile = None,
+    grace: Grace = GRACE,
 ) -> None:
     """Start the exchange."""
     if workers != 1:
@@ -81,6 +92,9 @@ def up(  # noqa: PLR0913 - one for each option
         engines=not no_engine,
         log_level=log_level,
         ca_file=ca_file,
+        workers=workers,
+        grace=grace,
+        log_style=log_style,
     )
     log.configure(log_level, log_style)
     with Greeter(console()) as greeter:

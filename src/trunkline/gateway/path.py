@@ -38,7 +38,10 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         failed: list[tuple[str, UpstreamFault]] = []
         for attempt in route(permitted, bound):
             current = exchange.snapshot
-            if current is not snapshot and not still_permitted(current, permitted, attempt.endpoint):
+            if current is not snapshot and not (
+                # A hold in the currency of an estate that is gone would be booked as so much of the new one.
+                current.currency == snapshot.currency and still_permitted(current, permitted, attempt.endpoint)
+            ):
                 continue
             try:
                 with reserve(exchange.book, attempt, request_id) as hold:

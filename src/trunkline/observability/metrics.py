@@ -41,6 +41,13 @@ class UpstreamState(StrEnum):
     DOWN = "down"
 
 
+class Reload(StrEnum):
+    """How a try to read the estate again ended."""
+
+    APPLIED = "applied"
+    REFUSED = "refused"
+
+
 class Histogram:
     """Durations, counted in buckets; nanoseconds. The last count is of those above every bound."""
 
@@ -128,6 +135,8 @@ class Readings(msgspec.Struct, frozen=True):
         journal_lag: records in journals that the store has not booked yet.
         drained: records that the store has booked since the start.
         engine_restarts: for each deployment with an engine, how often it was started again.
+        estate: the version of the estate that is in force; empty where none is.
+        workers: processes that answer.
     """
 
     upstreams: Callable[[], Mapping[str, UpstreamState]] = dict
@@ -135,6 +144,8 @@ class Readings(msgspec.Struct, frozen=True):
     journal_lag: Callable[[], int] = int
     drained: Callable[[], int] = int
     engine_restarts: Callable[[], Mapping[str, int]] = dict
+    estate: Callable[[], str] = str
+    workers: Callable[[], int] = lambda: 1
 
 
 SeriesLabels = tuple[str, str, str, str, str, bool]
@@ -146,6 +157,8 @@ class Metrics:
 
     Attributes:
         currency: what costs are counted in.
+        reloads: how often the estate was read again, by result.
+        worker_restarts: how often a worker was started again.
         folded: how often a label set beyond the bound was asked for; those calls are counted under `other`.
     """
 
@@ -157,8 +170,10 @@ class Metrics:
         "in_flight",
         "readings",
         "refusals",
+        "reloads",
         "requests",
         "timings",
+        "worker_restarts",
     )
 
     def __init__(self, currency: str, readings: Readings | None = None, *, most_series: int = MOST_SERIES) -> None:
@@ -168,6 +183,8 @@ class Metrics:
         self.timings: dict[TimingLabels, Timing] = {}
         self.requests: dict[tuple[int, str], int] = {}
         self.refusals: dict[tuple[str, int], int] = {}
+        self.reloads = dict.fromkeys(Reload, 0)
+        self.worker_restarts = 0
         self.in_flight = 0
         self.folded = 0
         self._most_series = most_series
@@ -193,6 +210,13 @@ class Metrics:
             if found is not None:
                 return found
         return self._make(labels)
+
+    def use_currency(self, currency: str) -> None:
+        """Count costs in another currency from now on, from nothing: sums of both would mean neither."""
+        if currency != self.currency:
+            self.currency = currency
+            for series in self.all_series.values():
+                series.cost = 0
 
     def request(self, status: int, operation: str) -> None:
         """Count one answered request by its HTTP status; `operation` is empty where the path names none."""

@@ -126,6 +126,17 @@ FOLDED = Family(
     CounterMetricFamily,
     "Calls counted under `other`, because there are too many label sets.",
 )
+RELOADS = Family(
+    "trunkline_estate_reload",
+    CounterMetricFamily,
+    "How often the estate was read again: `applied`, or `refused` for a fault; then the one before goes on.",
+    ("result",),
+)
+ESTATE = Family("trunkline_estate_info", GaugeMetricFamily, "1, with the version of the estate in force.", ("version",))
+WORKERS = Family("trunkline_workers", GaugeMetricFamily, "Processes that answer.")
+WORKER_RESTARTS = Family(
+    "trunkline_worker_restarts", CounterMetricFamily, "How often a worker that had ended was replaced."
+)
 BUILD = Family("trunkline_build_info", GaugeMetricFamily, "1, with the running version.", ("version", "python"))
 
 FAMILIES: tuple[AnyFamily, ...] = (
@@ -144,6 +155,10 @@ FAMILIES: tuple[AnyFamily, ...] = (
     JOURNAL_LAG,
     DRAINED,
     FOLDED,
+    RELOADS,
+    ESTATE,
+    WORKERS,
+    WORKER_RESTARTS,
     BUILD,
 )
 
@@ -220,6 +235,16 @@ class Exposition(Collector):
         yield _single(JOURNAL_LAG, readings.journal_lag())
         yield _single(DRAINED, readings.drained())
         yield _single(FOLDED, self._metrics.folded)
+        reloads = RELOADS.empty()
+        for result, count in self._metrics.reloads.items():
+            reloads.add_metric((result,), count)
+        yield reloads
+        estate = ESTATE.empty()
+        if version := readings.estate():
+            estate.add_metric((version,), 1)
+        yield estate
+        yield _single(WORKERS, readings.workers())
+        yield _single(WORKER_RESTARTS, self._metrics.worker_restarts)
         build = BUILD.empty()
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
