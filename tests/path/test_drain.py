@@ -17,8 +17,8 @@ from tests.path.steady import Steady
 from tests.upstreams.script import HANG_MID_BODY, Script
 from tests.upstreams.scripted import Upstream, in_thread
 
-FORMS = [()]
-forms = pytest.mark.parametrize("form", FORMS, ids=["one process"])
+FORMS = [(), ("--workers", "2")]
+forms = pytest.mark.parametrize("form", FORMS, ids=["one process", "two workers"])
 
 
 @pytest.fixture
@@ -116,6 +116,8 @@ def refused(port: int) -> None:
     for _ in range(100_000):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionResetError:
+            continue
         except ConnectionRefusedError:
             return
     raise AssertionError("it still listens")

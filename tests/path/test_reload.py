@@ -17,7 +17,7 @@ from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream, in_thread
 
 WITHIN = 20.0
-FORMS = [()]
+FORMS = [(), ("--workers", "2")]
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def info(running: Exchange) -> str:
     return line
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["one process"])
+@pytest.mark.parametrize("form", FORMS, ids=["one process", "two workers"])
 def test_no_request_fails_while_the_estate_changes_under_load(
     tmp_path: Path, vendor: Upstream, spare: Upstream, form: tuple[str, ...]
 ) -> None:

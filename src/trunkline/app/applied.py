@@ -22,15 +22,18 @@ def keep_applied(data: Path, files: Sequence[Path], origin: Path | None = None) 
     Raises:
         OSError: they cannot be copied; what was kept before is still there.
     """
-    fresh, kept = data / f"{FOLDER}.new", data / FOLDER
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, kept, past = data / f"{FOLDER}.new", data / FOLDER, data / f"{FOLDER}.old"
+    for left in (fresh, past):
+        shutil.rmtree(left, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     for file in files:
         shutil.copyfile(file, fresh / file.name)
     if origin is not None:
         (fresh / ORIGIN).write_text(str(origin.absolute()), "utf-8")
-    shutil.rmtree(kept, ignore_errors=True)
+    if kept.exists():
+        kept.rename(past)
     fresh.rename(kept)
+    shutil.rmtree(past, ignore_errors=True)
 
 
 def applied_estate(data: Path) -> Path | None:

@@ -17,6 +17,7 @@ from trunkline.app.listening import inherited
 from trunkline.app.options import Options
 from trunkline.app.reloading import Reloading, read_estate
 from trunkline.app.signals import Signals
+from trunkline.app.supervise import supervise
 from trunkline.app.welcome import Announcer
 from trunkline.clock import SystemClock
 from trunkline.estate.stages import Address
@@ -31,7 +32,10 @@ def up(options: Options, announcer: Announcer) -> None:
     Raises:
         Unstartable: it cannot start; the message says why and what to do.
     """
-    uvloop.run(_Run(options, announcer).run())
+    if options.workers > 1:
+        supervise(options, announcer)
+    else:
+        uvloop.run(_Run(options, announcer).run())
 
 
 class _Run:

@@ -75,10 +75,6 @@ def up(  # noqa: PLR0913 - one for each option
     grace: Grace = GRACE,
 ) -> None:
     """Start the exchange."""
-    if workers != 1:
-        raise typer.BadParameter(
-            "more than one worker is not in force in this version: leave it at 1", param_hint="--workers"
-        )
     if store is not None:
         raise typer.BadParameter(
             "another store than the data folder's own is not in force in this version: leave it out",

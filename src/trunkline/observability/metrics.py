@@ -236,8 +236,10 @@ class Metrics:
         """Count a call out."""
         self.in_flight -= 1
 
+    def timing(self, labels: TimingLabels) -> Timing:
+        """Return the histograms with these labels, made at first use."""
+        return self.timings.setdefault(labels, Timing())
+
     def _make(self, labels: SeriesLabels) -> Series:
-        _, _, deployment, pattern, operation, stream = labels
-        timing = self.timings.setdefault((deployment, pattern, operation, stream), Timing())
-        made = self.all_series[labels] = Series(timing)
+        made = self.all_series[labels] = Series(self.timing(labels[2:]))
         return made
