@@ -42,7 +42,8 @@ def test_every_option_reaches_the_exchange(trunkline: Command, started: list[Opt
     (tmp_path / "ca.pem").write_text("")
     trunkline(
         *("up", "--estate", tmp_path / "estate.yaml", "--data", tmp_path, "--host", "127.0.0.2", "--port", "1"),
-        *("--no-engine", "--log-level", "debug", "--ca-file", tmp_path / "ca.pem", "--workers", "1"),
+        *("--no-engine", "--log-level", "debug", "--ca-file", tmp_path / "ca.pem", "--workers", "3"),
+        *("--grace", "1.5", "--log-style", "json"),
     )
     assert started == [
         Options(
@@ -53,6 +54,9 @@ def test_every_option_reaches_the_exchange(trunkline: Command, started: list[Opt
             engines=False,
             log_level="debug",
             ca_file=tmp_path / "ca.pem",
+            workers=3,
+            grace=1.5,
+            log_style="json",
         )
     ]
 

@@ -35,6 +35,8 @@ INLINE_IMPORTS = {
 
 # Borders: where an error of any kind must become an answer, a log line or an exit code.
 BORDERS = {
+    "src/trunkline/app/channel.py": "another process must not wait for an answer that never comes",
+    "src/trunkline/app/reloading.py": "an estate that cannot be read ends nothing that runs",
     "src/trunkline/metering/drain.py": "one failed round must not end the draining of all that follow",
     "src/trunkline/wire/connection.py": "whatever a handler does, the client gets an answer",
     "src/trunkline/wire/response.py": "what a sink raises in the socket's call is raised where its owner waits",

@@ -41,6 +41,11 @@ class ClaimWatch:
         self._announce_at = 0
         self._take_over()
 
+    def adopt(self, compiler: Compiler) -> None:
+        """Go on with another estate's compiler."""
+        self._compiler = compiler
+        self._take_over()
+
     async def follow(self, exchange: Exchange) -> None:
         """Look now and then, for ever."""
         while True:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -34,12 +35,29 @@ def surround(environment: Environment) -> Surroundings:
 class Compiler:
     """Compiles the applied estate with what is around it at the moment: references, prices, engines, verifications."""
 
-    def __init__(self, estate: Estate, environment: Environment, clock: Clock, *, engines: bool = True) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        environment: Environment,
+        clock: Clock,
+        *,
+        addresses: Mapping[str, Address] = MappingProxyType({}),
+        engines: bool = True,
+    ) -> None:
         self._estate = estate
         self._clock = clock
-        self._surroundings = msgspec.structs.replace(surround(environment), engines=engines)
+        self._surroundings = msgspec.structs.replace(surround(environment), addresses=dict(addresses), engines=engines)
         self._overlaid = Overlaid(estate)
         self._price()
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """Where the engines listen that run at the moment, by deployment."""
+        return self._surroundings.addresses
+
+    def engines_at(self, addresses: dict[str, Address]) -> None:
+        """Note where all engines listen now."""
+        self._surroundings = msgspec.structs.replace(self._surroundings, addresses=addresses)
 
     def verified(self, versions: Iterable[Version]) -> Overlaid:
         """Lay these versions of claims over the estate, in place of those before."""

@@ -62,8 +62,11 @@ class KeyWatch:
     While the store is away, the keys known so far go on.
     """
 
-    def __init__(self, exchange: Exchange, store: CountedKeys, rings: Rings, clock: Clock) -> None:
+    def __init__(
+        self, exchange: Exchange, store: CountedKeys, rings: Rings, clock: Clock, keys: tuple[Key, ...] = ()
+    ) -> None:
         self._exchange = exchange
+        self._keys = keys
         self._store = store
         self._rings = rings
         self._clock = clock
@@ -91,11 +94,22 @@ class KeyWatch:
                 self._looked_at = self._clock.ticks()
         return self._exchange.ring is not ring
 
+    def make(self, rings: Rings) -> KeyRing:
+        """Return the ring of the keys known at the moment for another estate."""
+        return rings.make(self._keys)
+
+    def adopt(self, rings: Rings, ring: KeyRing) -> None:
+        """Go on with another estate's rings, of which this is the first."""
+        self._rings = rings
+        self._exchange.ring = ring
+        self._seen = -1  # The keys may have changed while the ring was made.
+
     async def _take_over(self) -> None:
         try:
             count = await asyncio.to_thread(self._store.changed)
             if count != self._seen:
-                self._exchange.ring = self._rings.make(await asyncio.to_thread(self._store.all))
+                self._keys = await asyncio.to_thread(self._store.all)
+                self._exchange.ring = self._rings.make(self._keys)
                 self._seen = count
             self._away = False
         except Unavailable as fault:

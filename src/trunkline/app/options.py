@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+GRACE = 30.0
+
 
 class Options(msgspec.Struct, frozen=True):
     """The options of `up`, checked for shape only.
@@ -23,6 +25,9 @@ class Options(msgspec.Struct, frozen=True):
         tls_key: its key.
         tls_client_ca: the authorities whose certificates clients must show; None asks for none.
         cors_origins: the origins whose web pages may call.
+        workers: processes that answer; with one, the exchange is a single process.
+        grace: seconds that running calls get to finish when the exchange is told to stop.
+        log_style: `auto`, `json` or `text`.
     """
 
     data: Path
@@ -36,3 +41,6 @@ class Options(msgspec.Struct, frozen=True):
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     cors_origins: tuple[str, ...] = ()
+    workers: int = 1
+    grace: float = GRACE
+    log_style: str = "auto"

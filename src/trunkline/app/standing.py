@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trunkline.app.welcome import Standing
 from trunkline.estate.stages import Snapshot
 from trunkline.observability.metrics import UpstreamState
-from trunkline.serving.engine import Engines
-from trunkline.serving.specs import Stage
+from trunkline.serving.specs import EngineState, Stage
 
 STATES = {
     Stage.STARTING: UpstreamState.STARTING,
@@ -13,7 +14,7 @@ STATES = {
 }
 
 
-def standings(snapshot: Snapshot, engines: Engines | None) -> tuple[Standing, ...]:
+def standings(snapshot: Snapshot, engines: Mapping[str, EngineState]) -> tuple[Standing, ...]:
     """Tell how each deployment stands, in the order of the estate."""
     return tuple(
         Standing(
@@ -27,8 +28,8 @@ def standings(snapshot: Snapshot, engines: Engines | None) -> tuple[Standing, ..
     )
 
 
-def _state(deployment: str, missing: str, engines: Engines | None) -> UpstreamState:
+def _state(deployment: str, missing: str, engines: Mapping[str, EngineState]) -> UpstreamState:
     if not missing:
         return UpstreamState.READY
-    engine = engines.states().get(deployment) if engines is not None else None
+    engine = engines.get(deployment)
     return UpstreamState.NOT_CONFIGURED if engine is None else STATES.get(engine.stage, UpstreamState.STARTING)

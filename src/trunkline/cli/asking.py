@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import typer
 
-from trunkline.app.run import ADMIN_KEY
+from trunkline.app.ground import ADMIN_KEY
 from trunkline.cli.considered import Considered
 from trunkline.config.faults import nearest
 from trunkline.dialects.registry import DOORS, Door

@@ -69,7 +69,7 @@ def _standings(loaded: Loaded, snapshot: Snapshot) -> tuple[Standing, ...]:
         msgspec.structs.replace(standing, state=UpstreamState.READY, reason="its engine starts with the exchange")
         if loaded.estate.deployments[standing.deployment].engine is not None
         else standing
-        for standing in standings(snapshot, None)
+        for standing in standings(snapshot, {})
     )
 
 

@@ -99,10 +99,10 @@ def _rows(opened: Store, now: datetime) -> Iterator[Finding]:
 
 def journals(folder: Path, *, running: bool) -> Iterator[Finding]:
     """Whether journals were left behind, torn or damaged."""
-    damaged = sorted(folder.glob(f"*{SUFFIX}.damaged"))
+    damaged = sorted(folder.rglob(f"*{SUFFIX}.damaged"))
     if damaged:
         yield doubtful("journals", f"{len(damaged)} were damaged and set aside", f"keep {damaged[0]} for an inquiry")
-    left = sorted(folder.glob(f"*{SUFFIX}"))
+    left = sorted(folder.rglob(f"*{SUFFIX}"))
     if running or not left:
         yield fine("journals", f"{len(left)} in use" if running else "none left over")
         return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from trunkline.app import run
-from trunkline.app.options import Options
+from trunkline.app.options import GRACE, Options
 from trunkline.cli.options import DEFAULT_DATA, Data, EstateFile, Host, Port
 from trunkline.cli.output import console
 from trunkline.cli.welcome import Greeter
@@ -62,6 +62,16 @@ CorsOrigin = Annotated[
         help="Let web pages of this origin call; give it once for each. The variable takes several, a space apart.",
     ),
 ]
+Grace = Annotated[
+    float,
+    typer.Option(
+        "--grace",
+        envvar="TRUNKLINE_GRACE",
+        metavar="SECONDS",
+        min=0,
+        help="How long running calls may take to finish when it is told to stop.",
+    ),
+]
 
 
 @app.command()
@@ -81,12 +91,9 @@ def up(  # noqa: PLR0913 - one for each option
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     cors_origin: CorsOrigin = None,
+    grace: Grace = GRACE,
 ) -> None:
     """Start the exchange."""
-    if workers != 1:
-        raise typer.BadParameter(
-            "more than one worker is not in force in this version: leave it at 1", param_hint="--workers"
-        )
     if store is not None:
         raise typer.BadParameter(
             "another store than the data folder's own is not in force in this version: leave it out",
@@ -104,6 +111,9 @@ def up(  # noqa: PLR0913 - one for each option
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         cors_origins=tuple(cors_origin or ()),
+        workers=workers,
+        grace=grace,
+        log_style=log_style,
     )
     log.configure(log_level, log_style)
     with Greeter(console()) as greeter:

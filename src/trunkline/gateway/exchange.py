@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -13,6 +14,7 @@ from trunkline.ids import RequestId, RequestIds
 from trunkline.metering.book import Book
 from trunkline.metering.records import Settlement
 from trunkline.observability.metrics import Metrics
+from trunkline.observability.scrape import render
 from trunkline.tenancy.ring import KeyRing
 from trunkline.upstream.ejections import Ejections
 from trunkline.wire.client import Pool
@@ -31,11 +33,16 @@ async def _nothing_changed() -> bool:
     return False
 
 
+Scrape = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""Renders the counts of the whole exchange for what an `Accept` header asks; gives the text and its content type."""
+
+
 class Exchange:
     """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed.
 
     Attributes:
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
+        scrape: renders the metrics; of this process alone unless replaced.
     """
 
     __slots__ = (
@@ -50,6 +57,7 @@ class Exchange:
         "metrics",
         "readiness",
         "ring",
+        "scrape",
         "upstreams",
     )
 
@@ -73,9 +81,13 @@ class Exchange:
         self.clock = clock
         self.readiness = readiness
         self.keys_changed = _nothing_changed
+        self.scrape: Scrape = self._scrape_own
         self.gate = Gate(metrics)
         self.ids = RequestIds()
         self.ejections = Ejections()
+
+    async def _scrape_own(self, accept: str) -> tuple[bytes, str]:
+        return await asyncio.to_thread(render, self.metrics, accept)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -87,6 +99,11 @@ class Exchange:
     def refresh(self) -> None:
         """Compile the estate again: an engine came or went, a claim expired."""
         self._snapshot = self._compile()
+
+    def adopt(self, compile_snapshot: Callable[[], Snapshot], snapshot: Snapshot) -> None:
+        """Go on with another estate, compiled once already. Calls under way keep the snapshot they began with."""
+        self._compile = compile_snapshot
+        self._snapshot = snapshot
 
     def is_ejected(self, attempt: Attempt) -> bool:
         """Whether the attempt's deployment is left out after an incident."""

@@ -39,7 +39,10 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         ejected: list[str] = []
         for attempt in route(permitted, bound):
             current = exchange.snapshot
-            if current is not snapshot and not still_permitted(current, permitted, attempt.endpoint):
+            if current is not snapshot and not (
+                # A hold in the currency of an estate that is gone would be booked as so much of the new one.
+                current.currency == snapshot.currency and still_permitted(current, permitted, attempt.endpoint)
+            ):
                 continue
             if exchange.is_ejected(attempt):
                 ejected.append(attempt.endpoint.deployment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import logging
 from typing import Final
@@ -19,7 +18,6 @@ from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
 from trunkline.gateway.relay import CLIENT_CLOSED
 from trunkline.ids import RequestId
-from trunkline.observability.scrape import render
 from trunkline.wire.server import Reply, Request
 
 MODELS: Final = "/v1/models"
@@ -110,7 +108,7 @@ class Gateway:
                 status, body = (200 if readiness.ready else 503), msgspec.json.encode(readiness)
             case "/metrics":
                 accept = request.headers.get(b"accept", b"").decode("latin-1")
-                body, content_type = await asyncio.to_thread(render, exchange.metrics, accept)
+                body, content_type = await exchange.scrape(accept)
             case "/":
                 body = msgspec.json.encode({"name": "Trunkline", "paths": [*DOORS, MODELS, *OPEN_PATHS]})
             case _:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from trunkline.clock import Clock
 from trunkline.estate.stages import Attempt
@@ -14,10 +14,10 @@ class Book:
     Attributes:
         currency: the estate's; replaced with it.
         settled: told of every settlement, right after it was written; for counting.
-        in_flight: attempts that are held and not settled yet.
+        held: the attempts that are held and not settled yet, by a number of their own.
     """
 
-    __slots__ = ("clock", "currency", "in_flight", "journal", "settled")
+    __slots__ = ("clock", "currency", "held", "journal", "settled")
 
     def __init__(
         self,
@@ -31,4 +31,13 @@ class Book:
         self.clock = clock
         self.currency = currency
         self.settled = settled
-        self.in_flight = 0
+        self.held: dict[int, Attempt] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are held and not settled yet."""
+        return len(self.held)
+
+    def busy(self, deployments: Collection[str]) -> bool:
+        """Whether an attempt at one of these deployments is held and not settled yet."""
+        return any(attempt.endpoint.deployment in deployments for attempt in self.held.values())

@@ -77,7 +77,7 @@ class Hold:
         self._started = book.clock.ticks()
         self._first_byte: int | None = None
         self.settlement: Settlement | None = None
-        book.in_flight += 1
+        book.held[intent.sequence] = attempt
 
     @property
     def intent(self) -> Intent:
@@ -132,7 +132,7 @@ class Hold:
             _writable(error),
         )
         self.settlement = settlement
-        book.in_flight -= 1
+        del book.held[intent.sequence]
         try:
             book.journal.append(settlement)
         except errors.JournalFailed:

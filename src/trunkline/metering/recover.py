@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -35,17 +36,27 @@ class Recovery(msgspec.Struct, frozen=True):
     strays: int = 0
 
 
-def recover(folder: Path, store: LedgerStore, now: int, *, living: frozenset[JournalId] = frozenset()) -> Recovery:
-    """Book all that stands in a folder's journals, close what was left open, and delete what is wholly booked.
+def recover(
+    folder: Path,
+    store: LedgerStore,
+    now: int,
+    *,
+    living: frozenset[JournalId] = frozenset(),
+    alone: bool = True,
+) -> Recovery:
+    """Book all that stands in the journals of a folder and of the folders in it, and close what was left open.
+
+    What is wholly booked is deleted, and so are folders that are empty then.
 
     Only for a folder that nobody else writes to; `living` names the journals of the caller itself. Safe to be killed at
-    any point and to be run again.
+    any point and to be run again. `alone` says that nobody else drains into the store either: then the positions of
+    journals that are gone are forgotten, too.
 
     Raises:
         errors.DataFolderUnusable: a newer version of Trunkline wrote a journal.
         OSError: a file cannot be read or deleted.
     """
-    paths = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _journal_of(path) not in living]
+    paths = [path for path in sorted(folder.rglob(f"*{SUFFIX}")) if _journal_of(path) not in living]
     positions = store.drained()
     records = torn = 0
     damaged: list[Path] = []
@@ -62,8 +73,12 @@ def recover(folder: Path, store: LedgerStore, now: int, *, living: frozenset[Jou
             path.rename(path.with_name(path.name + ".damaged"))
         else:
             path.unlink()
-    for journal in store.drained().keys() - living:
+    read_through = frozenset(map(_journal_of, paths))
+    for journal in store.drained().keys() - living if alone else store.drained().keys() & read_through:
         store.forget(journal)
+    for emptied in folder.glob("*/") if alone else (folder,):
+        with suppress(OSError):  # What was damaged stays in it.
+            emptied.rmdir()
     strays = store.strays()
     if strays:
         log.error("%d settlements in the store have no intent: their journal was damaged or deleted by hand", strays)

@@ -41,6 +41,13 @@ class UpstreamState(StrEnum):
     DOWN = "down"
 
 
+class Reload(StrEnum):
+    """How a try to read the estate again ended."""
+
+    APPLIED = "applied"
+    REFUSED = "refused"
+
+
 class Histogram:
     """Durations, counted in buckets; nanoseconds. The last count is of those above every bound."""
 
@@ -129,6 +136,8 @@ class Readings(msgspec.Struct, frozen=True):
         drained: records that the store has booked since the start.
         engine_restarts: for each deployment with an engine, how often it was started again.
         claims: seconds until a deployment's claim on a control expires, negative once it has. Keep it bounded.
+        estate: the version of the estate that is in force; empty where none is.
+        workers: processes that answer.
     """
 
     upstreams: Callable[[], Mapping[str, UpstreamState]] = dict
@@ -137,6 +146,8 @@ class Readings(msgspec.Struct, frozen=True):
     drained: Callable[[], int] = int
     engine_restarts: Callable[[], Mapping[str, int]] = dict
     claims: Callable[[], Mapping[tuple[str, str], float]] = dict
+    estate: Callable[[], str] = str
+    workers: Callable[[], int] = lambda: 1
 
 
 SeriesLabels = tuple[str, str, str, str, str, bool]
@@ -148,6 +159,8 @@ class Metrics:
 
     Attributes:
         currency: what costs are counted in.
+        reloads: how often the estate was read again, by result.
+        worker_restarts: how often a worker was started again.
         folded: how often a label set beyond the bound was asked for; those calls are counted under `other`.
     """
 
@@ -160,8 +173,10 @@ class Metrics:
         "incidents",
         "readings",
         "refusals",
+        "reloads",
         "requests",
         "timings",
+        "worker_restarts",
     )
 
     def __init__(self, currency: str, readings: Readings | None = None, *, most_series: int = MOST_SERIES) -> None:
@@ -172,6 +187,8 @@ class Metrics:
         self.requests: dict[tuple[int, str], int] = {}
         self.refusals: dict[tuple[str, int], int] = {}
         self.incidents: dict[tuple[str, str], int] = {}
+        self.reloads = dict.fromkeys(Reload, 0)
+        self.worker_restarts = 0
         self.in_flight = 0
         self.folded = 0
         self._most_series = most_series
@@ -198,6 +215,13 @@ class Metrics:
                 return found
         return self._make(labels)
 
+    def use_currency(self, currency: str) -> None:
+        """Count costs in another currency from now on, from nothing: sums of both would mean neither."""
+        if currency != self.currency:
+            self.currency = currency
+            for series in self.all_series.values():
+                series.cost = 0
+
     def request(self, status: int, operation: str) -> None:
         """Count one answered request by its HTTP status; `operation` is empty where the path names none."""
         labels = (status, operation)
@@ -221,8 +245,10 @@ class Metrics:
         """Count a call out."""
         self.in_flight -= 1
 
+    def timing(self, labels: TimingLabels) -> Timing:
+        """Return the histograms with these labels, made at first use."""
+        return self.timings.setdefault(labels, Timing())
+
     def _make(self, labels: SeriesLabels) -> Series:
-        _, _, deployment, pattern, operation, stream = labels
-        timing = self.timings.setdefault((deployment, pattern, operation, stream), Timing())
-        made = self.all_series[labels] = Series(timing)
+        made = self.all_series[labels] = Series(self.timing(labels[2:]))
         return made

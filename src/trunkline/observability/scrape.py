@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
@@ -139,6 +140,17 @@ FOLDED = Family(
     CounterMetricFamily,
     "Calls counted under `other`, because there are too many label sets.",
 )
+RELOADS = Family(
+    "trunkline_estate_reload",
+    CounterMetricFamily,
+    "How often the estate was read again: `applied`, or `refused` for a fault; then the one before goes on.",
+    ("result",),
+)
+ESTATE = Family("trunkline_estate_info", GaugeMetricFamily, "1, with the version of the estate in force.", ("version",))
+WORKERS = Family("trunkline_workers", GaugeMetricFamily, "Processes that answer.")
+WORKER_RESTARTS = Family(
+    "trunkline_worker_restarts", CounterMetricFamily, "How often a worker that had ended was replaced."
+)
 BUILD = Family("trunkline_build_info", GaugeMetricFamily, "1, with the running version.", ("version", "python"))
 
 FAMILIES: tuple[AnyFamily, ...] = (
@@ -159,18 +171,26 @@ FAMILIES: tuple[AnyFamily, ...] = (
     JOURNAL_LAG,
     DRAINED,
     FOLDED,
+    RELOADS,
+    ESTATE,
+    WORKERS,
+    WORKER_RESTARTS,
     BUILD,
 )
 
 
-def render(metrics: Metrics, accept: str = "") -> tuple[bytes, str]:
+def render(metrics: Metrics, accept: str = "", processes: tuple[int, ...] = ()) -> tuple[bytes, str]:
     """Return all metrics and their content type, in the format that the `Accept` header asks for.
 
-    It may run in a thread beside the data path: it reads copies and changes nothing.
+    It may run in a thread beside the data path: it reads copies and changes nothing. `processes` are those of the whole
+    exchange, whose `process_*` metrics are added up; none given means this one alone.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Exposition(metrics))
-    ProcessCollector(registry=registry)
+    if processes:
+        registry.register(Processes(processes))
+    else:
+        ProcessCollector(registry=registry)
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
@@ -243,9 +263,42 @@ class Exposition(Collector):
         yield _single(JOURNAL_LAG, readings.journal_lag())
         yield _single(DRAINED, readings.drained())
         yield _single(FOLDED, self._metrics.folded)
+        reloads = RELOADS.empty()
+        for result, count in self._metrics.reloads.items():
+            reloads.add_metric((result,), count)
+        yield reloads
+        estate = ESTATE.empty()
+        if version := readings.estate():
+            estate.add_metric((version,), 1)
+        yield estate
+        yield _single(WORKERS, readings.workers())
+        yield _single(WORKER_RESTARTS, self._metrics.worker_restarts)
         build = BUILD.empty()
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
+
+
+class Processes(Collector):
+    """The `process_*` metrics of several processes: added up, but for start and limit, which are the first one's."""
+
+    def __init__(self, processes: tuple[int, ...]) -> None:
+        self._processes = processes
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric once."""
+        found: dict[str, Metric] = {}
+        for process in self._processes:
+            for metric in ProcessCollector(pid=partial(int, process), registry=None).collect():
+                first = found.setdefault(metric.name, metric)
+                if first is not metric and metric.name not in _FIRST_ONES:
+                    first.samples = [
+                        one._replace(value=one.value + other.value)
+                        for one, other in zip(first.samples, metric.samples, strict=True)
+                    ]
+        yield from found.values()
+
+
+_FIRST_ONES = {"process_start_time_seconds", "process_max_fds"}
 
 
 def _single(family: Family[CounterMetricFamily] | Family[GaugeMetricFamily], value: int) -> Metric:

@@ -60,17 +60,29 @@ class Engines:
             EngineUnusable: weights are missing or not what was declared; nothing was changed.
         """
         self._specs = tuple(specs)
-        found = {spec.deployment: await asyncio.to_thread(self._find, spec) for spec in self._specs}
+        found = await self.look_for(self._specs)
         wanted = {spec.deployment: spec for spec in self._specs}
         threads = share_cores({name: weights.kind for name, weights in found.items()}, count_cores())
-        gone = [name for name, keeper in self._keepers.items() if wanted.get(name) != keeper.spec]
-        await asyncio.gather(*(self._keepers.pop(name).stop() for name in gone))
+        await self.drop([name for name, keeper in self._keepers.items() if wanted.get(name) != keeper.spec])
         for name, spec in wanted.items():
             if name not in self._keepers:
                 log = EngineLog(self._data / "engines" / f"{quote(name, safe='')}.log")
                 keeper = _Keeper(spec, found[name], threads[name], log, self._pace)
                 self._keepers[name] = keeper
                 keeper.begin(self._on_change, self._report)
+
+    async def look_for(self, specs: Iterable[EngineSpec]) -> dict[str, Weights]:
+        """Find the weights of engines without starting any, by deployment.
+
+        Raises:
+            EngineUnusable: weights are missing or not what was declared.
+        """
+        return {spec.deployment: await asyncio.to_thread(self._find, spec) for spec in specs}
+
+    async def drop(self, deployments: Iterable[str]) -> None:
+        """End the engines of these deployments, where there are any."""
+        keepers = [self._keepers.pop(name) for name in deployments if name in self._keepers]
+        await asyncio.gather(*(keeper.stop() for keeper in keepers))
 
     async def ready(self) -> None:
         """Wait until every engine has been ready once.

@@ -48,6 +48,10 @@ class Grip:
         self._holder = msgspec.structs.replace(self._holder, host=host, port=port)
         self._write()
 
+    def fileno(self) -> int:
+        """The descriptor that holds. A process that it is handed to holds the folder, too, until it ends."""
+        return self._fd
+
     def release(self) -> None:
         """Let go of the folder. Calling it again does nothing."""
         if self._fd >= 0:

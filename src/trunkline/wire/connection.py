@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
             self._begin(self._queue.popleft())
         elif self._fault is not None:
             self._refuse(self._fault)
-        elif self.hall.closing or self._deaf:
+        elif self._deaf:
             self.hang_up()
         elif self._backlog:
             data = b"".join(self._backlog)

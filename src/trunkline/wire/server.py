@@ -18,9 +18,11 @@ from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
 from trunkline.wire.tls import Certificates
 
-__all__ = ["Certificates", "Handler", "Limits", "Reply", "Request", "Server"]
+__all__ = ["Certificates", "Handler", "Limits", "Reply", "Request", "Server", "bind"]
 
 BACKLOG = 2048
+LINGER = 0.3
+"""Seconds that idle connections stay open when the server closes: a caller in the middle of its work asks sooner."""
 FLUSH = 1.0
 """Seconds that answers already written get to leave when the server closes."""
 
@@ -81,18 +83,16 @@ class Server:
     async def close(self, grace: float) -> None:
         """Stop to accept, let running requests finish for up to `grace` seconds, then cancel them.
 
-        Idle connections close at once. Returns when every request's task has ended.
+        An idle connection stays open for a moment, for a request that may be on its way; the answer says that it
+        closes. Returns when every request's task has ended. Called again with 0, it cuts the waiting short.
         """
         hall = self._hall
         hall.closing = True
         self._listener.close()
-        for connection in tuple(hall.connections):
-            if connection.task is None:
-                connection.hang_up()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + grace
-        while (tasks := self._tasks()) and loop.time() < end:
-            await asyncio.wait(tasks, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        if grace:
+            await self._run_dry(grace)
+        for connection in self._idle():
+            connection.hang_up()
         late = self._tasks()
         for task in late:
             task.cancel()
@@ -105,6 +105,23 @@ class Server:
             connection.transport.abort()
         await hall.empty.wait()
         self._watching.cancel()
+
+    async def _run_dry(self, grace: float) -> None:
+        """Wait for running requests; hang up on each connection that is idle for `LINGER`."""
+        hall = self._hall
+        end = hall.loop.time() + grace
+        idle: set[Connection] = set()
+        left = grace
+        while (self._tasks() or idle != self._idle()) and left > 0:
+            idle = self._idle()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(hall.empty.wait(), min(left, LINGER))
+            for connection in idle & self._idle():
+                connection.hang_up()
+            left = end - hall.loop.time()
+
+    def _idle(self) -> set[Connection]:
+        return {connection for connection in self._hall.connections if connection.task is None}
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [c.task for c in self._hall.connections if c.task is not None]
@@ -119,6 +136,21 @@ class Server:
         if self._tls is not None:
             self._tls.look()
         self._watching = hall.loop.call_later(self._period, self._watch)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, to be shared by several processes: on the first address that `host` names.
+
+    Raises:
+        Unstartable: the address cannot be had; the message says why and what to do.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as fault:
+        raise _unstartable(fault, host, port) from fault
+    listener.settimeout(0)
+    return listener
 
 
 def _unstartable(fault: Exception, host: str, port: int) -> Unstartable:

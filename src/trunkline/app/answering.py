@@ -1,0 +1,161 @@
+"""The part of an exchange that answers calls: every process that does so has one."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import socket
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from trunkline.app.claims import ClaimWatch
+from trunkline.app.front import front
+from trunkline.app.ground import Checked, Ground
+from trunkline.app.keys import KeyWatch
+from trunkline.app.signals import Signals
+from trunkline.app.standing import standings
+from trunkline.estate.stages import Address
+from trunkline.gateway.exchange import Exchange, Readiness
+from trunkline.gateway.serve import Gateway
+from trunkline.ids import mint_journal_id
+from trunkline.metering.book import Book
+from trunkline.metering.drain import Drainer
+from trunkline.metering.journal import Journal
+from trunkline.observability.metrics import Metrics, Readings
+from trunkline.serving.specs import EngineState
+from trunkline.wire.client import Pool, Proxies, trust
+from trunkline.wire.server import Server
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks whether calls under way have come to their end."""
+
+EngineStates = Callable[[], Mapping[str, EngineState]]
+
+
+class Answering:
+    """An exchange with its journal, its keys and its socket.
+
+    Args:
+        ground: what the process stands on.
+        checked: the estate to begin with.
+        journal_folder: where this process keeps its journal; nobody else writes there.
+        engines: tells how the engines fare.
+        readiness: tells whether the exchange can do its work.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        checked: Checked,
+        journal_folder: Path,
+        *,
+        engines: EngineStates,
+        readiness: Callable[[], Readiness],
+    ) -> None:
+        self._ground = ground
+        self._compiler = checked.compiler
+        self._server: Server | None = None
+        options, clock = ground.options, ground.clock
+        self._front = front(options)
+        self._journal = Journal.open(journal_folder, mint_journal_id())
+        self._drainer = Drainer(self._journal, ground.store, clock)
+        self._book = Book(self._journal, clock=clock, currency=checked.loaded.estate.currency)
+        self._pool = Pool(tls=trust(options.ca_file), proxies=Proxies.from_environment(os.environ))
+        self._claims = ClaimWatch(checked.compiler, ground.store, clock)
+        keys = ground.store.all()
+        readings = Readings(
+            upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
+            connections=lambda: self._server.connections if self._server is not None else 0,
+            journal_lag=lambda: self._drainer.lag.records,
+            drained=lambda: self._drainer.booked,
+            engine_restarts=lambda: {name: one.restarts for name, one in engines().items()},
+            estate=lambda: self.exchange.snapshot.version,
+            claims=self._claims.seconds_left,
+        )
+        self.exchange = Exchange(
+            compile_snapshot=checked.compiler.compile,
+            ring=checked.rings.make(keys),
+            book=self._book,
+            upstreams=self._pool,
+            metrics=Metrics(checked.loaded.estate.currency, readings),
+            clock=clock,
+            readiness=readiness,
+        )
+        self._book.settled = self.exchange.count_attempt
+        self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
+        self.exchange.keys_changed = self._watch.look
+
+    def begin(self, stack: AsyncExitStack) -> None:
+        """Begin to drain the journal and to follow the keys; the stack ends both, and the connections upstream."""
+        self._drainer.start()
+        stack.callback(self._drainer.stop)
+        stack.push_async_callback(self._pool.close)
+        for following in (self._watch.follow(), self._claims.follow(self.exchange)):
+            stack.callback(asyncio.create_task(following).cancel)
+
+    async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
+        """Answer from now on, at the address of the options or on a socket that listens already, until the stack ends.
+
+        Raises:
+            Unstartable: the address cannot be had.
+        """
+        options = self._ground.options
+        shown = self._front
+        gateway = Gateway(self.exchange, shown.cross_origin)
+        server = await Server.start(gateway, options.host, options.port, shown.limits, sock=listener, tls=shown.tls)
+        self._server = server
+        stack.push_async_callback(_drain, server, signals, options.grace)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before `listen`."""
+        return self._server.port if self._server is not None else 0
+
+    def engine_changed(self, deployment: str, address: Address | None) -> None:
+        """Take notice that an engine came or went."""
+        self._compiler.engine_changed(deployment, address)
+        self.exchange.refresh()
+
+    def engines_at(self, addresses: dict[str, Address]) -> None:
+        """Take notice of where all engines listen now."""
+        if addresses != self._compiler.addresses:
+            self._compiler.engines_at(addresses)
+            self.exchange.refresh()
+
+    async def swap(self, checked: Checked, retired: frozenset[str]) -> None:
+        """Put another estate in force, in one step that no call can fall into.
+
+        `retired` are the deployments whose engines end with the estate before; nothing new is sent to them.
+        """
+        ring = await asyncio.to_thread(self._watch.make, checked.rings)
+        await asyncio.to_thread(self._claims.adopt, checked.compiler)
+        exchange, compiler, snapshot = self.exchange, checked.compiler, checked.snapshot
+        addresses = {name: where for name, where in self._compiler.addresses.items() if name not in retired}
+        if addresses != compiler.addresses:  # An engine came or went while the estate was checked.
+            compiler.engines_at(addresses)
+            snapshot = compiler.compile()
+        self._compiler = compiler
+        exchange.adopt(compiler.compile, snapshot)
+        self._watch.adopt(checked.rings, ring)
+        self._book.currency = snapshot.currency
+        exchange.metrics.use_currency(snapshot.currency)
+
+    async def quiet(self, deployments: Collection[str], within: float) -> None:
+        """Wait until no attempt at these deployments is under way any more, but no longer than so many seconds."""
+        for _ in range(math.ceil(within / LOOK_EVERY)):
+            if not self._book.busy(deployments):
+                return
+            await asyncio.sleep(LOOK_EVERY)
+
+
+async def _drain(server: Server, signals: Signals, grace: float) -> None:
+    """Close a server: running calls may finish within `grace` seconds, or until a signal says at once."""
+    closing = asyncio.create_task(server.close(0 if signals.at_once.is_set() else grace))
+    hurried = asyncio.create_task(signals.at_once.wait())
+    await asyncio.wait({closing, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    if not closing.done():
+        await server.close(0)
+    hurried.cancel()
+    await closing

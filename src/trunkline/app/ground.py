@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from trunkline.app.compiling import Compiler
+from trunkline.app.keys import Rings
+from trunkline.app.options import Options
+from trunkline.clock import Clock
+from trunkline.config.environment import Environment
+from trunkline.estate.load import Loaded
+from trunkline.estate.stages import Address, Snapshot
+from trunkline.store.folder import DataFolder
+from trunkline.store.open import Store
+
+ADMIN_KEY = "TRUNKLINE_ADMIN_KEY"
+NOWHERE: Mapping[str, Address] = MappingProxyType({})
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """What every process of an exchange stands on."""
+
+    options: Options
+    folder: DataFolder
+    store: Store
+    clock: Clock
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """An estate that was checked in full, compiled once, and can be applied without a fault."""
+
+    loaded: Loaded
+    compiler: Compiler
+    rings: Rings
+    snapshot: Snapshot
+
+
+def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOWHERE) -> Checked:
+    """Compile an estate with what is around it; takes a while and touches nothing, so it may run in a thread.
+
+    Args:
+        ground: what the process stands on.
+        loaded: the estate.
+        addresses: where its engines listen already.
+
+    Raises:
+        Unstartable: it cannot be applied here; the message says why.
+    """
+    estate = loaded.estate
+    environment = Environment(loaded.folder, os.environ)
+    compiler = Compiler(estate, environment, ground.clock, addresses=addresses, engines=ground.options.engines)
+    compiler.verified(ground.store.claim_versions())
+    rings = Rings(
+        pepper=ground.folder.pepper(),
+        cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},
+        root=estate.root,
+        admin=os.environ.get(ADMIN_KEY),
+    )
+    return Checked(loaded, compiler, rings, compiler.compile())

@@ -1,0 +1,105 @@
+"""The first process of an exchange with several workers: it answers no calls itself.
+
+It holds the data folder and the socket, runs the engines, follows the estate, and keeps the workers alive. On its
+plain event loop nothing is in a hurry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from trunkline.app.applied import keep_applied
+from trunkline.app.beginning import Begun, become_ready, recover_journals, welcome
+from trunkline.app.engine_room import EngineRoom
+from trunkline.app.front import front
+from trunkline.app.ground import Ground, check
+from trunkline.app.keys import first_key
+from trunkline.app.listening import inherited
+from trunkline.app.options import Options
+from trunkline.app.orders import Surrounding
+from trunkline.app.reloading import Reloading, read_estate
+from trunkline.app.signals import Signals
+from trunkline.app.welcome import Announcer
+from trunkline.app.workers import Workers
+from trunkline.clock import SystemClock
+from trunkline.estate.stages import Address
+from trunkline.store.folder import DataFolder
+from trunkline.store.open import open_store
+from trunkline.wire.server import bind
+
+TELL_EVERY = 0.2
+"""Seconds between two looks whether the engines fare otherwise than the workers know."""
+
+
+class Supervisor:
+    """One run of an exchange with several workers."""
+
+    def __init__(self, options: Options, announcer: Announcer) -> None:
+        self._options = options
+        self._announcer = announcer
+        self._room = EngineRoom(options.data, announcer.progress, self._engine_changed, engines=options.engines)
+        self._workers: Workers | None = None
+
+    async def run(self) -> None:
+        """Start, keep alive, stop; whatever was begun is ended in the opposite order."""
+        signals = Signals.heard()
+        options, announcer, room = self._options, self._announcer, self._room
+        async with AsyncExitStack() as stack:
+            folder = DataFolder(options.data)
+            grip = stack.enter_context(await asyncio.to_thread(folder.hold))
+            clock = SystemClock()
+            store = stack.enter_context(open_store(folder.store_path))
+            ground = Ground(options, folder, store, clock)
+            reloading = Reloading(ground, signals.reload)
+            front(options)  # Whatever it refuses, it refuses before a worker meets it.
+            loaded = read_estate(options.data, options.estate)
+            await recover_journals(ground, announcer)
+            checked = check(ground, loaded)
+            secret = first_key(store, checked.rings, clock)
+            stack.push_async_callback(room.stop)
+            await room.start(loaded.estate)
+            keep_applied(folder.path, loaded.files, loaded.folder)
+            listener = stack.enter_context(inherited() or bind(options.host, options.port))
+            workers = self._workers = Workers(ground, listener, grip.fileno(), self._surrounding)
+            stack.push_async_callback(workers.stop, signals.at_once)
+            stack.callback(listener.close)  # Before the workers end: then nobody is taken in any more.
+            workers.begin(loaded.estate.currency)
+            for task in (self._keep_telling(workers), reloading.follow(room, workers, workers.metrics)):
+                following = asyncio.create_task(task)
+                stack.callback(following.cancel)
+            port = int(listener.getsockname()[1])
+            folder.announce(port, options.host)
+            if await become_ready(self._ready(workers), signals):
+                begun = Begun(port, secret)
+                announcer.welcome(welcome(options, begun, loaded, checked.compiler.compile(), room.states()))
+                await signals.stop.wait()
+            announcer.progress("Stopping: running calls may finish.")
+
+    async def _ready(self, workers: Workers) -> None:
+        await workers.ready()
+        await self._room.ready()
+
+    async def _keep_telling(self, workers: Workers) -> None:
+        told = self._surrounding()
+        while True:
+            await asyncio.sleep(TELL_EVERY)
+            if (now := self._surrounding()) != told:
+                told = now if workers.tell_surrounding() else told
+
+    def _surrounding(self) -> Surrounding:
+        waiting = self._workers.waiting() if self._workers is not None else ()
+        return Surrounding(dict(self._room.addresses), self._room.states(), waiting)
+
+    def _engine_changed(self, _deployment: str, _address: Address | None) -> None:
+        if self._workers is not None:
+            self._workers.tell_surrounding()
+
+
+def supervise(options: Options, announcer: Announcer) -> None:
+    """Run an exchange with several workers until it is told to stop.
+
+    Raises:
+        Unstartable: it cannot start; the message says why and what to do.
+    """
+    asyncio.run(Supervisor(options, announcer).run())
