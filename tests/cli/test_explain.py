@@ -77,6 +77,7 @@ def test_a_caller_outside_the_audience_is_a_no(trunkline: Command) -> None:
     found = rows(trunkline("explain", "hr-answers", "--caller", "sales", "--estate", ACME, "--json"))
     assert not any(row["allowed"] for row in found.values())
     assert "ask unit hr" in found["smol"]["would_allow"]
+    assert rows(trunkline("explain", "hr-answers", "--caller", "hr", "--estate", ACME, "--json"))["smol"]["allowed"]
     assert trunkline("explain", "hr-answers", "--caller", "hr", "--estate", ACME).code == 0
 
 

@@ -68,6 +68,8 @@ def test_a_version_renews_tightens_or_loosens(
     weighed = weigh(acme, surroundings.vendors, claim, control, fresh(value, Basis(basis)), NOW)
     assert weighed.weight is weight, weighed.why
     assert bool(weighed.why) is (weight is Weight.LOOSENS)
+    if weighed.why and "nothing is claimed" not in weighed.why:
+        assert weighed.why.startswith("what the vendor publishes" if claim == "gpt-saas" else "the estate's file")
 
 
 def test_what_the_file_knows_worse_of_an_engine_is_not_taken_back_by_a_version(
