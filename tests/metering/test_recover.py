@@ -184,3 +184,29 @@ def test_every_record_written_before_a_kill_is_booked_once(tmp_path: Path) -> No
 def test_every_record_written_before_many_kills_is_booked_once(tmp_path: Path) -> None:
     chance = random.Random(20_251_122)  # noqa: S311 - any numbers will do, the same each time
     _rounds(tmp_path, [chance.randint(1, 5_000) for _ in range(25)])
+
+
+def test_the_folders_of_workers_that_are_gone_are_read_too_and_vanish(store: Store, folder: Path) -> None:
+    for number in range(2):
+        worker = folder / f"worker-{number}"
+        worker.mkdir()
+        _write(worker, frame(intent(1, f"req_{number}")), frame(settlement(2, f"req_{number}")))
+    (folder / "worker-3").mkdir()
+    assert recover(folder, store, NOW).journals == 2
+    assert list(folder.iterdir()) == []
+    assert len(store.tail(9)) == 2
+
+
+def test_one_workers_journal_is_recovered_beside_others_that_go_on(store: Store, folder: Path) -> None:
+    gone, living = folder / "worker-gone", folder / "worker-living"
+    for worker in (gone, living):
+        worker.mkdir()
+    _write(gone, frame(intent(1, "req_a", hold=70)))
+    other = _write(living, frame(intent(1, "req_b")))
+    journal = JournalId(other.name.removesuffix(SUFFIX))
+    store.book([Entry(journal, intent(1, "req_b"))], {journal: other.stat().st_size})
+    assert recover(gone, store, NOW, alone=False).lost == 1
+    assert store.attempts("req_a")[0].status is Status.LOST
+    assert store.attempts("req_b")[0].status is not Status.LOST
+    assert list(store.drained()) == [journal]
+    assert list(folder.iterdir()) == [living]

@@ -186,3 +186,42 @@ def test_the_next_start_without_a_name_takes_the_estate_applied_last(tmp_path: P
         reload(running)
         kept = json.loads((running.folder / "applied-estate" / "estate.yaml").read_text())
     assert "more" in kept["use_cases"]
+
+
+def engines(running: Exchange) -> list[int]:
+    process = running.process.pid
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children if "trunkline.serving.child" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def test_only_engines_that_change_are_started_anew_and_their_calls_finish_first(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="the extra `engine` is not installed")
+
+    def made(slots: int, **more: Any) -> dict[str, Any]:
+        smol = {
+            "model": "huggingface/smollm2-135m-instruct",
+            "pattern": "self_managed",
+            "boundary": "vendor",
+            "engine": {"kind": "embedded", "weights": "builtin", "slots": slots},
+        }
+        return estate({"smol": smol}, {"chat": [["smol"]]}, **more)
+
+    with exchange(tmp_path, made(2), "--workers", "2", within=120.0) as running:
+        key = running.key("finance")
+        first = engines(running)
+        limit = [{"on": {"unit": "acme"}, "per": "month", "amount": 1, "hard": True}]
+        write(running, json.dumps(made(2, budgets=limit)))
+        reload(running)
+        assert engines(running) == first
+        assert ask(running.port, key, HELLO | {"max_tokens": 4}).status == 200
+        with Steady(running.port, key, 1, stream=True, max_tokens=200) as one:
+            one.reach(1)
+            write(running, json.dumps(made(1)))
+            reload(running)
+            until(lambda: running.get("/readyz")[0] == 200, "the new engine does not answer")
+            ended = list(one.failed)
+        second = engines(running)
+    assert len(second) == 1
+    assert second != first
+    # None that was under way is broken; a new one may find no engine until the changed one has loaded.
+    assert not [fault for fault in ended if "broken" in fault]

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from trunkline.app.applied import keep_applied
 from trunkline.app.beginning import Begun, become_ready, recover_journals, welcome
 from trunkline.app.engine_room import EngineRoom
-from trunkline.app.front import front
 from trunkline.app.ground import Ground, check
 from trunkline.app.keys import first_key
 from trunkline.app.listening import inherited
@@ -52,7 +51,6 @@ class Supervisor:
             store = stack.enter_context(open_store(folder.store_path))
             ground = Ground(options, folder, store, clock)
             reloading = Reloading(ground, signals.reload)
-            front(options)  # Whatever it refuses, it refuses before a worker meets it.
             loaded = read_estate(options.data, options.estate)
             await recover_journals(ground, announcer)
             checked = check(ground, loaded)
