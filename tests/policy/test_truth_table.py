@@ -10,7 +10,7 @@ from tests.policy.truth_table import acme, decisions, written
 GOLDEN = Path(__file__).parents[1] / "golden" / "policy" / "acme.txt"
 HOUSE_FIRST = {"mistral-house": "1", "smol": "2", "gpt-reserved": "3", "gpt-payg": "x", "gpt-saas": "x"}
 OWN_CONTRACT_FIRST = {"mistral-brand": "1", "gpt-reserved": "2", "mistral-house": "3", "smol": "4"}
-REFUSED = {"gpt-payg": "x", "gpt-saas": "x"}
+REQUEST_CODE = {"gpt-payg": "x", "gpt-saas": "x"}
 
 
 def test_the_truth_tables_of_acme_are_as_they_were_agreed_to() -> None:
@@ -21,7 +21,7 @@ def test_the_truth_tables_of_acme_are_as_they_were_agreed_to() -> None:
     ("use_case", "marks"),
     [
         ("security-triage", {"mistral-house": "1", "smol": "2"}),
-        ("content-drafts", OWN_CONTRACT_FIRST | REFUSED),
+        ("content-drafts", OWN_CONTRACT_FIRST | REQUEST_CODE),
         ("hr-answers", HOUSE_FIRST),
         ("workflow", {"gpt-reserved": "1", "gpt-payg": "2", "gpt-saas": "x"}),
     ],
