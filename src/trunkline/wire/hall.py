@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from trunkline.wire.limits import Limits
 from trunkline.wire.reader import Bodies
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
 
-if TYPE_CHECKING:
-    from trunkline.wire.connection import Connection
-
 Handler = Callable[[Request, Reply], Coroutine[Any, Any, None]]
+
+
+class Guest(Protocol):
+    """A connection, as its server sees it.
+
+    Attributes:
+        expires: the loop's time at which its client has been silent for too long.
+        task: what answers its request at the moment.
+    """
+
+    expires: float
+    task: asyncio.Task[None] | None
+    transport: asyncio.Transport
+
+    def hang_up(self) -> None:
+        """Close once everything written is sent."""
+        ...
+
+    def expire(self) -> None:
+        """Close on a client that was silent for too long."""
+        ...
 
 
 class Hall:
@@ -45,7 +63,7 @@ class Hall:
         self.limits = limits
         self.loop = loop
         self.stage_times = (limits.idle_time, limits.header_time, limits.body_time)
-        self.connections: set[Connection] = set()
+        self.connections: set[Guest] = set()
         self.empty = asyncio.Event()
         self.empty.set()
         self.date = b""
@@ -53,7 +71,7 @@ class Hall:
         self.bodies = Bodies(limits.bodies)
         self._by_address: dict[str, int] = {}
 
-    def enter(self, connection: Connection, peer: str) -> int:
+    def enter(self, connection: Guest, peer: str) -> int:
         """Note a new connection; return by how many it is beyond what may be open, from its address or in all."""
         self.connections.add(connection)
         self.empty.clear()
@@ -63,7 +81,7 @@ class Hall:
         count = self._by_address[peer] = self._by_address.get(peer, 0) + 1
         return max(excess, count - self.limits.connections_per_address)
 
-    def leave(self, connection: Connection, peer: str) -> None:
+    def leave(self, connection: Guest, peer: str) -> None:
         """Forget a connection that has closed."""
         if connection not in self.connections:
             return

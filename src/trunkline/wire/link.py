@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import httptools
 
 from trunkline.errors import Broke, Garbled, Slow
 from trunkline.wire.origins import Times
 from trunkline.wire.response import Response
-
-if TYPE_CHECKING:
-    from trunkline.wire.client import Lane
 
 HEAD_MOST = 256 * 1024
 """Bytes that may come without any of them being body: heads and trailers beyond it are refused."""
@@ -30,6 +27,22 @@ OPENINGS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 class Stale(Exception):
     """A connection from the pool closed before any byte of the answer: the request may be sent again, once."""
+
+
+class Home(Protocol):
+    """Where a connection belongs: it hears what becomes of it."""
+
+    def opened(self, link: Link) -> None:
+        """Note a new connection."""
+        ...
+
+    def release(self, link: Link, *, keep: bool) -> None:
+        """Take a connection back whose request is over."""
+        ...
+
+    def lost(self, link: Link) -> None:
+        """Forget a connection that has closed."""
+        ...
 
 
 class Link(asyncio.Protocol):
@@ -67,7 +80,7 @@ class Link(asyncio.Protocol):
     )
     transport: asyncio.Transport
 
-    def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, lane: Home, loop: asyncio.AbstractEventLoop) -> None:
         self._lane = lane
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)

@@ -5,17 +5,46 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from trunkline.wire.request import Request
-
-if TYPE_CHECKING:
-    from trunkline.wire.connection import Connection
 
 STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in http.HTTPStatus}
 WITHOUT_BODY = frozenset((204, 304))
 JOINED_MOST = 64 * 1024
 """Up to this many bytes, head and body are joined into one write: a copy costs less than a second buffer."""
+
+
+class House(Protocol):
+    """What all connections of a server say alike: a ready `Date` line, and whether none of them is to be kept."""
+
+    date: bytes
+    closing: bool
+
+
+class Line(Protocol):
+    """The connection that an answer goes out over."""
+
+    congested: bool
+    gone: bool
+    transport: asyncio.Transport
+
+    @property
+    def hall(self) -> House:
+        """What it shares with the others."""
+        ...
+
+    def hang_up(self) -> None:
+        """Close once everything written is sent."""
+        ...
+
+    def break_off(self, *, reset: bool) -> None:
+        """Close in the middle of an answer."""
+        ...
+
+    async def caught_up(self) -> None:
+        """Wait until the client has read enough, or has left."""
+        ...
 
 
 class Reply:
@@ -41,7 +70,7 @@ class Reply:
         "status",
     )
 
-    def __init__(self, connection: Connection, request: Request) -> None:
+    def __init__(self, connection: Line, request: Request) -> None:
         self._connection = connection
         self._request = request
         self._head_only = request.method == "HEAD"

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from trunkline.errors import Broke, Garbled
-
-if TYPE_CHECKING:
-    from trunkline.wire.link import Link
 
 HELD_MOST = 256 * 1024
 """Bytes of a body taken before anybody asks for it; beyond them, reading stops until somebody does."""
 READ_MOST = 64 * 1024 * 1024
+
+
+class Source(Protocol):
+    """The connection that an answer comes over."""
+
+    def pause(self) -> None:
+        """Stop to read."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
 
 
 class Response:
@@ -41,11 +54,11 @@ class Response:
         "status",
     )
 
-    def __init__(self, link: Link, status: int, headers: dict[bytes, bytes], *, delimited: bool) -> None:
+    def __init__(self, link: Source, status: int, headers: dict[bytes, bytes], *, delimited: bool) -> None:
         self.status = status
         self.headers = headers
         self.delimited = delimited
-        self._link: Link | None = link
+        self._link: Source | None = link
         self._pieces: list[bytes] = []
         self._size = 0
         self._most = HELD_MOST

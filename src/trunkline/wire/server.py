@@ -12,7 +12,7 @@ from typing import Self
 
 from trunkline.errors import Unstartable
 from trunkline.wire.connection import Connection
-from trunkline.wire.hall import Hall, Handler
+from trunkline.wire.hall import Guest, Hall, Handler
 from trunkline.wire.limits import Limits
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
@@ -110,7 +110,7 @@ class Server:
         """Wait for running requests; hang up on each connection that is idle for `LINGER`."""
         hall = self._hall
         end = hall.loop.time() + grace
-        idle: set[Connection] = set()
+        idle: set[Guest] = set()
         left = grace
         while (self._tasks() or idle != self._idle()) and left > 0:
             idle = self._idle()
@@ -120,7 +120,7 @@ class Server:
                 connection.hang_up()
             left = end - hall.loop.time()
 
-    def _idle(self) -> set[Connection]:
+    def _idle(self) -> set[Guest]:
         return {connection for connection in self._hall.connections if connection.task is None}
 
     def _tasks(self) -> list[asyncio.Task[None]]:
