@@ -12,7 +12,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.path.exchange import SOURCE, Exchange, deployment, estate, exchange
+from tests.path.exchange import SOURCE, Exchange, deployment, estate, exchange, write
 from tests.upstreams.scripted import Upstream
 
 TLS = Path(__file__).parents[1] / "wire" / "tls"
@@ -136,7 +136,9 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(running: Excha
     ],
 )
 def test_a_start_with_what_cannot_be_says_why(tmp_path: Path, options: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "trunkline", "up", "--no-engine", "--data", str(tmp_path), "--port", "0", *options]
+    declared = write(tmp_path, estate({"gpt": deployment("http://127.0.0.1:1/v1")}, {"chat": [["gpt"]]}))
+    command = [sys.executable, "-m", "trunkline", "up", "--no-engine", "--data", str(tmp_path / "data"), "--port", "0"]
+    command += ["--estate", str(declared), *options]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
