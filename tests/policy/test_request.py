@@ -269,6 +269,7 @@ def test_what_the_use_case_does_not_let_a_request_ask_for_is_refused(
     ({"modalities": ("text",)}, {"modalities": ["text"]}),
     ({"modalities": ("text",)}, {"modalities": None}),
     ({"max_request_bytes": 500}, {}),
+    ({"answers": 2}, {"messages": [{"role": "user", "content": [PICTURE]}], "modalities": ["text", "audio"]}),
 ])  # fmt: skip
 def test_what_the_use_case_lets_a_request_ask_for_passes_as_it_is(
     acme: Estate, surroundings: Surroundings, now: int, limits: dict[str, Any], given: dict[str, Any]
@@ -316,3 +317,26 @@ def test_an_attempt_is_not_permitted_any_more_when_the_request_is_not(
     permitted = permit(lenient, CALLER, asked(messages=[{"role": "user", "content": [piece]}]))
     assert still_permitted(lenient, permitted, lenient.endpoints["gpt-reserved"])
     assert not still_permitted(snapshot, permitted, snapshot.endpoints["gpt-reserved"])
+
+
+def stated(**fields: Any) -> Asked:
+    """A request at a front door where answers are stored unless it says otherwise."""
+    raw = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()}
+    return Asked(
+        operation=Operation.CHAT, dialect="responses", model="general-chat", fields=raw, data_class="restricted"
+    )
+
+
+@pytest.mark.parametrize("fields", [{}, {"input": "hi"}, {"store": True}, {"store": None, "input": []}])
+def test_where_answers_are_stored_unless_told_otherwise_it_is_told(snapshot: Snapshot, fields: dict[str, Any]) -> None:
+    (rewrite,) = permit(snapshot, CALLER, stated(**fields)).rewrites
+    assert (rewrite.field, rewrite.value) == ("store", b"false")
+
+
+def test_what_goes_on_from_a_stored_answer_or_works_on_after_the_call_is_held_back(snapshot: Snapshot) -> None:
+    for fields in ({"previous_response_id": "r"}, {"conversation": "c"}, {"input": [{"type": "item_reference"}]}):
+        with pytest.raises(NotPermitted, match="uses stored_answer"):
+            permit(snapshot, CALLER, stated(store=False, **fields))
+    permitted = permit(snapshot, CALLER, stated(store=False, background=True))
+    assert [(one.field, one.value) for one in permitted.rewrites] == [("background", b"false")]
+    assert permit(snapshot, CALLER, stated(store=False, background=False)).rewrites == ()

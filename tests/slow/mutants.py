@@ -1,7 +1,8 @@
 """Small wrong changes to a module: each as the whole text of the module with one of its parts turned around.
 
 Comparisons are turned or weakened, conditions dropped, forced or negated, statements left out, numbers moved by one,
-`any` and `all`, `min` and `max` exchanged. Texts and types are left alone.
+`any` and `all`, `min` and `max` exchanged. Left alone is what no test can tell apart: texts, types, the options of a
+class, the constants of a module, and conditions that only ask whether an answer is remembered already.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ class Mutant(NamedTuple):
 def mutants(source: str) -> Iterator[Mutant]:
     """Every change that can be made to a module, one at a time."""
     tree = ast.parse(source)
-    count = sum(1 for _ in ast.walk(tree))
-    for place in range(count):
-        node = _nth(tree, place)
+    spared = {id(inner) for outer in _spared(tree) for inner in ast.walk(outer)}
+    for place, node in enumerate(ast.walk(tree)):
+        if id(node) in spared:
+            continue
         for number, _ in enumerate(_changes(node)):
             changed = copy.deepcopy(tree)
             target = _nth(changed, place)
@@ -49,6 +51,18 @@ def mutants(source: str) -> Iterator[Mutant]:
             text = ast.unparse(ast.fix_missing_locations(changed))
             line = getattr(node, "lineno", 0)
             yield Mutant(line, f"{name}: {before.splitlines()[0][:70]}", text)
+
+
+def _spared(tree: ast.Module) -> Iterator[ast.AST]:
+    yield from (node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign))
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(keywords=keywords):
+                yield from keywords
+            case ast.If(test=test) if _remembers(test):
+                yield test
+            case _:
+                pass
 
 
 def _nth(tree: ast.AST, place: int) -> ast.AST:
@@ -80,7 +94,7 @@ def _changes(node: ast.AST) -> Iterator[Change]:
 def _forced(node: ast.AST) -> Iterator[Change]:
     """Conditions that hold always or never, and values that are others."""
     match node:
-        case ast.If() | ast.IfExp():
+        case ast.If(test=test) | ast.IfExp(test=test) if not _remembers(test):
             for forced in (True, False):
                 yield f"if {forced}", _put(node, "test", ast.Constant(forced))
         case ast.While():
@@ -93,6 +107,15 @@ def _forced(node: ast.AST) -> Iterator[Change]:
             yield "plus one", _put(node, "value", value + 1)
         case _:
             pass
+
+
+def _remembers(test: ast.expr) -> bool:
+    """Whether a condition asks whether an answer is kept in a table of the object's own."""
+    match test:
+        case ast.Compare(ops=[ast.NotIn()], comparators=[ast.Attribute(value=ast.Name(id="self"))]):
+            return True
+        case _:
+            return False
 
 
 def _put(node: ast.AST, field: str, value: object) -> Callable[[], object]:

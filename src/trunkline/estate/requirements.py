@@ -20,7 +20,12 @@ def meets(name: str, value: ControlValue, asked: Requirement) -> bool:
     if control is None or value == UNKNOWN or (isinstance(value, tuple) and UNKNOWN in value):
         return False
     held = list(_KINDS[control.kind](control, value, asked))
-    return bool(held) and all(held)
+    return 0 < len(held) == _given(asked) and all(held)
+
+
+def _given(asked: Requirement) -> int:
+    operators = (asked.is_, asked.within, asked.includes, asked.at_most, asked.at_least)
+    return sum(one is not None for one in operators)
 
 
 def possible(name: str, asked: Iterable[Requirement]) -> bool:
@@ -35,8 +40,6 @@ def _word(control: Control, value: ControlValue, asked: Requirement) -> Iterable
         yield isinstance(asked.is_, str) and control.as_strict(word, asked.is_)
     if asked.within is not None:
         yield any(control.as_strict(word, one) for one in asked.within)
-    if asked.includes is not None or asked.at_most is not None or asked.at_least is not None:
-        yield False
 
 
 def _days(control: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
@@ -47,17 +50,11 @@ def _days(control: Control, value: ControlValue, asked: Requirement) -> Iterable
         yield number is not None and number <= asked.at_most
     if asked.at_least is not None:
         yield number is not None and number >= asked.at_least
-    if asked.within is not None or asked.includes is not None:
-        yield False
 
 
 def _flag(_: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
     if asked.is_ is not None:
         yield isinstance(value, bool) and value is asked.is_
-    if asked.within is not None or asked.includes is not None:
-        yield False
-    if asked.at_most is not None or asked.at_least is not None:
-        yield False
 
 
 def _zones(_: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
@@ -66,8 +63,6 @@ def _zones(_: Control, value: ControlValue, asked: Requirement) -> Iterable[bool
         yield bool(zones) and isinstance(asked.is_, str) and all(lies_in(zone, asked.is_) for zone in zones)
     if asked.within is not None:
         yield bool(zones) and all(any(lies_in(zone, one) for one in asked.within or ()) for zone in zones)
-    if asked.includes is not None or asked.at_most is not None or asked.at_least is not None:
-        yield False
 
 
 def _several(control: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
@@ -78,8 +73,6 @@ def _several(control: Control, value: ControlValue, asked: Requirement) -> Itera
         yield listed and not control.more_is_stricter and names <= set(asked.within)
     if asked.includes is not None:
         yield control.more_is_stricter and bool(asked.includes) and set(asked.includes) <= names
-    if asked.at_most is not None or asked.at_least is not None:
-        yield False
 
 
 def _names(value: ControlValue) -> tuple[str, ...]:
