@@ -145,8 +145,8 @@ def _written(table: str, effort: Effort) -> None:
     shape = f"{machine.model()}, {machine.cores()} cores; {os.uname().sysname} {os.uname().release.split('-')[0]}"
     version = ".".join(map(str, sys.version_info[:3]))
     measured = (
-        f"{shape}; Python {version}. {effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
-        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart. Load of the machine at the "
+        f"{shape}; Python {version}.\n{effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
+        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart.\nLoad of the machine at the "
         f"end: {os.getloadavg()[0]:.1f}."
     )
     PAGE.write_text(f"{before}{START_MARK}\n{measured}\n\n{table}\n{END_MARK}{after}")

@@ -22,7 +22,8 @@ TrunklineError
 │   ├── Broke               the connection ended before the answer did
 │   ├── Garbled             the answer is not what the dialect promises
 │   ├── Slow                a time-out; says which of connect, first byte, between, total
-│   └── Declined            the deployment answered with an error of its own
+│   ├── Declined            the deployment answered with an error of its own
+│   └── Unattested          the answer lacks what the deployment attests with each: an incident
 └── JournalFailed           the intent could not be written; the call is refused before it is sent
 
 An error has two messages: `str(error)` is safe to show outside; `inside` is for the log. The request id joins them.
@@ -178,11 +179,13 @@ class UpstreamFault(TrunklineError):
 
     Attributes:
         sent: whether any byte of the request may have reached the upstream, so that it may bill for it.
+        said: what the upstream said, which may repeat the prompt: kept only where content may be.
     """
 
-    def __init__(self, message: str, *, sent: bool = True, inside: str | None = None) -> None:
+    def __init__(self, message: str, *, sent: bool = True, inside: str | None = None, said: str = "") -> None:
         super().__init__(message, inside=inside)
         self.sent = sent
+        self.said = said
 
 
 class Unreachable(UpstreamFault):
@@ -212,10 +215,30 @@ class Declined(UpstreamFault):
         retry_after: its `Retry-After` in seconds, where it gave one.
     """
 
-    def __init__(self, message: str, *, status: int, retry_after: int | None = None, inside: str | None = None) -> None:
-        super().__init__(message, inside=inside)
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        retry_after: int | None = None,
+        inside: str | None = None,
+        said: str = "",
+    ) -> None:
+        super().__init__(message, inside=inside, said=said)
         self.status = status
         self.retry_after = retry_after
+
+
+class Unattested(UpstreamFault):
+    """The answer lacks what the deployment attests with each. Nothing of it reached the caller, and it may bill.
+
+    Attributes:
+        control: what should have been attested.
+    """
+
+    def __init__(self, message: str, *, control: str, inside: str | None = None) -> None:
+        super().__init__(message, inside=inside)
+        self.control = control
 
 
 class JournalFailed(TrunklineError):

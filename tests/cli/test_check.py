@@ -64,5 +64,18 @@ def test_a_file_that_is_not_there_is_wrong_usage(trunkline: Command, tmp_path: P
     assert trunkline("check", tmp_path / "nowhere.yaml").code == 2
 
 
+def test_what_is_legal_but_unwise_is_told_with_its_place(trunkline: Command, estate: Path) -> None:
+    text = estate.read_text("utf-8").replace("pools:\n", "pools:\n  spare: {owner: small, tiers: [[near]]}\n", 1)
+    estate.write_text(text, "utf-8")
+    line = text[: text.index("  spare:")].count("\n") + 1
+    done = trunkline("check", estate)
+    assert done.code == 0
+    assert f"{estate}:{line}:3: pool spare is unused" in done.out
+    assert (
+        f"{estate}:{line}:3: pool spare is unused: no use case names it"
+        in json.loads(trunkline("check", estate, "--json").out)["warnings"]
+    )
+
+
 def test_the_schema_is_one_json_object(trunkline: Command) -> None:
     assert json.loads(trunkline("schema").out)["type"] == "object"

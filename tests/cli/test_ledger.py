@@ -52,11 +52,11 @@ def read(text: str) -> Any:
 
 def test_the_tail_books_what_was_left_behind_and_gives_the_newest_last(trunkline: Command, kept: Path) -> None:
     rows = read(trunkline("ledger", "tail", "--data", kept, "--json").out)
-    assert [(row["request"], row["attempt"]) for row in rows] == [("req_1", 1), ("req_2", 1), ("req_2", 2)]
+    assert [(row["request_id"], row["attempt"]) for row in rows] == [("req_1", 1), ("req_2", 1), ("req_2", 2)]
     assert rows[2]["cost"] == Decimal("100000000.000000001")
-    assert [row["request"] for row in read(trunkline("ledger", "tail", "-n", "1", "--data", kept, "--json").out)] == [
-        "req_2"
-    ]
+    assert [
+        row["request_id"] for row in read(trunkline("ledger", "tail", "-n", "1", "--data", kept, "--json").out)
+    ] == ["req_2"]
     table = trunkline("ledger", "tail", "--data", kept).out
     assert "100000000.000000001 EUR" in table
     assert "failed 503" in table

@@ -40,10 +40,12 @@ def test_a_clock_in_the_past_fails() -> None:
 
 
 def test_few_open_files_are_warned_of_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 65_536))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1_024))
     found = open_files()
     assert found.verdict is Verdict.WARN
-    assert "up to 65536" in found.do
+    assert "ulimit -Hn" in found.do
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 65_536))  # raised at the start
+    assert open_files().verdict is Verdict.OK
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert open_files().verdict is Verdict.OK
 

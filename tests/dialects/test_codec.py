@@ -63,11 +63,41 @@ def test_numbers_and_escapes_inside_fields_keep_their_bytes() -> None:
     assert b'"seed":1e3' in written
 
 
-def test_a_field_given_twice_is_sent_once_as_policy_read_it() -> None:
-    raw = b'{"model":"a","model":"b","messages":[]}'
-    asked = decode(Operation.CHAT, raw)
-    assert asked.model == "b"
-    assert encode(asked, asked.model, None).count(b'"model"') == 1
+@pytest.mark.parametrize(
+    ("raw", "param"),
+    [
+        (b'{"model":"a","model":"b","messages":[]}', "model"),
+        (b'{"model":"a","messages":[],"mod\\u0065l":"b"}', "model"),
+        (b'{"model": "a", "messages": [], "messages": []}', "messages"),
+        (b'{"model":"m","messages":[],"max_tokens":1,"max_tokens":1}', "max_tokens"),
+        (
+            b'{"model":"m","messages":[],"stream_options":{"include_usage":true,"include_usage":false}}',
+            "stream_options.include_usage",
+        ),
+        (
+            b'{"model":"m","messages":[],"metadata":{"end_customer":"a","end_customer":"b"}}',
+            "metadata.end_customer",
+        ),
+    ],
+)
+def test_a_field_given_twice_is_refused(raw: bytes, param: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        decode(Operation.CHAT, raw)
+    assert (caught.value.code, caught.value.param) == ("duplicate_field", param)
+
+
+@pytest.mark.parametrize("depth", [1_100, 100_000, 2_000_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b"[", b"")])
+def test_json_beyond_every_sensible_depth_is_refused(opening: bytes, closing: bytes, depth: int) -> None:
+    raw = b'{"model":"m","messages":[' + opening * depth + b"1" + closing * depth + b"]}"
+    with pytest.raises(Malformed) as caught:
+        decode(Operation.CHAT, raw)
+    assert caught.value.code == "nested_too_deeply"
+
+
+def test_an_answer_nested_too_deeply_is_garbled() -> None:
+    with pytest.raises(Garbled):
+        read_answer(decode(Operation.CHAT, body()), b'{"x":' + b"[" * 100_000)
 
 
 def test_instructions_go_before_the_callers_messages() -> None:

@@ -201,13 +201,13 @@ MISTAKES = [
     pytest.param(
         "{is: never}",
         "{is: never, within: [never]}",
-        ["10:39: a requirement has exactly one of is, within, at_most, at_least; this has is and within"],
+        ["10:39: a requirement has exactly one of is, within, includes, at_most, at_least; this has is and within"],
         id="two operators in a requirement",
     ),
     pytest.param(
         "{is: never}",
         "{basis: contract}",
-        ["10:39: a requirement has exactly one of is, within, at_most, at_least; this has none"],
+        ["10:39: a requirement has exactly one of is, within, includes, at_most, at_least; this has none"],
         id="no operator in a requirement",
     ),
     pytest.param(
@@ -217,10 +217,91 @@ MISTAKES = [
         id="a bound on a control without numbers",
     ),
     pytest.param(
-        '"env:OPENAI_API_KEY"',
-        "sk-proj-abc",
-        ["12:55: credentials holds a value of its own; put it in the environment and write env:NAME, or file:PATH"],
-        id="a secret in the file",
+        "{is: never}",
+        "{includes: [never]}",
+        ["10:50: training_use does not get stricter by including more; write is or within"],
+        id="an operator that has no meaning for the control",
+    ),
+    pytest.param(
+        "{training_use: {is: never}}",
+        "{certifications: {within: [soc2]}}",
+        ["10:50: certifications has no words to be within; write includes"],
+        id="certifications within a list",
+    ),
+    pytest.param(
+        "{training_use: {is: never}}",
+        "{residency_processing: {within: [eu, swedencentrl]}}",
+        ['10:61: residency_processing "swedencentrl" is not known; did you mean "swedencentral"?'],
+        id="an unknown zone",
+    ),
+    pytest.param(
+        "{training_use: {is: never}}",
+        "{residency_processing: {within: []}}",
+        [
+            (
+                "10:47: no value of residency_processing meets this, so no deployment could ever be allowed; "
+                "loosen one of them"
+            )
+        ],
+        id="a requirement that nothing meets",
+    ),
+    pytest.param(
+        "public: {}",
+        "public: {requires: {app_state_retention_days: {at_least: 30}}}\n"
+        "  secret: {requires: {app_state_retention_days: {at_most: 29}}}",
+        [
+            (
+                "10:49: no value of app_state_retention_days meets what data class public requires and this, so no "
+                "deployment could ever be allowed; loosen one of them"
+            )
+        ],
+        id="two classes that nothing meets together",
+    ),
+    pytest.param(
+        "basis: contract",
+        "basis: attested_per_response",
+        [
+            (
+                "21:43: what is attested per response says what to expect; write `attestation: "
+                "{header: x-zero-data-retention, expect: 'true'}`"
+            )
+        ],
+        id="an attested claim that does not say what to expect",
+    ),
+    pytest.param(
+        "basis: contract",
+        "basis: contract, attestation: {header: x, expect: y}",
+        [
+            "21:66: an attestation stands with `basis: attested_per_response`; write that basis, or take it out",
+        ],
+        id="an attestation of a claim that is not attested",
+    ),
+    pytest.param(
+        "basis: contract",
+        "basis: attested_per_response, attestation: {header: x, body: y, expect: z}",
+        ["21:79: an attestation stands in a header or at a path of the body: write one of the two"],
+        id="an attestation in two places",
+    ),
+    pytest.param(
+        "basis: contract",
+        "basis: contract, applies_to: {endpoints: [chats], features: [file]}",
+        [
+            '21:78: "chats" is not an operation; did you mean "chat"?',
+            '21:97: "file" is not a feature; did you mean "files"?',
+        ],
+        id="a claim that applies to what there is not",
+    ),
+    pytest.param(
+        "data_class: internal, pools",
+        "data_class: internal, successor: chat, pools",
+        ["26:74: a use case cannot be its own successor"],
+        id="a use case that succeeds itself",
+    ),
+    pytest.param(
+        "data_class: internal, pools",
+        "data_class: internal, retires: 2027-01-01, pools",
+        ["26:72: only a deprecated use case has a day on which it retires; this one is active"],
+        id="a day of retirement for an active use case",
     ),
     pytest.param(
         '"env:OPENAI_API_KEY"',
@@ -531,6 +612,58 @@ MISTAKES = [
         id="an own currency's rate",
     ),
 ]
+
+
+RULES = [
+    (
+        'deployment.patern == "saas"',
+        'at column 11: there is no "deployment.patern"; did you mean "deployment.pattern"?',
+    ),
+    ("deployment.pattern == 3", "at column 20: found no matching overload for '_==_' applied to '(string, int)'"),
+    ("deployment.pattern", "it is string, and a rule is true or false"),
+]
+
+
+@pytest.mark.parametrize(("when", "fault"), RULES)
+def test_a_rule_that_does_not_type_check_is_named_with_its_place(tmp_path: Path, when: str, fault: str) -> None:
+    file = tmp_path / "estate.yaml"
+    file.write_text(f"{ESTATE}rules:\n  no-saas: {{when: '{when}'}}\n")
+    with pytest.raises(BadEstate) as caught:
+        load(file)
+    assert caught.value.faults == (f"{file}:32:19: the rule cannot be used: {fault}",)
+
+
+def test_a_rule_that_does_not_parse_is_named_with_the_column(tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    file.write_text(f"{ESTATE}rules:\n  no-saas: {{when: 'deployment.pattern == ', effect: deny}}\n")
+    with pytest.raises(BadEstate, match="the rule cannot be used: at column 23: mismatched input"):
+        load(file)
+
+
+def test_successors_in_a_circle_are_named_with_the_way_round(tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    chat = "  chat: {owner: acme, audience: [acme], data_class: internal, pools: [main], "
+    other = chat.replace("chat:", "talk:") + "successor: chat}\n"
+    file.write_text(ESTATE.replace(chat, other + chat + "successor: talk, "))
+    with pytest.raises(BadEstate) as caught:
+        load(file)
+    assert [fault.split(": ", 1)[1] for fault in caught.value.faults] == [
+        "successors go in a circle: talk > chat > talk; take one of them out",
+        "successors go in a circle: chat > talk > chat; take one of them out",
+    ]
+
+
+def test_a_kind_of_deployment_that_the_provider_does_not_have_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    azure = ESTATE.replace("provider: openai", "provider: azure-openai")
+    file.write_text(azure.replace("    boundary: cloud\n", "    boundary: cloud\n    sku: DataZonStandard\n"))
+    with pytest.raises(BadEstate) as caught:
+        load(file)
+    assert caught.value.faults == (
+        f'{file}:19:10: sku "DataZonStandard" is not one of Azure OpenAI; did you mean "DataZoneStandard"?',
+    )
+    file.write_text(azure.replace("    boundary: cloud\n", "    boundary: cloud\n    sku: DataZoneStandard\n"))
+    assert load(file).estate.deployments["gpt"].sku == "DataZoneStandard"
 
 
 @pytest.mark.parametrize(("right", "wrong", "faults"), MISTAKES)

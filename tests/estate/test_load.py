@@ -179,3 +179,11 @@ def test_an_expired_claim_is_a_notice_and_no_fault() -> None:
     assert not [notice for notice in before if "expired" in notice.message]
     assert after[-1].message == "the claim has expired and satisfies nothing: mistral-cloud human_review"
     assert after[-1].where == f"{EXAMPLE}:66:95"
+
+
+def test_a_secret_in_the_file_is_a_notice_that_does_not_repeat_it(tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    file.write_text(EXAMPLE.read_text().replace('"env:OPENAI_API_KEY"', "sk-proj-abc"))
+    said = [str(notice) for notice in load(file).notices if "credentials stand in the file" in notice.message]
+    assert len(said) == 1
+    assert "sk-proj" not in said[0]

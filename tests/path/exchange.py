@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -106,19 +107,25 @@ class Exchange:
     process: subprocess.Popen[bytes]
     environment: dict[str, str] = field(default_factory=dict)
     tail: Tail | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def root(self) -> str:
+        """Its URL."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
         """The base URL for an SDK."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.root}/v1"
 
     def get(self, path: str, key: str | None = None) -> tuple[int, str]:
         """Return status and text of a GET."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+        request = urllib.request.Request(self.root + path)  # noqa: S310  an http or https URL of our own
         if key is not None:
             request.add_header("authorization", f"Bearer {key}")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  the same
+            with urllib.request.urlopen(request, timeout=10, context=self.tls) as answer:  # noqa: S310  the same
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -226,10 +233,12 @@ def start(
     *options: str,
     prefix: Sequence[str] = (),
     within: float = READY_WITHIN,
+    tls: ssl.SSLContext | None = None,
     **environment: str,
 ) -> Exchange:
     """Start an exchange and return once `/readyz` says 200. It runs no engine unless other options are given.
 
+    `tls` is what is trusted of an exchange that serves HTTPS.
     `prefix` stands before what the interpreter is to run, such as `("-m", "cProfile")`.
 
     Raises:
@@ -251,7 +260,7 @@ def start(
     command += ["--estate", str(path), *(options or ("--no-engine",))]
     with log.open("ab") as out:
         process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-    running = Exchange(data, port, process, variables)
+    running = Exchange(data, port, process, variables, tls=tls)
     until = time.monotonic() + within
     while True:
         with contextlib.suppress(OSError):
@@ -281,10 +290,15 @@ def stop(running: Exchange) -> None:
 
 @contextlib.contextmanager
 def exchange(
-    folder: Path, declared: Mapping[str, Any], *options: str, within: float = READY_WITHIN, **environment: str
+    folder: Path,
+    declared: Mapping[str, Any],
+    *options: str,
+    within: float = READY_WITHIN,
+    tls: ssl.SSLContext | None = None,
+    **environment: str,
 ) -> Iterator[Exchange]:
     """Run an exchange for as long as the block lasts."""
-    running = start(folder, declared, *options, within=within, **environment)
+    running = start(folder, declared, *options, within=within, tls=tls, **environment)
     try:
         yield running
     finally:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -138,3 +141,37 @@ async def test_a_schema_binds_the_real_model(asdk: openai.AsyncOpenAI) -> None:
 async def test_a_prompt_longer_than_the_context_is_the_callers_error(asdk: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError):
         await asdk.chat.completions.create(model="chat", messages=[{"role": "user", "content": "word " * 5000}])
+
+
+def chat_engine(running: Exchange) -> int:
+    """The process of the chat engine: of the exchange's children, the one of most memory."""
+    tasks = Path(f"/proc/{running.process.pid}/task").iterdir()
+    children = {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    return max(children, key=lambda pid: int(Path(f"/proc/{pid}/statm").read_text().split()[1]))
+
+
+async def test_an_engine_that_dies_breaks_its_streams_honestly_and_is_back_within_seconds(
+    running: Exchange, asdk: openai.AsyncOpenAI
+) -> None:
+    customer = secrets.token_hex(4)
+    story: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a very long story about the sea."}]
+    stream = await asdk.chat.completions.create(
+        model="chat", messages=story, max_tokens=1500, stream=True, user=customer
+    )
+    await anext(stream)
+    os.kill(chat_engine(running), signal.SIGKILL)
+    with pytest.raises(openai.APIError, match="broke off"):
+        async for _ in stream:
+            pass
+    (row,) = await asyncio.to_thread(running.attempts_of, customer, 1)
+    assert (row["status"], row["estimated"]) == ("broken", True)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                answer = await asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=4)
+            except openai.InternalServerError as refused:
+                assert refused.status_code in {502, 503}  # noqa: PT017 - what happens meanwhile is the point
+                await asyncio.sleep(0.05)
+            else:
+                break
+    assert answer.choices[0].message.content

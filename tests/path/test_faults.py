@@ -36,7 +36,7 @@ def test_a_fault_before_the_first_byte_is_answered_by_the_next_tier(
     assert got.headers["x-trunkline-pattern"] == "cloud_shared"
     rows = running.attempts_of(customer, 2)
     assert [(row["status"], row["attempt"]) for row in rows] == [("failed", 1), ("ok", 2)]
-    assert len({row["request"] for row in rows}) == 1
+    assert len({row["request_id"] for row in rows}) == 1
     assert len(spare.received) == 1
     # What closes a kept connection before any byte looks stale, and is asked once more on a fresh one.
     assert len(vendor.received) <= 1 + fault.endswith("before the head")

@@ -45,6 +45,15 @@ def test_a_revoked_key_writes_nothing(running: Exchange, vendor: Upstream) -> No
     assert not vendor.received
 
 
+def test_an_expired_key_is_refused_and_says_since_when(running: Exchange, vendor: Upstream) -> None:
+    key = made(running, "--expires", "2s")
+    refused_within(running, key["key"], time.monotonic())
+    got = ask(running.port, key["key"], HELLO)
+    assert got.error is not None
+    assert (got.status, got.error["code"]) == (401, "expired_api_key")
+    assert f"expired on {key['expires_at'][:10]}" in got.error["message"]
+
+
 def test_a_key_of_one_use_case_opens_no_other(running: Exchange, vendor: Upstream) -> None:
     key = made(running, "--use-case", "chat")["key"]
     assert ask(running.port, key, HELLO).status == 200

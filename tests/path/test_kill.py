@@ -75,7 +75,7 @@ def hold_against(rows: list[dict[str, Any]], seen: Counter[str], answered: set[s
     booked = Counter(row["end_customer"] for row in rows)
     missing = {customer: count for customer, count in seen.items() if booked[customer] != count}
     assert not missing, f"the upstream saw these so often, the ledger has them otherwise: {missing}"
-    assert len({(row["request"], row["attempt"]) for row in rows}) == len(rows)
+    assert len({(row["request_id"], row["attempt"]) for row in rows}) == len(rows)
     assert not [row for row in rows if row["status"] == "open"]
     for row in rows:
         if row["status"] == "ok":

@@ -159,6 +159,22 @@ def test_an_upstream_that_is_silent_is_a_gateway_time_out_that_names_the_deploym
     assert f"only-{lane}" in got.error["message"]
 
 
+def test_an_upstreams_rate_limit_says_when_to_come_back(
+    running: Exchange, key: str, vendor: Upstream, lane: int
+) -> None:
+    vendor.default = scripts.RATE_LIMITED
+    got = ask(running.port, key, HELLO | {"model": f"alone-{lane}"})
+    assert (got.status, got.headers["retry-after"]) == (429, "1")
+    assert "x-should-retry" not in got.headers
+
+
+def test_a_body_beyond_the_limit_is_too_large_and_goes_nowhere(running: Exchange, key: str, vendor: Upstream) -> None:
+    vendor.reset()
+    got = ask(running.port, key, b" " * (20 * 1024 * 1024 + 1))
+    assert got.status == 413
+    assert not vendor.received
+
+
 def test_the_upstreams_refusal_of_our_own_key_is_not_the_callers_fault(
     running: Exchange, key: str, vendor: Upstream, lane: int
 ) -> None:

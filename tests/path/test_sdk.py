@@ -188,7 +188,7 @@ def test_every_kind_of_token_is_in_the_ledger_at_its_price(
     vendor.default = Script(prompt_tokens=1000, cached=400, reasoning=30)
     got = ask(running.port, key, HELLO | {"user": customer})
     (row,) = running.attempts_of(customer, 1)
-    assert row["request"] == got.headers[REQUEST_ID]
+    assert row["request_id"] == got.headers[REQUEST_ID]
     assert (row["tokens_input"], row["tokens_cached"], row["tokens_output"], row["tokens_reasoning"]) == (
         1000,
         400,

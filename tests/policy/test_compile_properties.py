@@ -203,26 +203,50 @@ def plainly_satisfied(control: str, requirement: Requirement, deployment: Deploy
         held.append((asserted[control], "operator_run", TODAY, None))
     elif not held and deployment.boundary == "talkative" and control == "training_use":
         held.append(("never", "published_default", TODAY.replace(hour=0), TODAY + timedelta(days=365)))
-    return bool(held) and all(plainly_good(*one, requirement) for one in held)
+    return bool(held) and all(plainly_good(control, *one, requirement) for one in held)
 
 
 def plainly_good(
-    value: Any, basis: str, verified: datetime | None, expires: datetime | None, asked: Requirement
+    control: str,
+    value: Any,
+    basis: str,
+    verified: datetime | None,
+    expires: datetime | None,
+    asked: Requirement,
+    at: datetime = TODAY,
 ) -> bool:
     if basis not in ORDER or str(asked.basis) not in ORDER or ORDER.index(basis) < ORDER.index(str(asked.basis)):
         return False
-    if (expires or TODAY + timedelta(days=1)) <= TODAY or (verified or TODAY) > TODAY + timedelta(hours=25):
+    if (expires or at + timedelta(days=1)) <= at or (verified or at) > at + timedelta(hours=25):
         return False
-    if asked.max_age_days is not None and (verified is None or verified + timedelta(days=asked.max_age_days) <= TODAY):
+    if asked.max_age_days is not None and (verified is None or verified + timedelta(days=asked.max_age_days) <= at):
         return False
     if asked.is_ is not None:
-        return repr(value) == repr(asked.is_) and value != "unknown"
+        return plainly_strict(control, value, asked.is_)
     if asked.within is not None:
-        listed = list(value) if isinstance(value, tuple) else [value]
+        listed = value if isinstance(value, tuple) and control == "residency_processing" else (value,)
+        return listed != () and all(any(plainly_strict(control, it, one) for one in asked.within) for it in listed)
+    return control == "app_state_retention_days" and type(value) is int and value <= (asked.at_most or 0)
+
+
+STRICTER = {
+    ("training_use", "never"): ["never", "opt_out"],
+    ("training_use", "opt_out"): ["opt_out"],
+    ("residency_processing", "eu"): ["eu"],
+    ("residency_processing", "us"): ["us"],
+    ("residency_processing", "on_prem"): ["on_prem"],
+}
+"""Which of the values here each of them is as strict as."""
+
+
+def plainly_strict(control: str, value: Any, asked: Any) -> bool:
+    if isinstance(value, tuple):
         return (
-            value != "unknown" and listed != [] and all(isinstance(one, str) and one in asked.within for one in listed)
+            control == "residency_processing"
+            and value != ()
+            and all(plainly_strict(control, it, asked) for it in value)
         )
-    return type(value) is int and asked.at_most is not None and value <= asked.at_most
+    return isinstance(value, str) and asked in STRICTER.get((control, value), [])
 
 
 def without_claim(estate: Estate, name: str, control: str) -> Estate:

@@ -12,7 +12,7 @@ from trunkline.estate.stages import Address, Permitted, Snapshot
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.permit import offered, permit, still_permitted
+from trunkline.policy.permit import offered, permit, raise_class, still_permitted
 from trunkline.policy.surroundings import Surroundings
 from trunkline.tenancy.callers import Caller
 
@@ -52,7 +52,7 @@ def test_a_use_case_is_permitted_under_its_own_class(snapshot: Snapshot) -> None
 def test_a_stricter_class_from_the_caller_counts(snapshot: Snapshot) -> None:
     permitted = permit(snapshot, caller(), asked("general-chat", data_class="restricted"))
     assert permitted.decision.data_class == "restricted"
-    assert names(permitted) == ["mistral-house", "smol"]
+    assert names(permitted) == ["gpt-reserved", "mistral-house", "smol"]
 
 
 def test_a_looser_class_from_the_caller_is_ignored_and_noted(snapshot: Snapshot) -> None:
@@ -152,7 +152,11 @@ def test_a_unit_that_left_the_estate_has_nothing(snapshot: Snapshot) -> None:
     assert offered(snapshot, caller("gone")) == []
 
 
-def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_misses(snapshot: Snapshot) -> None:
+def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_misses(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    nowhere = changed(acme, "boundaries", "azure-prod", region=None)
+    snapshot = compile_estate(nowhere, surroundings, now)
     with pytest.raises(NotPermitted) as refusal:
         permit(snapshot, caller(), asked("content-drafts"))
     assert refusal.value.status == 403
@@ -171,16 +175,25 @@ def test_no_allowed_deployment_names_rule_claim_source_and_date_of_the_nearest_m
 def test_allowed_but_not_configured_says_what_is_missing_and_is_final(
     acme: Estate, surroundings: Surroundings, now: int
 ) -> None:
-    bare = msgspec.structs.replace(surroundings, resolve=lambda name: (None, f"{name} is not set"), addresses={})
+    bare = msgspec.structs.replace(
+        surroundings, resolve=lambda name: (None, f"{name} is not set"), addresses={}, engines=False
+    )
     snapshot = compile_estate(acme, bare, now)
     with pytest.raises(Unavailable) as refusal:
         permit(snapshot, caller("security"), asked("security-triage"))
     assert str(refusal.value) == (
         "policy allows 2 deployment(s) for use case security-triage under data class restricted, but none is "
-        "configured. mistral-house: url: env:ACME_VLLM_URL is not set; smol: its engine is off or still starting. "
+        "configured. mistral-house: url: env:ACME_VLLM_URL is not set; smol: this exchange runs no engines. "
         "Ask the operator of this exchange to configure one"
     )
     assert (refusal.value.status, refusal.value.code, refusal.value.final) == (503, "no_deployment_configured", True)
+
+
+def test_an_engine_that_is_starting_is_worth_another_try(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    bare = msgspec.structs.replace(surroundings, resolve=lambda name: (None, f"{name} is not set"), addresses={})
+    with pytest.raises(Unavailable, match="engine of smol is starting") as refusal:
+        permit(compile_estate(acme, bare, now), caller("security"), asked("security-triage"))
+    assert (refusal.value.code, refusal.value.final, refusal.value.retry_after) == ("engine_starting", False, 1)
 
 
 def test_chat_never_goes_to_an_embedding_deployment_nor_the_other_way_round(snapshot: Snapshot) -> None:
@@ -262,3 +275,15 @@ def test_an_endpoint_that_was_never_allowed_is_not_permitted_either(snapshot: Sn
     permitted = permit(snapshot, caller(), asked("general-chat", data_class="restricted"))
     assert not still_permitted(snapshot, permitted, snapshot.endpoints["gpt-saas"])
     assert not still_permitted(snapshot, permitted, snapshot.endpoints["minilm"])
+
+
+def test_a_class_that_the_data_turned_out_to_have_is_permitted_anew(snapshot: Snapshot) -> None:
+    permitted = permit(snapshot, caller(), asked("general-chat"))
+    assert raise_class(snapshot, permitted, "internal") is permitted
+    assert raise_class(snapshot, permitted, "public") is permitted
+    raised = raise_class(snapshot, permitted, "restricted")
+    assert raised.decision.data_class == "restricted"
+    assert names(raised) == ["gpt-reserved", "mistral-house", "smol"]
+    assert raise_class(snapshot, raised, "confidential") is raised
+    with pytest.raises(NotPermitted, match="holds data of class 'secret', which the estate does not have"):
+        raise_class(snapshot, permitted, "secret")

@@ -92,8 +92,8 @@ def test_what_does_not_resolve_makes_the_deployment_not_configured_and_says_why(
         "gpt-reserved": "endpoint of boundary azure-prod: https://acme-prod.openai.azure.com is not set",
         "mistral-cloud": "this version does not speak the dialect 'bedrock' upstream",
         "mistral-house": "url: env:ACME_VLLM_URL is not set",
-        "smol": "its engine is off or still starting",
-        "minilm": "its engine is off or still starting",
+        "smol": "its engine is starting",
+        "minilm": "its engine is starting",
     }
 
 

@@ -21,7 +21,7 @@ HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*$", re.MULTILINE)
 VARIABLE = re.compile(r"\bTRUNKLINE_[A-Z][A-Z_]*[A-Z]\b")
 
 
-REFUSAL = re.compile(r'\b(?:default_code|code)\b[^=\n]*= ?"([a-z_]+)"|Refused\(\d+, "([a-z_]+)"')
+REFUSAL = re.compile(r'\b(?:default_code|code|[A-Z]+_CODE)\b[^=\n]*= ?"([a-z_]+)"|Refused\(\d+, "([a-z_]+)"')
 
 
 # Said by commands, which have exit codes and no JSON.

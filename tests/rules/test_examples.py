@@ -34,7 +34,7 @@ ADMIN_KEY = "an-admin-key-for-the-docs"
 READY_WITHIN = 90.0
 CODE = re.compile(r'"code": ?"(\w+)"')
 
-LIVE = ("README.md", "docs/start.md")
+LIVE = ("README.md", "docs/start.md", "docs/guides/policy.md")
 ESTATES = ("docs/start.md", "docs/guides/estate.md")
 
 

@@ -21,7 +21,11 @@ DRAWERS = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 VERSION_SUFFIX = re.compile(r"_v?\d+$")
 
 # A command's options are its parameters: the command line library reads them off the signature.
-MANY_PARAMETERS = {"src/trunkline/cli/key.py:create", "src/trunkline/cli/up.py:up"}
+MANY_PARAMETERS = {
+    "src/trunkline/cli/claims.py:verify",
+    "src/trunkline/cli/key.py:create",
+    "src/trunkline/cli/up.py:up",
+}
 
 # Heavy and optional (the extra `engine`): loaded only by the process that needs it.
 INLINE_IMPORTS = {

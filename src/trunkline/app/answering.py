@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from trunkline.app.claims import ClaimWatch
+from trunkline.app.front import front
 from trunkline.app.ground import Checked, Ground
 from trunkline.app.keys import KeyWatch
 from trunkline.app.signals import Signals
@@ -56,10 +58,12 @@ class Answering:
         self._compiler = checked.compiler
         self._server: Server | None = None
         options, clock = ground.options, ground.clock
+        self._front = front(options)
         self._journal = Journal.open(journal_folder, mint_journal_id())
         self._drainer = Drainer(self._journal, ground.store, clock)
         self._book = Book(self._journal, clock=clock, currency=checked.loaded.estate.currency)
         self._pool = Pool(tls=trust(options.ca_file), proxies=Proxies.from_environment(os.environ))
+        self._claims = ClaimWatch(checked.compiler, ground.store, clock)
         keys = ground.store.all()
         readings = Readings(
             upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
@@ -68,6 +72,7 @@ class Answering:
             drained=lambda: self._drainer.booked,
             engine_restarts=lambda: {name: one.restarts for name, one in engines().items()},
             estate=lambda: self.exchange.snapshot.version,
+            claims=self._claims.seconds_left,
         )
         self.exchange = Exchange(
             compile_snapshot=checked.compiler.compile,
@@ -87,8 +92,8 @@ class Answering:
         self._drainer.start()
         stack.callback(self._drainer.stop)
         stack.push_async_callback(self._pool.close)
-        following = asyncio.create_task(self._watch.follow())
-        stack.callback(following.cancel)
+        for following in (self._watch.follow(), self._claims.follow(self.exchange)):
+            stack.callback(asyncio.create_task(following).cancel)
 
     async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
         """Answer from now on, at the address of the options or on a socket that listens already, until the stack ends.
@@ -97,7 +102,9 @@ class Answering:
             Unstartable: the address cannot be had.
         """
         options = self._ground.options
-        server = await Server.start(Gateway(self.exchange), options.host, options.port, sock=listener)
+        shown = self._front
+        gateway = Gateway(self.exchange, shown.cross_origin)
+        server = await Server.start(gateway, options.host, options.port, shown.limits, sock=listener, tls=shown.tls)
         self._server = server
         stack.push_async_callback(_drain, server, signals, options.grace)
 
@@ -123,6 +130,7 @@ class Answering:
         `retired` are the deployments whose engines end with the estate before; nothing new is sent to them.
         """
         ring = await asyncio.to_thread(self._watch.make, checked.rings)
+        await asyncio.to_thread(self._claims.adopt, checked.compiler)
         exchange, compiler, snapshot = self.exchange, checked.compiler, checked.snapshot
         addresses = {name: where for name, where in self._compiler.addresses.items() if name not in retired}
         if addresses != compiler.addresses:  # An engine came or went while the estate was checked.

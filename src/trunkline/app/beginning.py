@@ -64,7 +64,7 @@ def welcome(
 ) -> Welcome:
     """Gather what is said once the exchange answers."""
     return Welcome(
-        url=f"http://{options.host}:{started.port}",
+        url=f"{'http' if options.tls_cert is None else 'https'}://{options.host}:{started.port}",
         estate=loaded.estate.name,
         data=options.data,
         root=snapshot.root,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -14,29 +14,40 @@ from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Address, Snapshot
 from trunkline.metering.prices import price_deployments
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.sources import Sourced, trace_all
 from trunkline.policy.surroundings import Surroundings
+from trunkline.policy.verified import Overlaid, Version, overlay
+from trunkline.policy.warn import Unwise, warn
+
+
+def surround(environment: Environment) -> Surroundings:
+    """Return what an estate is compiled against before anything runs: no engine listens, nothing has a price."""
+
+    def resolve_here(reference: str) -> tuple[str | None, str]:
+        resolved = resolve(reference, environment)
+        return resolved.value, resolved.why
+
+    return Surroundings(
+        vendors=load_vendors(), profiles=load_profiles(), resolve=resolve_here, dialects=frozenset(DIALECTS)
+    )
 
 
 class Compiler:
-    """Compiles the applied estate with what is around it at the moment: references, prices, running engines."""
+    """Compiles the applied estate with what is around it at the moment: references, prices, engines, verifications."""
 
     def __init__(
         self,
         estate: Estate,
         environment: Environment,
         clock: Clock,
+        *,
         addresses: Mapping[str, Address] = MappingProxyType({}),
+        engines: bool = True,
     ) -> None:
         self._estate = estate
-        self._environment = environment
         self._clock = clock
-        self._surroundings = Surroundings(
-            vendors=load_vendors(),
-            profiles=load_profiles(),
-            resolve=self._resolve,
-            addresses=dict(addresses),
-            dialects=frozenset(DIALECTS),
-        )
+        self._surroundings = msgspec.structs.replace(surround(environment), addresses=dict(addresses), engines=engines)
+        self._overlaid = Overlaid(estate)
         self._price()
 
     @property
@@ -48,6 +59,20 @@ class Compiler:
         """Note where all engines listen now."""
         self._surroundings = msgspec.structs.replace(self._surroundings, addresses=addresses)
 
+    def verified(self, versions: Iterable[Version]) -> Overlaid:
+        """Lay these versions of claims over the estate, in place of those before."""
+        self._overlaid = overlay(self._estate, self._surroundings.vendors, versions)
+        return self._overlaid
+
+    def claims(self) -> tuple[Sourced, ...]:
+        """Return every claim that counts, in the order of the estate."""
+        overlaid, vendors = self._overlaid, self._surroundings.vendors
+        return tuple(trace_all(overlaid.estate, vendors, self._clock.now(), overlaid.verified))
+
+    def warn(self, snapshot: Snapshot) -> tuple[Unwise, ...]:
+        """Say what is legal but unwise in the estate that was compiled into the snapshot."""
+        return warn(self._overlaid.estate, self._surroundings, snapshot, self._clock.now())
+
     def engine_changed(self, deployment: str, address: Address | None) -> None:
         """Note where an engine listens now, or that it does not."""
         addresses = dict(self._surroundings.addresses)
@@ -58,14 +83,10 @@ class Compiler:
 
     def compile(self) -> Snapshot:
         """Return the compiled estate of this moment."""
-        return compile_estate(self._estate, self._surroundings, self._clock.now())
+        return compile_estate(self._overlaid.estate, self._surroundings, self._clock.now())
 
     def _price(self) -> None:
         # The bundled price table takes a while to load: it is asked only for what can be called.
         callable_now = {name for name, endpoint in self.compile().endpoints.items() if not endpoint.missing}
         prices = price_deployments(self._estate, self._surroundings.vendors, self._clock.now(), only=callable_now)
         self._surroundings = msgspec.structs.replace(self._surroundings, prices=prices)
-
-    def _resolve(self, reference: str) -> tuple[str | None, str]:
-        resolved = resolve(reference, self._environment)
-        return resolved.value, resolved.why

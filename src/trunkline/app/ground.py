@@ -50,7 +50,9 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
         Unstartable: it cannot be applied here; the message says why.
     """
     estate = loaded.estate
-    compiler = Compiler(estate, Environment(loaded.folder, os.environ), ground.clock, addresses)
+    environment = Environment(loaded.folder, os.environ)
+    compiler = Compiler(estate, environment, ground.clock, addresses=addresses, engines=ground.options.engines)
+    compiler.verified(ground.store.claim_versions())
     rings = Rings(
         pepper=ground.folder.pepper(),
         cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},

@@ -21,6 +21,10 @@ class Options(msgspec.Struct, frozen=True):
         engines: whether the exchange runs the engines that the estate declares.
         log_level: `debug`, `info`, `warning` or `error`.
         ca_file: certificates to trust upstream beside the system's own, in PEM form.
+        tls_cert: the certificate to show to clients, in PEM form; None for plain HTTP.
+        tls_key: its key.
+        tls_client_ca: the authorities whose certificates clients must show; None asks for none.
+        cors_origins: the origins whose web pages may call.
         workers: processes that answer; with one, the exchange is a single process.
         grace: seconds that running calls get to finish when the exchange is told to stop.
         log_style: `auto`, `json` or `text`.
@@ -33,6 +37,10 @@ class Options(msgspec.Struct, frozen=True):
     engines: bool = True
     log_level: str = "info"
     ca_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     workers: int = 1
     grace: float = GRACE
     log_style: str = "auto"

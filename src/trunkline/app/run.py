@@ -11,6 +11,7 @@ from trunkline.app.answering import Answering
 from trunkline.app.applied import keep_applied
 from trunkline.app.beginning import Started, become_ready, recover_journals, welcome
 from trunkline.app.engine_room import EngineRoom, readiness
+from trunkline.app.front import front
 from trunkline.app.ground import Ground, check
 from trunkline.app.keys import first_key
 from trunkline.app.listening import inherited
@@ -32,6 +33,7 @@ def up(options: Options, announcer: Announcer) -> None:
     Raises:
         Unstartable: it cannot start; the message says why and what to do.
     """
+    front(options)  # What it refuses, it refuses before anything begins.
     if options.workers > 1:
         supervise(options, announcer)
     else:

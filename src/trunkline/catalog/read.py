@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import TypeVar
 
 import msgspec
@@ -19,15 +20,22 @@ def read_folder(folder: str, kind: type[T]) -> tuple[T, ...]:
         Unstartable: a file is no YAML, or holds what `kind` does not know; the message names the file.
     """
     entries = sorted((files("trunkline.catalog") / folder).iterdir(), key=lambda entry: entry.name)
-    reader = YAML(typ="safe")
-    read = []
-    for entry in entries:
-        if not entry.name.endswith(".yaml"):
-            continue
-        try:
-            read.append(msgspec.convert(reader.load(entry.read_bytes()), kind))
-        except (YAMLError, msgspec.ValidationError) as fault:
-            raise Unstartable(
-                f"the catalogue's {folder}/{entry.name} cannot be read: {fault}; reinstall trunkline or mend the file"
-            ) from fault
-    return tuple(read)
+    return tuple(_read(entry, f"{folder}/{entry.name}", kind) for entry in entries if entry.name.endswith(".yaml"))
+
+
+def read_file(name: str, kind: type[T]) -> T:
+    """Read one YAML file of the catalogue into `kind`.
+
+    Raises:
+        Unstartable: it is no YAML, or holds what `kind` does not know; the message names the file.
+    """
+    return _read(files("trunkline.catalog") / name, name, kind)
+
+
+def _read(entry: Traversable, name: str, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(YAML(typ="safe").load(entry.read_bytes()), kind)
+    except (YAMLError, msgspec.ValidationError) as fault:
+        raise Unstartable(
+            f"the catalogue's {name} cannot be read: {fault}; reinstall trunkline or mend the file"
+        ) from fault

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 
 import msgspec
 
+from trunkline.catalog.controls import ControlValue
 from trunkline.catalog.read import read_folder
 
 
@@ -13,18 +15,25 @@ class PublishedControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a vendor's own pages say of one control by default, the worst case where they say several things.
 
     Attributes:
+        value: of residency, `{region}` stands for the boundary's region, `{geography}` for the union or country that
+            it lies in, `{data_zone}` for eu or us. Where that cannot be filled in, nothing is claimed.
         title: the page it was read on.
         quote: what the page says, in short.
         verified: the day it was read.
         expires: the last day on which it counts; pages drift, so each is read again within a year.
+        sha256: of the page as it was read, where it was kept.
     """
 
-    value: str | int | bool | tuple[str, ...]
+    value: ControlValue
     title: str
     quote: str
     verified: date
     expires: date
     reference: str | None = None
+    sha256: str | None = None
+
+
+Published = dict[str, PublishedControl]
 
 
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +52,12 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         auth: the header line that carries the key, `{key}` standing for it.
         key_required: whether it answers nobody without a key.
         prices: its name in the bundled price table, or None where that has no prices for it.
+        output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
         controls: what it publishes. A control that is absent is unknown and satisfies nothing.
+        skus: what it publishes of each kind of deployment; goes before `controls`. Where there are any, a deployment
+            can have no other SKU.
+        modes: what it publishes of each retention mode; goes before both where the estate claims that mode.
+        features: what it publishes where a request uses a feature; stands beside all of them.
     """
 
     id: str
@@ -54,9 +68,14 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auth: str = "authorization: Bearer {key}"
     key_required: bool = True
     prices: str | None = None
-    controls: dict[str, PublishedControl] = {}
+    output_limit: str = "max_tokens"
+    controls: Published = {}
+    skus: dict[str, Published] = {}
+    modes: dict[str, Published] = {}
+    features: dict[str, Published] = {}
 
 
+@cache
 def load_vendors() -> dict[str, Vendor]:
     """Read the vendors that ship with the package, by id.
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from trunkline.cli.decisions import in_words
 from trunkline.cli.output import Column, Page, facts, money
 from trunkline.clock import as_datetime, iso
 from trunkline.metering.records import AttemptRow, Status
@@ -43,7 +44,7 @@ _COLUMNS = (
 def attempt_json(row: AttemptRow) -> dict[str, Any]:
     """Return every field of a record; usage as `tokens_*`, durations in milliseconds, money as exact numbers."""
     return {
-        "request": row.request,
+        "request_id": row.request,
         "attempt": row.attempt,
         "at": iso(row.at),
         "key": row.key,
@@ -84,7 +85,7 @@ def call_json(rows: Sequence[AttemptRow]) -> dict[str, Any]:
     """Return one call: what its attempts share, the sum of their costs, and the attempts in order."""
     first, last = rows[0], rows[-1]
     return {
-        "request": first.request,
+        "request_id": first.request,
         "at": iso(first.at),
         "key": first.key,
         "unit": first.unit,
@@ -124,15 +125,19 @@ def attempt_cells(row: AttemptRow) -> tuple[str | Text, ...]:
 def call_view(rows: Sequence[AttemptRow]) -> RenderableType:
     """Return one call in full, attempt by attempt."""
     first = rows[0]
+    words = in_words(first.decision)
     head = facts(
         {
             "request": Text(first.request, style="bold"),
             "at": _local(first.at).isoformat(sep=" ", timespec="milliseconds"),
             "caller": f"{first.key} of {first.unit} ({first.cost_centre})",
             "end customer": first.end_customer or "",
-            "use case": f"{first.use_case}, data class {first.data_class}",
+            "use case": f"{first.use_case} {words.version}".strip(),
+            "data class": f"{first.data_class}, {words.why}" if words.why else first.data_class,
             "model asked": first.model_asked,
-            "decision": first.decision,
+            "decision": words.counts,
+            "rewrites": "\n".join(words.rewrites),
+            "note": "\n".join(words.notes),
             "cost": f"{bare(_cost(rows))} {first.currency}",
         }
     )
@@ -145,6 +150,7 @@ def _attempt_view(row: AttemptRow) -> RenderableType:
             f"attempt {row.attempt}": Text.assemble(
                 (row.deployment, "bold"), f" ({row.pattern}, {row.boundary})  ", _status(row)
             ),
+            "why here": in_words(row.decision).reason,
             "model": row.model_sent + (f", served as {row.model_served}" if row.model_served else ""),
             "tokens": _tokens(row),
             "cost": f"{bare(row.cost)} {row.currency}, held {bare(row.hold)}, price {row.price_version or 'not known'}",

@@ -50,7 +50,7 @@ def chat(
         if not terminal:
             raise Unstartable(f"chat needs a key: set {KEY_NAMES[0]} or pass --key")
         key = typer.prompt("Key", hide_input=True)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     session = Session(console, Conversation(url, key, model), data.expanduser())
     if terminal:
         console.print(f"[bold cyan]Trunkline[/] [dim]{session.conversation.url}  model {model}[/]\n[dim]{_HELP}[/]\n")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from trunkline.errors import BadEstate
 from trunkline.estate.load import Loaded, load
 from trunkline.estate.stages import Snapshot
 from trunkline.observability.metrics import UpstreamState
+from trunkline.policy.warn import Unwise
 
 app = typer.Typer(add_completion=False)
 
@@ -33,18 +35,21 @@ EstatePath = Annotated[
 def check(path: EstatePath, *, as_json: AsJson = False) -> None:
     """Check an estate: all its faults at once, or what it declares.
 
-    Exit code 1 where there are faults; what is declared but not in force yet is announced.
+    Exit code 1 where there are faults. What is declared but not in force yet is announced, and what is legal but
+    unwise: a single route, claims that expire soon, classes that nothing satisfies, and what nobody uses.
     """
     try:
         loaded = load(path)
     except BadEstate as bad:
         _refuse(bad, as_json=as_json)
         raise typer.Exit(1) from None
-    snapshot = Compiler(loaded.estate, Environment(loaded.folder, os.environ), SystemClock()).compile()
+    compiler = Compiler(loaded.estate, Environment(loaded.folder, os.environ), SystemClock())
+    snapshot = compiler.compile()
+    warnings = _warnings(loaded, compiler.warn(snapshot), snapshot)
     if as_json:
-        print_json(_report(loaded, snapshot))
+        print_json(_report(loaded, snapshot, warnings))
     else:
-        _show(loaded, snapshot)
+        _show(loaded, snapshot, warnings)
 
 
 def _refuse(bad: BadEstate, *, as_json: bool) -> None:
@@ -68,7 +73,15 @@ def _standings(loaded: Loaded, snapshot: Snapshot) -> tuple[Standing, ...]:
     )
 
 
-def _report(loaded: Loaded, snapshot: Snapshot) -> dict[str, Any]:
+def _warnings(loaded: Loaded, unwise: Iterable[Unwise], snapshot: Snapshot) -> tuple[str, ...]:
+    """What is legal but unwise, in the order of the files; then what compiling had to say."""
+    files = [str(file) for file in loaded.files]
+    placed = [(loaded.place(*one.path), one.message) for one in unwise]
+    placed.sort(key=lambda found: (files.index(found[0].file) if found[0].file in files else 0, *found[0][1:]))
+    return (*(f"{place}: {message}" for place, message in placed), *snapshot.warnings)
+
+
+def _report(loaded: Loaded, snapshot: Snapshot, warnings: tuple[str, ...]) -> dict[str, Any]:
     return {
         "ok": True,
         "estate": loaded.estate.name,
@@ -87,11 +100,11 @@ def _report(loaded: Loaded, snapshot: Snapshot) -> dict[str, Any]:
             for standing in _standings(loaded, snapshot)
         ],
         "notices": [str(notice) for notice in loaded.notices],
-        "warnings": list(snapshot.warnings),
+        "warnings": list(warnings),
     }
 
 
-def _show(loaded: Loaded, snapshot: Snapshot) -> None:
+def _show(loaded: Loaded, snapshot: Snapshot, warnings: tuple[str, ...]) -> None:
     shown = console()
     estate = loaded.estate
     counts = (
@@ -106,7 +119,7 @@ def _show(loaded: Loaded, snapshot: Snapshot) -> None:
     shown.print(Padding(deployments_table(shown, _standings(loaded, snapshot)), (0, 2), expand=False))
     for title, lines in (
         ("declared, not in force in this version", tuple(str(notice) for notice in loaded.notices)),
-        ("worth a look", snapshot.warnings),
+        ("worth a look", warnings),
     ):
         if lines:
             shown.print()

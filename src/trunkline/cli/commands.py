@@ -21,8 +21,11 @@ class Listed(msgspec.Struct, frozen=True):
 COMMANDS = (
     Listed("up", "trunkline.cli.up", "Start the exchange.", RUN),
     Listed("check", "trunkline.cli.check", "Check an estate: all its faults at once, or what it declares.", RUN),
+    Listed("diff", "trunkline.cli.diff", "Say which decisions change from one estate to another.", RUN),
     Listed("schema", "trunkline.cli.schema", "Print the JSON Schema of the estate file, for editors.", RUN),
     Listed("key", "trunkline.cli.key", "Make, list, rotate and revoke keys.", RUN),
+    Listed("explain", "trunkline.cli.explain", "Say of every deployment whether a use case may use it, and why.", ASK),
+    Listed("claims", "trunkline.cli.claims", "List what deployments claim and until when; verify claims anew.", KEEP),
     Listed("chat", "trunkline.cli.chat", "Talk to the exchange in the terminal.", ASK),
     Listed("ledger", "trunkline.cli.ledger", "Read the ledger: the newest attempts, one call, or sums.", ASK),
     Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),

@@ -65,12 +65,15 @@ def engine_parts() -> Finding:
 
 
 def open_files() -> Finding:
-    """How many files and connections a process may have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < FEW_FILES:
-        most = "more" if hard == resource.RLIM_INFINITY else f"up to {hard}"
-        return doubtful("open files", f"{soft} at once, two for each call", f"raise it: ulimit -n ({most} is allowed)")
-    return fine("open files", "no limit" if soft == resource.RLIM_INFINITY else f"{soft} at once")
+    """How many files and connections the exchange may have: at its start it raises the limit as far as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FEW_FILES:
+        return doubtful(
+            "open files",
+            f"{hard} at once at most, two for each call",
+            "raise the hard limit: ulimit -Hn, or LimitNOFILE= of the service",
+        )
+    return fine("open files", "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard} at once")
 
 
 def clock(now: datetime) -> Finding:

@@ -27,8 +27,8 @@ class Column(msgspec.Struct, frozen=True):
 
 def console() -> Console:
     """Return the console on standard output: plain and roomy where that is no terminal."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=ROOMY)
+    plain = Console(highlight=False, emoji=False)
+    return plain if plain.is_terminal else Console(highlight=False, emoji=False, width=ROOMY)
 
 
 def money(amount: int) -> msgspec.Raw:

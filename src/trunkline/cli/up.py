@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,16 +35,31 @@ NoEngine = Annotated[
 ]
 LogLevel = Annotated[Level, typer.Option("--log-level", envvar="TRUNKLINE_LOG_LEVEL", help="The least to log.")]
 LogStyle = Annotated[log.Style, typer.Option("--log-style", envvar="TRUNKLINE_LOG_STYLE", help="How to write the log.")]
+
+
+def _file(name: str, variable: str, means: str) -> Any:
+    return typer.Option(
+        name, envvar=variable, metavar="FILE", exists=True, dir_okay=False, readable=True, help=means + ", in PEM form."
+    )
+
+
 CaFile = Annotated[
     Path | None,
+    _file("--ca-file", "TRUNKLINE_CA_FILE", "Certificates to trust upstream, beside the system's own"),
+]
+TlsCert = Annotated[Path | None, _file("--tls-cert", "TRUNKLINE_TLS_CERT", "The certificate to serve HTTPS with")]
+TlsKey = Annotated[Path | None, _file("--tls-key", "TRUNKLINE_TLS_KEY", "Its key, without a password")]
+TlsClientCa = Annotated[
+    Path | None,
+    _file("--tls-client-ca", "TRUNKLINE_TLS_CLIENT_CA", "Authorities that must have signed each client's certificate"),
+]
+CorsOrigin = Annotated[
+    list[str] | None,
     typer.Option(
-        "--ca-file",
-        envvar="TRUNKLINE_CA_FILE",
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="Certificates to trust upstream, beside the system's own, in PEM form.",
+        "--cors-origin",
+        envvar="TRUNKLINE_CORS_ORIGIN",
+        metavar="ORIGIN",
+        help="Let web pages of this origin call; give it once for each. The variable takes several, a space apart.",
     ),
 ]
 Grace = Annotated[
@@ -72,6 +87,10 @@ def up(  # noqa: PLR0913 - one for each option
     log_level: LogLevel = Level.INFO,
     log_style: LogStyle = log.Style.AUTO,
     ca_file: CaFile = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    cors_origin: CorsOrigin = None,
     grace: Grace = GRACE,
 ) -> None:
     """Start the exchange."""
@@ -88,6 +107,10 @@ def up(  # noqa: PLR0913 - one for each option
         engines=not no_engine,
         log_level=log_level,
         ca_file=ca_file,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        cors_origins=tuple(cors_origin or ()),
         workers=workers,
         grace=grace,
         log_style=log_style,

@@ -31,6 +31,9 @@ class Faults:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def add(self, place: Place, message: str) -> None:
         """Note that `message` is wrong at `place`. What it repeats of the file is shortened and kept to one line."""
         self._files.setdefault(place.file, len(self._files))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -49,13 +49,28 @@ class AnswerStream(Protocol):
         ...
 
 
+class Encode(Protocol):
+    """Writes the body for an upstream."""
+
+    def __call__(
+        self,
+        asked: Asked,
+        model: str,
+        instructions: str | None,
+        rewrites: Iterable[tuple[str, bytes | None]] = ...,
+        /,
+    ) -> bytes:
+        """Return the body; `rewrites` are fields with the JSON to send instead, None to leave them out."""
+        ...
+
+
 class Dialect(msgspec.Struct, frozen=True):
     """One wire format: how its requests, answers, streams and errors are read and written."""
 
     name: str
     paths: dict[Operation, str]
     decode: Callable[[Operation, bytes], Asked]
-    encode: Callable[[Asked, str, str | None], bytes]
+    encode: Encode
     read_answer: Callable[[Asked, bytes], Answer]
     follow: Callable[[Asked], AnswerStream]
     estimate: Callable[[Asked, int], Usage]

@@ -7,7 +7,9 @@ from trunkline.estate.checks.claims import check_claims
 from trunkline.estate.checks.ownership import check_ownership
 from trunkline.estate.checks.prices import check_prices
 from trunkline.estate.checks.reach import check_reach
+from trunkline.estate.checks.rules import check_rules
 from trunkline.estate.checks.services import check_pools, check_use_cases
+from trunkline.estate.checks.skus import check_skus
 from trunkline.estate.checks.units import check_units
 from trunkline.estate.declaration import NOUNS
 from trunkline.estate.declared import Declared
@@ -20,6 +22,8 @@ def check(declared: Declared, owned: tuple[Owned, ...], references: list[Referen
     check_units(declared, faults)
     check_claims(declared, faults)
     check_reach(declared, faults)
+    check_skus(declared, faults)
+    check_rules(declared, faults)
     check_prices(declared, faults)
     check_pools(declared, faults)
     check_use_cases(declared, faults)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import msgspec
 
+from trunkline.catalog.controls import CONTROLS, Control, ControlValue, ValueKind
 from trunkline.estate.names import Amount, Count, Moment, Sha256
 
-ControlValue = str | int | bool | tuple[str, ...]
+__all__ = [
+    "CONTROLS",
+    "AppliesTo",
+    "Attestation",
+    "Basis",
+    "Claim",
+    "Control",
+    "ControlValue",
+    "DataClass",
+    "Evidence",
+    "Requirement",
+    "ValueKind",
+]
 
 
 class Basis(StrEnum):
@@ -28,74 +39,6 @@ class Basis(StrEnum):
     ATTESTED_PER_RESPONSE = "attested_per_response"
 
 
-class ValueKind(StrEnum):
-    """What the value of a control is."""
-
-    WORD = "word"
-    DAYS = "days"
-    FLAG = "flag"
-    ZONES = "zones"
-    NAMES = "names"
-
-
-class Control(msgspec.Struct, frozen=True):
-    """A typed attribute of a deployment: what it means and which values it can have.
-
-    Attributes:
-        words: for `WORD` all values there are; for `DAYS` what may stand instead of a number (and satisfies no bound).
-    """
-
-    meaning: str
-    kind: ValueKind
-    words: tuple[str, ...] = ()
-
-
-CONTROLS: Final[Mapping[str, Control]] = MappingProxyType(
-    {
-        "training_use": Control(
-            "whether prompts and answers are used for training",
-            ValueKind.WORD,
-            ("never", "opt_in", "opt_out", "always"),
-        ),
-        "human_review": Control(
-            "whether a human at the provider may read prompts",
-            ValueKind.WORD,
-            ("never", "flagged_only", "possible", "always"),
-        ),
-        "abuse_log_retention_days": Control(
-            "how long logs for abuse monitoring keep content", ValueKind.DAYS, ("until_deleted",)
-        ),
-        "app_state_retention_days": Control(
-            "how long stored responses, threads and files are kept", ValueKind.DAYS, ("until_deleted",)
-        ),
-        "stored_by_default": Control("whether answers are stored where the caller does not say", ValueKind.FLAG),
-        "stored_forced_off": Control("whether storing is refused whatever the caller says", ValueKind.FLAG),
-        "zero_data_retention": Control(
-            "whether an agreement of zero data retention covers the deployment",
-            ValueKind.WORD,
-            ("enforced", "available", "unavailable"),
-        ),
-        "chat_history_location": Control(
-            "where chat history is stored", ValueKind.WORD, ("none", "exchange", "customer_cloud", "provider")
-        ),
-        "residency_at_rest": Control("in which zones data is stored", ValueKind.ZONES),
-        "residency_processing": Control("in which zones data is processed", ValueKind.ZONES),
-        "network": Control(
-            "how the deployment is reached",
-            ValueKind.WORD,
-            ("public", "ip_allowlist", "private_link", "private_network", "loopback"),
-        ),
-        "customer_managed_keys": Control(
-            "whether stored data is encrypted with the customer's keys",
-            ValueKind.WORD,
-            ("none", "optional", "enforced"),
-        ),
-        "sub_processors": Control("who else processes the data", ValueKind.NAMES),
-        "certifications": Control("which certifications cover the deployment", ValueKind.NAMES),
-    }
-)
-
-
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a claim can be looked up. May be written as its title alone."""
 
@@ -107,27 +50,57 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Sha256 | None = None
 
 
+class AppliesTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a claim holds for. An empty list leaves nothing out, but for features: none but those listed are covered.
+
+    Attributes:
+        endpoints: operations, such as `chat` and `embeddings`.
+        features: what a request may use beside a plain prompt and still be covered, such as `files`.
+        models: names such as `openai/gpt-4.1-mini`; `openai/*` stands for all of a vendor's.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+class Attestation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each answer must carry: `expect` in a `header`, or in the `body` at a path such as `usage.inference_geo`."""
+
+    expect: str
+    header: str | None = None
+    body: str | None = None
+
+
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a deployment says of one control. Unknown or expired, it satisfies nothing."""
+    """What a deployment says of one control. Unknown or expired, it satisfies nothing.
+
+    With the basis `attested_per_response` it says by `attestation` what each answer must carry: it satisfies nothing
+    before the send, and an answer without it never reaches the caller.
+    """
 
     value: ControlValue
     basis: Basis = Basis.UNVERIFIED
+    applies_to: AppliesTo = AppliesTo()
     evidence: Evidence | None = None
     verified_at: Moment | None = None
     verified_by: str | None = None
     expires: Moment | None = None
+    attestation: Attestation | None = None
 
 
 class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"is_": "is"}):
-    """What a data class asks of one control: exactly one of `is`, `within`, `at_most`, `at_least`.
+    """What a data class asks of one control: exactly one of `is`, `within`, `includes`, `at_most`, `at_least`.
 
-    May be written as the value of `is` alone. `max_age_days` bounds the age of the claim's `verified_at`.
+    May be written as the value of `is` alone. Where a control's words are ordered, stricter ones than those named will
+    do as well; a zone will do when it lies in one of those named. `max_age_days` bounds the age of `verified_at`.
     """
 
     short_form: ClassVar[str] = "is"
 
     is_: str | bool | int | None = None
     within: tuple[str, ...] | None = None
+    includes: tuple[str, ...] | None = None
     at_most: Amount | None = None
     at_least: Amount | None = None
     basis: Basis = Basis.PUBLISHED_DEFAULT

@@ -14,6 +14,7 @@ from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.names import Currency, Name
 from trunkline.estate.pools import Pool
+from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
 
@@ -43,5 +44,6 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deployments: dict[Name, Deployment] = {}
     pools: dict[Name, Pool] = {}
     use_cases: dict[Name, UseCase] = {}
+    rules: dict[Name, Rule] = {}
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()

@@ -12,6 +12,7 @@ from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import ExchangeRate
 from trunkline.estate.pools import Pool
+from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
 
@@ -36,6 +37,7 @@ class Declared(msgspec.Struct, frozen=True):
     use_cases: dict[str, UseCase]
     budgets: dict[int, Budget]
     limits: dict[int, Limit]
+    rules: dict[str, Rule] = {}
     unread: frozenset[str] = frozenset()
 
     def names(self, section: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from trunkline.estate.budgets import Budget, Limit
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.pools import Pool
+from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
 
@@ -38,6 +39,7 @@ class Estate(msgspec.Struct, frozen=True):
     limits: tuple[Limit, ...] = ()
     exchange_rates: tuple[ExchangeRate, ...] = ()
     version: str = ""
+    rules: dict[str, Rule] = {}
 
     @property
     def root(self) -> str:

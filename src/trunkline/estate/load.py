@@ -10,8 +10,8 @@ from typing import Final, TypeVar, cast
 import msgspec
 
 from trunkline.clock import Clock, SystemClock, as_datetime
-from trunkline.config.document import Mapping, Sequence
-from trunkline.config.faults import Faults
+from trunkline.config.document import Mapping, Sequence, locate
+from trunkline.config.faults import Faults, Place
 from trunkline.config.reader import Reader
 from trunkline.config.zones import describe_unknown_zone, find_zone
 from trunkline.errors import BadEstate
@@ -28,6 +28,7 @@ from trunkline.estate.names import Currency, Name
 from trunkline.estate.notices import Notice, announce
 from trunkline.estate.pools import Pool
 from trunkline.estate.rates import RateReader
+from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
 
@@ -44,12 +45,18 @@ class Loaded(msgspec.Struct, frozen=True):
         notices: what is declared but not in force, and claims that have expired.
         files: what it was read from, in the order read.
         folder: where `file:` references start from.
+        tree: what is written in the files, each value with its place.
     """
 
     estate: Estate
     notices: tuple[Notice, ...]
     files: tuple[Path, ...]
     folder: Path
+    tree: Mapping
+
+    def place(self, *path: str | int) -> Place:
+        """Where the thing at `path` is named, or the nearest thing above it that is written down."""
+        return locate(self.tree, path, name=True)
 
 
 def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
@@ -68,7 +75,7 @@ def load(path: Path, clock: Clock = _SYSTEM_CLOCK) -> Loaded:
         raise BadEstate(faults.lines())
     estate = _build(declared)
     notices = announce(declared, as_datetime(clock.now()))
-    return Loaded(estate, notices, merged.files, path if path.is_dir() else path.parent)
+    return Loaded(estate, notices, merged.files, path if path.is_dir() else path.parent, merged.tree)
 
 
 def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
@@ -100,6 +107,7 @@ def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
         deployments=_named(tree, "deployments", Deployment, reader),
         pools=_named(tree, "pools", Pool, reader),
         use_cases=_named(tree, "use_cases", UseCase, reader),
+        rules=_named(tree, "rules", Rule, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
         unread=frozenset(unread),
@@ -150,6 +158,7 @@ def _build(declared: Declared) -> Estate:
         budgets=tuple(declared.budgets.values()),
         limits=tuple(declared.limits.values()),
         exchange_rates=declared.exchange_rates,
+        rules=declared.rules,
     )
     content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
     return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -19,6 +19,7 @@ NAMED_SECTIONS: Final = (
     "deployments",
     "pools",
     "use_cases",
+    "rules",
 )
 LISTED_SECTIONS: Final = ("budgets", "limits")
 OWNED_SECTIONS: Final = ("boundaries", "deployments", "pools", "use_cases")

@@ -12,9 +12,7 @@ from typing import Final
 import msgspec
 
 from trunkline.config.environment import kind_of_reference
-from trunkline.estate.claims import Basis
 from trunkline.estate.declared import Declared
-from trunkline.estate.use_cases import State
 
 Where = tuple[str | int, ...]
 Find = Callable[[Declared], Iterator[Where]]
@@ -38,6 +36,9 @@ def announce(declared: Declared, now: datetime) -> tuple[Notice, ...]:
     for message, find in NOT_IN_FORCE:
         if found := list(find(declared)):
             notices.append(Notice(str(declared.place_of_name(*found[0])), message, len(found)))
+    if found := list(_open_secrets(declared)):
+        message = "credentials stand in the file itself, for all who read it; write env:NAME or file:PATH instead"
+        notices.append(Notice(str(declared.place_of_name(*found[0])), message, len(found)))
     if expired := list(_expired(declared, now)):
         message = f"the claim has expired and satisfies nothing: {expired[0][1]} {expired[0][3]}"
         notices.append(Notice(str(declared.place(*expired[0], "expires")), message, len(expired)))
@@ -84,16 +85,6 @@ def _fixed_prices(declared: Declared) -> Iterator[Where]:
                 yield ("deployments", name, "price", field)
 
 
-def _life(declared: Declared) -> Iterator[Where]:
-    for name, use_case in declared.use_cases.items():
-        if use_case.state is not State.ACTIVE:
-            yield ("use_cases", name, "state")
-        if use_case.successor is not None:
-            yield ("use_cases", name, "successor")
-        if use_case.version is not None:
-            yield ("use_cases", name, "version")
-
-
 def _group_audiences(declared: Declared) -> Iterator[Where]:
     for name, use_case in declared.use_cases.items():
         for index, who in enumerate(use_case.audience):
@@ -108,17 +99,17 @@ def _chains(declared: Declared) -> Iterator[Where]:
                 yield (section, name, "credentials")
 
 
+def _open_secrets(declared: Declared) -> Iterator[Where]:
+    for section, things in (("boundaries", declared.boundaries), ("deployments", declared.deployments)):
+        for name, thing in things.items():
+            if thing.credentials is not None and kind_of_reference(thing.credentials) == "literal":
+                yield (section, name, "credentials")
+
+
 def _dialects(declared: Declared) -> Iterator[Where]:
     for name, deployment in declared.deployments.items():
         if deployment.dialect not in {None, "openai"}:
             yield ("deployments", name, "dialect")
-
-
-def _attested(declared: Declared) -> Iterator[Where]:
-    for name, deployment in declared.deployments.items():
-        for control, claim in deployment.controls.items():
-            if claim.basis is Basis.ATTESTED_PER_RESPONSE:
-                yield ("deployments", name, "controls", control, "basis")
 
 
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
@@ -131,14 +122,11 @@ NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
         "lending and shares of a pool are not in force yet: whoever may use it uses all of it",
         _fields("pools", "lend", "shares"),
     ),
-    ("parameters are not in force yet: requests are not held to them", _fields("use_cases", "parameters")),
     ("data sets are not in force yet: nothing is retrieved", _fields("use_cases", "data_sets")),
     ("guardrails are not in force yet: nothing is screened", _fields("use_cases", "guardrails")),
-    ("state, successor and version are not in force yet: every use case answers", _life),
     ("groups in an audience are not in force yet: nobody is let in by one", _group_audiences),
     ("groups of a unit are not in force yet: nobody signs in by one", _fields("units", "groups")),
     ("a cloud's own credentials cannot be used yet: the deployment is not configured", _chains),
     ("only the dialect openai is spoken yet: the deployment is not configured", _dialects),
-    ("claims attested per response are not checked yet: they satisfy nothing", _attested),
 )
 """Each kind: what is not in force, and where it is declared."""

@@ -8,11 +8,14 @@ an `Attempt`: a request that policy has not seen cannot reach an upstream. `test
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from trunkline.catalog.requests import Form
+from trunkline.estate.claims import Attestation
 from trunkline.estate.deployments import Pattern
+from trunkline.estate.use_cases import Parameters
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.money import Nano, Pico
 from trunkline.tenancy.callers import Caller
@@ -48,8 +51,11 @@ class Endpoint(msgspec.Struct, frozen=True):
         base_path: what stands before the dialect's own paths, such as `/v1`; without a trailing slash.
         headers: ready header lines, each ended by CR LF: the host, and the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
+        engine: whether the exchange runs it itself, so that missing may mean restarting.
         missing: why the deployment is not configured; empty when it can be called.
         operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
+        attested: what each of its answers must carry before a byte of it may reach the caller, by control.
+        output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
     """
 
     deployment: str
@@ -67,6 +73,9 @@ class Endpoint(msgspec.Struct, frozen=True):
     output_bound: int = 16_384
     missing: str = ""
     operations: tuple[Operation, ...] = tuple(Operation)
+    engine: bool = False
+    attested: tuple[tuple[str, Attestation], ...] = ()
+    output_limit: str = "max_tokens"
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -80,6 +89,22 @@ class Denial(msgspec.Struct, frozen=True):
     claim: str
 
 
+class Watch(msgspec.Struct, frozen=True):
+    """Which requests of one dialect have to be examined beyond the lookup, and which not.
+
+    Attributes:
+        form: what is known of such requests.
+        fields: top-level fields that may use a feature which the class does not allow everywhere.
+        prompt: the field with the messages, where pieces of them may use such a feature; else empty.
+        always: whether every request is examined, for what it leaves out or because the use case limits parameters.
+    """
+
+    form: Form
+    fields: frozenset[str] = frozenset()
+    prompt: str = ""
+    always: bool = False
+
+
 class Decision(msgspec.Struct, frozen=True):
     """What policy decided for one use case under one data class.
 
@@ -87,6 +112,13 @@ class Decision(msgspec.Struct, frozen=True):
         tiers: the allowed and configured endpoints, in the order of the use case's pools and their tiers.
         denials: the deployments that policy refuses.
         unconfigured: the deployments that policy allows but that cannot be called.
+        version: the use case's; empty where it has none.
+        warning: what callers are told beside each answer; empty when there is nothing to say.
+        sunset: when the use case ends, in nanoseconds since 1970.
+        parameters: what the use case lets a request ask for.
+        features: for each deployment in it, the features that a request must not use there, each with its denial.
+        watched: by dialect and operation, which requests have to be examined; None where none has.
+        stores: the exchange's own stores that may hold content of this class.
     """
 
     use_case: str
@@ -96,12 +128,23 @@ class Decision(msgspec.Struct, frozen=True):
     denials: tuple[Denial, ...] = ()
     unconfigured: tuple[Endpoint, ...] = ()
     instructions: str | None = None
+    version: str = ""
+    warning: str = ""
+    sunset: int | None = None
+    parameters: Parameters | None = None
+    features: dict[str, dict[str, Denial]] = {}
+    watched: dict[tuple[str, str], Watch] | None = None
+    stores: frozenset[str] = frozenset()
 
     @property
     def endpoints(self) -> Iterator[Endpoint]:
         """All allowed endpoints in order."""
         for tier in self.tiers:
             yield from tier
+
+    def may_keep(self, *stores: str) -> bool:
+        """Whether content of this class may be written to all of these stores of the exchange's own."""
+        return self.stores.issuperset(stores)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -119,6 +162,17 @@ class Offer(msgspec.Struct, frozen=True):
     by_operation: dict[Operation, dict[str, Decision]] = {}
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """A use case that is retired, and what took its place."""
+
+    owner: str
+    successor: str | None = None
+
+
+Narrow = Callable[[Decision, Caller, Asked], Decision]
+"""Takes from a decision what operator rules refuse that look at the caller or the request."""
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """The compiled estate: a request costs lookups.
 
@@ -132,6 +186,9 @@ class Snapshot(msgspec.Struct, frozen=True):
         owners: for each use case on offer, the unit to ask.
         direct: for each use case, the models that may be named by themselves under it.
         warnings: what the operator should know of this estate.
+        retired: the use cases that are no longer on offer, by name.
+        narrow: the operator rules that could not be decided ahead; None where there are none.
+        stores: for each of the exchange's own stores and each data class, why content of it may not be held there.
     """
 
     version: str
@@ -146,15 +203,42 @@ class Snapshot(msgspec.Struct, frozen=True):
     owners: dict[str, str] = {}
     direct: dict[str, dict[str, Offer]] = {}
     warnings: tuple[str, ...] = ()
+    retired: dict[str, Gone] = {}
+    narrow: Narrow | None = None
+    stores: dict[str, dict[str, tuple[Denial, ...]]] = {}
+
+
+class Rewrite(msgspec.Struct, frozen=True):
+    """A field of the request that is sent with another value, or not at all.
+
+    Attributes:
+        value: the JSON to send; None leaves the field out.
+        why: in a few words, for the ledger.
+        deployments: where it is sent so; None for everywhere.
+    """
+
+    field: str
+    value: bytes | None
+    why: str
+    deployments: frozenset[str] | None = None
+
+    def holds_at(self, deployment: str) -> bool:
+        """Whether it is sent so to this deployment."""
+        return self.deployments is None or deployment in self.deployments
+
+    def __str__(self) -> str:
+        done = f"dropped {self.field}" if self.value is None else f"set {self.field}={self.value.decode()}"
+        return f"{done} ({self.why})"
 
 
 class Permitted(msgspec.Struct, frozen=True):
-    """A request that policy allows, with the decision that says where it may go."""
+    """A request that policy allows, with the decision that says where it may go and what is sent otherwise."""
 
     caller: Caller
     asked: Asked
     decision: Decision
     note: str = ""
+    rewrites: tuple[Rewrite, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True):

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from trunkline.estate.deployments import Pattern
-from trunkline.estate.names import AudienceName, Count, DataClassName, ModelName, PoolName, UnitName, UseCaseName
+from trunkline.estate.names import (
+    AudienceName,
+    Count,
+    DataClassName,
+    ModelName,
+    Moment,
+    PoolName,
+    UnitName,
+    UseCaseName,
+)
 
 
 class State(StrEnum):
@@ -19,11 +28,18 @@ class State(StrEnum):
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits on what a request may ask for."""
+    """Limits on what a request may ask for.
+
+    `max_output_tokens` bounds each answer: more is lowered to it, none is set to it. `tools` says whether a request
+    may offer tools at all, or which types of them. `modalities` lists what prompts and answers may be, `text` always.
+    `answers` is the most answers to one request (`n`), `max_request_bytes` its largest size.
+    """
 
     max_output_tokens: Count | None = None
-    tools: bool | None = None
-    modalities: tuple[str, ...] | None = None
+    tools: bool | tuple[str, ...] | None = None
+    modalities: tuple[Literal["text", "image", "audio", "file"], ...] | None = None
+    answers: Count | None = None
+    max_request_bytes: Count | None = None
 
 
 class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +47,9 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `audience` names units (all below them included), groups (`oidc:...`) and keys. `patterns`, where given, are the
     only patterns allowed. `direct` lists models that its audience may also name by themselves.
+
+    A draft answers its owner unit alone. A deprecated one answers with a warning that names its `successor` and when it
+    `retires`; from then on it is retired, and answers only who took its place.
     """
 
     owner: UnitName
@@ -46,4 +65,5 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guardrails: tuple[str, ...] = ()
     state: State = State.ACTIVE
     successor: UseCaseName | None = None
+    retires: Moment | None = None
     version: str | int | None = None

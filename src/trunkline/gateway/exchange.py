@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from trunkline.clock import Clock
+from trunkline.errors import Unattested
 from trunkline.estate.stages import Attempt, Snapshot
 from trunkline.gateway.admit import Gate
-from trunkline.ids import RequestIds
+from trunkline.ids import RequestId, RequestIds
 from trunkline.metering.book import Book
 from trunkline.metering.records import Settlement
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.scrape import render
 from trunkline.tenancy.ring import KeyRing
+from trunkline.upstream.ejections import Ejections
 from trunkline.wire.client import Pool
+
+log = logging.getLogger("trunkline.gateway")
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ class Exchange:
         "_snapshot",
         "book",
         "clock",
+        "ejections",
         "gate",
         "ids",
         "keys_changed",
@@ -78,6 +84,7 @@ class Exchange:
         self.scrape: Scrape = self._scrape_own
         self.gate = Gate(metrics)
         self.ids = RequestIds()
+        self.ejections = Ejections()
 
     async def _scrape_own(self, accept: str) -> tuple[bytes, str]:
         return await asyncio.to_thread(render, self.metrics, accept)
@@ -97,6 +104,25 @@ class Exchange:
         """Go on with another estate, compiled once already. Calls under way keep the snapshot they began with."""
         self._compile = compile_snapshot
         self._snapshot = snapshot
+
+    def is_ejected(self, attempt: Attempt) -> bool:
+        """Whether the attempt's deployment is left out after an incident."""
+        return bool(self.ejections) and self.ejections.out(attempt.endpoint.deployment, self.clock.ticks())
+
+    def report(self, attempt: Attempt, request_id: RequestId, fault: Unattested) -> None:
+        """Report an answer that was not attested as an incident, and leave its deployment out for a while."""
+        deployment = attempt.endpoint.deployment
+        self.ejections.eject(deployment, self.clock.ticks())
+        self.metrics.incident("unattested", deployment)
+        log.error(
+            "incident: an answer was not attested; it was not passed on, and the deployment is out for a while",
+            extra={
+                "request_id": request_id,
+                "deployment": deployment,
+                "control": fault.control,
+                "inside": fault.inside,
+            },
+        )
 
     def count_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """Count a settled attempt in the metrics."""

@@ -1,36 +1,55 @@
-"""The headers that every answer carries. Names from the estate hold no line ends, so nothing from outside gets here."""
+"""The headers that every answer carries. What comes from outside is written by `line`, which it cannot break out of."""
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from functools import lru_cache
 
+from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Refusal
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.stages import Attempt
 from trunkline.ids import RequestId
 from trunkline.money import Nano, bare
+from trunkline.wire.headers import line
 
 JSON = b"application/json"
+CONTENT_TYPE_MOST = 200
+"""Bytes of an upstream's content type that are passed on."""
 
 
 def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes, cost: Nano | None = None) -> bytes:
-    """Return the header lines of an upstream's answer: who answered, and what it cost where that is known by now."""
+    """Return the header lines of an upstream's answer: who answered, and what it cost where that is known by now.
+
+    A use case that comes to its end says so, with its day in `sunset` (RFC 8594).
+    """
     endpoint = attempt.endpoint
-    lines = b"content-type: %b\r\nx-trunkline-request-id: %b\r\n%b" % (
-        content_type,
+    lines = b"%bx-trunkline-request-id: %b\r\n%b" % (
+        _content_type(content_type),
         request_id.encode(),
         _labels(endpoint.deployment, endpoint.pattern),
     )
     if cost is not None:
         lines += b"x-trunkline-cost: %b\r\n" % bare(cost).encode()
     if note := attempt.permitted.note:
-        lines += b"x-trunkline-note: %b\r\n" % note.encode("ascii", "replace")
+        lines += line(b"x-trunkline-note", note.encode("ascii", "replace"))
+    decision = attempt.permitted.decision
+    if decision.warning:
+        lines += line(b"x-trunkline-warning", decision.warning.encode("ascii", "replace"))
+    if decision.sunset is not None:
+        ends = formatdate(decision.sunset / NANOS_PER_SECOND, usegmt=True)
+        lines += b"sunset: %b\r\n" % ends.encode("ascii")
     return lines
+
+
+@lru_cache(maxsize=1_000)
+def _content_type(value: bytes) -> bytes:
+    return line(b"content-type", value[:CONTENT_TYPE_MOST])
 
 
 @lru_cache(maxsize=10_000)
 def _labels(deployment: str, pattern: Pattern) -> bytes:
-    return b"x-trunkline-deployment: %b\r\nx-trunkline-pattern: %b\r\n" % (deployment.encode(), pattern.encode())
+    return line(b"x-trunkline-deployment", deployment.encode()) + line(b"x-trunkline-pattern", pattern.encode())
 
 
 def own_headers(request_id: RequestId, content_type: str = "application/json") -> bytes:

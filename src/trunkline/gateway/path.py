@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.dialects.registry import Door
-from trunkline.errors import UpstreamFault
+from trunkline.errors import Unattested, UpstreamFault
 from trunkline.gateway.admit import admit
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
@@ -36,6 +36,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         permitted = await enrich(permitted)
         permitted = await screen(permitted)
         failed: list[tuple[str, UpstreamFault]] = []
+        ejected: list[str] = []
         for attempt in route(permitted, bound):
             current = exchange.snapshot
             if current is not snapshot and not (
@@ -43,10 +44,15 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
                 current.currency == snapshot.currency and still_permitted(current, permitted, attempt.endpoint)
             ):
                 continue
+            if exchange.is_ejected(attempt):
+                ejected.append(attempt.endpoint.deployment)
+                continue
             try:
                 with reserve(exchange.book, attempt, request_id) as hold:
                     response = await send(exchange.upstreams, attempt)
                     return await Relay(door.dialect, request_id, attempt, hold, reply).relay(response)
             except UpstreamFault as fault:
+                if isinstance(fault, Unattested):
+                    exchange.report(attempt, request_id, fault)
                 failed.append((attempt.endpoint.deployment, fault))
-        raise refuse(permitted, failed)
+        raise refuse(permitted, failed, ejected)

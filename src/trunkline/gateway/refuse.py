@@ -8,6 +8,7 @@ from trunkline.errors import (
     RateLimited,
     Refusal,
     Slow,
+    Unavailable,
     UpstreamFailed,
     UpstreamFault,
     UpstreamTooSlow,
@@ -17,16 +18,33 @@ from trunkline.estate.stages import Permitted
 TOO_MANY_REQUESTS = 429
 
 
-def refuse(permitted: Permitted, failed: Sequence[tuple[str, UpstreamFault]]) -> Refusal:
-    """Turn the faults of a call's attempts into the answer its caller gets: rates, time-out or failure."""
+def refuse(permitted: Permitted, failed: Sequence[tuple[str, UpstreamFault]], ejected: Sequence[str] = ()) -> Refusal:
+    """Turn the faults of a call's attempts into the answer its caller gets: rates, time-out or failure.
+
+    Args:
+        permitted: the call.
+        failed: the deployments that were tried, each with what went wrong.
+        ejected: those that were left out after an incident.
+    """
     name = permitted.asked.model
+    if not failed and ejected:
+        return Unavailable(
+            f'All that is left for "{name}" is out after an incident for some minutes: {", ".join(ejected)}. Try again '
+            f'later, or ask the owner, unit "{permitted.decision.owner}".',
+            code="deployment_ejected",
+            retry_after=60,
+        )
     if not failed:
         return NotPermitted(
             f'The estate changed while the call ran, and "{name}" may no longer be sent anywhere. Try again, or ask '
             f'the owner, unit "{permitted.decision.owner}".',
         )
     tried = "; ".join(f"{deployment}: {fault.message}" for deployment, fault in failed)
-    inside = "; ".join(f"{deployment}: {fault.inside}" for deployment, fault in failed)
+    quote = permitted.decision.may_keep("log")
+    inside = "; ".join(
+        f"{deployment}: {fault.inside}{': ' + fault.said if quote and fault.said else ''}"
+        for deployment, fault in failed
+    )
     message = f'No deployment of "{name}" could answer. Tried {tried}.'
     declined = [fault for _, fault in failed if isinstance(fault, Declined) and fault.status == TOO_MANY_REQUESTS]
     if len(declined) == len(failed):

@@ -5,12 +5,13 @@ from typing import Final
 
 from trunkline.dialects.registry import AnswerStream, Dialect
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
-from trunkline.estate.stages import Attempt
+from trunkline.estate.stages import Attempt, Endpoint
 from trunkline.gateway.headers import JSON, answer_headers
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering.hold import Hold
 from trunkline.metering.records import Status
+from trunkline.upstream.attest import attest_body, attest_event
 from trunkline.upstream.send import OK
 from trunkline.wire.client import Response
 from trunkline.wire.server import Reply
@@ -47,6 +48,8 @@ class Relay:
 
     async def _buffer(self, response: Response) -> None:
         body = await response.read()
+        if self._attempt.endpoint.attested:
+            attest_body(self._attempt.endpoint, body)
         self._hold.first_byte()
         answer = self._dialect.read_answer(self._attempt.permitted.asked, body)
         settled = self._hold.settle(
@@ -68,7 +71,7 @@ class Relay:
             raise Garbled("it answered without a stream", inside=f"content type {content_type!r}")
         stream = self._dialect.follow(self._attempt.permitted.asked)
         headers = answer_headers(self._request_id, self._attempt, content_type)
-        events = _Events(stream, headers, self)
+        events = _Events(stream, headers, self._attempt.endpoint, self)
         self.reply.watch(response.pause, response.resume)
         try:
             await response.relay(events.feed)
@@ -111,7 +114,7 @@ class Relay:
             http_status=200,
             usage=stream.used(complete=False),
             model_served=stream.model,
-            error=fault.inside,
+            error=self._hold.words(fault),
         )
         if not stream.failed:
             deployment = self._attempt.endpoint.deployment
@@ -127,10 +130,11 @@ class Relay:
 class _Events:
     """Takes the pieces as they come and passes on whole events, each as it was written."""
 
-    __slots__ = ("_framer", "_headers", "_relay", "_reply", "_stream")
+    __slots__ = ("_endpoint", "_framer", "_headers", "_relay", "_reply", "_stream")
 
-    def __init__(self, stream: AnswerStream, headers: bytes, relay: Relay) -> None:
+    def __init__(self, stream: AnswerStream, headers: bytes, endpoint: Endpoint, relay: Relay) -> None:
         self._stream = stream
+        self._endpoint = endpoint
         self._headers = headers
         self._relay = relay
         self._reply = relay.reply
@@ -143,9 +147,9 @@ class _Events:
             return
         if not self._reply.started:
             if self._stream.failed:
-                raise Declined(
-                    "it ended the stream with an error", status=200, inside=ours[-1].decode(errors="replace")
-                )
+                raise Declined("it ended the stream with an error", status=200, said=ours[-1].decode(errors="replace"))
+            if self._endpoint.attested:
+                attest_event(self._endpoint, ours[0])
             self._relay.begin(self._headers)
         if self._stream.done:
             # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.

@@ -10,6 +10,7 @@ import msgspec
 
 from trunkline.dialects.registry import DOORS, OPENAI, Door
 from trunkline.errors import JournalFailed, Refusal, Unavailable, Unidentified, Unknown, WrongMethod
+from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import own_headers, refusal_headers
 from trunkline.gateway.identify import identify
@@ -21,6 +22,9 @@ from trunkline.wire.server import Reply, Request
 
 MODELS: Final = "/v1/models"
 SERVER_ERROR: Final = 500
+OF_DOORS: Final = b"POST, OPTIONS"
+OF_OWN: Final = b"GET, HEAD, OPTIONS"
+OF_ALL: Final = b"GET, HEAD, POST, OPTIONS"
 # No key is asked for here, and nothing said that needs one.
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
 
@@ -30,21 +34,28 @@ log = logging.getLogger("trunkline.gateway")
 class Gateway:
     """Answers every request on the data path; the handler of the wire's server."""
 
-    __slots__ = ("_exchange",)
+    __slots__ = ("_cross_origin", "_exchange")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, cross_origin: CrossOrigin | None = None) -> None:
         self._exchange = exchange
+        self._cross_origin = cross_origin
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request, whatever happens."""
         exchange = self._exchange
         request_id = exchange.ids.mint()
         door = DOORS.get(request.path)
+        if self._cross_origin is not None:
+            reply.also(self._cross_origin.lines(request))
         try:
+            if request.method == "OPTIONS":
+                self._tell_options(request_id, request, reply)
+                return
             if door is None:
                 await self._answer_itself(request_id, request, reply)
                 return
             if request.method != "POST":
+                reply.also(b"allow: %b\r\n" % OF_DOORS)
                 raise WrongMethod(f"{request.path} takes POST, not {request.method}.")
             await answer(exchange, door, request_id, request, reply)
         except Refusal as refusal:
@@ -71,12 +82,22 @@ class Gateway:
         )
         reply.send(refusal.status, refusal_headers(request_id, refusal), dialect.refusal_body(refusal))
 
+    def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:
+        path = request.path
+        methods = OF_ALL if path == "*" else OF_DOORS if path in DOORS else OF_OWN
+        if methods is OF_OWN and not _answers(path):
+            raise _no_such_path(path)
+        lines = b"allow: %b\r\nx-trunkline-request-id: %b\r\n" % (methods, request_id.encode())
+        if self._cross_origin is not None:
+            lines += self._cross_origin.preflight(request, methods)
+        reply.send(204, lines, b"")
+
     async def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         exchange, path = self._exchange, request.path
-        known = path in OPEN_PATHS or path == MODELS or path.startswith(MODELS + "/")
-        if not known:
+        if not _answers(path):
             raise _no_such_path(path)
         if request.method not in {"GET", "HEAD"}:
+            reply.also(b"allow: %b\r\n" % OF_OWN)
             raise WrongMethod(f"{path} takes GET, not {request.method}.")
         status, content_type, body = 200, "application/json", b""
         match path:
@@ -95,6 +116,11 @@ class Gateway:
                 name = path.removeprefix(MODELS).removeprefix("/")
                 body = show_model(exchange, caller, name) if name else list_models(exchange, caller)
         reply.send(status, own_headers(request_id, content_type), body)
+
+
+def _answers(path: str) -> bool:
+    """Whether the exchange itself answers there."""
+    return path in OPEN_PATHS or path == MODELS or path.startswith(MODELS + "/")
 
 
 def _weight(refusal: Refusal) -> int:

@@ -150,7 +150,12 @@ class Hold:
         http_status = fault.status if isinstance(fault, errors.Declined) else 0
         billed = fault.sent and not isinstance(fault, errors.Declined)
         usage = None if billed else NOTHING
-        return self.settle(status=status, http_status=http_status, usage=usage, error=fault.inside)
+        return self.settle(status=status, http_status=http_status, usage=usage, error=self.words(fault))
+
+    def words(self, fault: errors.UpstreamFault) -> str:
+        """Return what the ledger may keep of a fault: what the upstream said only where content may be kept."""
+        quoted = fault.said and self._attempt.permitted.decision.may_keep("journal", "ledger")
+        return f"{fault.inside}: {fault.said}" if quoted else fault.inside
 
     def __enter__(self) -> Self:
         return self
@@ -185,5 +190,13 @@ def _in_short(attempt: Attempt) -> str:
     decision = permitted.decision
     allowed = sum(map(len, decision.tiers))
     refused = len({denial.deployment for denial in decision.denials})
+    asked = ", as the caller asked" if permitted.asked.data_class == decision.data_class else ""
+    counts = f"{allowed} allowed, {refused} refused"
+    if decision.unconfigured:
+        counts += f", {len(decision.unconfigured)} not configured"
     note = f"; {permitted.note}" if permitted.note else ""
-    return f"{decision.use_case} as {decision.data_class}: {allowed} allowed, {refused} refused{note}; {attempt.reason}"
+    for rewrite in permitted.rewrites:
+        if rewrite.holds_at(attempt.endpoint.deployment):
+            note += f"; {rewrite}"
+    name = f"{decision.use_case} {decision.version}" if decision.version else decision.use_case
+    return f"{name} as {decision.data_class}{asked}: {counts}{note}; {attempt.reason}"

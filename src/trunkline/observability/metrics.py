@@ -135,6 +135,7 @@ class Readings(msgspec.Struct, frozen=True):
         journal_lag: records in journals that the store has not booked yet.
         drained: records that the store has booked since the start.
         engine_restarts: for each deployment with an engine, how often it was started again.
+        claims: seconds until a deployment's claim on a control expires, negative once it has. Keep it bounded.
         estate: the version of the estate that is in force; empty where none is.
         workers: processes that answer.
     """
@@ -144,6 +145,7 @@ class Readings(msgspec.Struct, frozen=True):
     journal_lag: Callable[[], int] = int
     drained: Callable[[], int] = int
     engine_restarts: Callable[[], Mapping[str, int]] = dict
+    claims: Callable[[], Mapping[tuple[str, str], float]] = dict
     estate: Callable[[], str] = str
     workers: Callable[[], int] = lambda: 1
 
@@ -168,6 +170,7 @@ class Metrics:
         "currency",
         "folded",
         "in_flight",
+        "incidents",
         "readings",
         "refusals",
         "reloads",
@@ -183,6 +186,7 @@ class Metrics:
         self.timings: dict[TimingLabels, Timing] = {}
         self.requests: dict[tuple[int, str], int] = {}
         self.refusals: dict[tuple[str, int], int] = {}
+        self.incidents: dict[tuple[str, str], int] = {}
         self.reloads = dict.fromkeys(Reload, 0)
         self.worker_restarts = 0
         self.in_flight = 0
@@ -227,6 +231,11 @@ class Metrics:
         """Count one refusal by its stable code."""
         labels = (code, status)
         self.refusals[labels] = self.refusals.get(labels, 0) + 1
+
+    def incident(self, kind: str, deployment: str) -> None:
+        """Count one incident at a deployment."""
+        labels = (kind, deployment)
+        self.incidents[labels] = self.incidents.get(labels, 0) + 1
 
     def enter(self) -> None:
         """Count a call in."""

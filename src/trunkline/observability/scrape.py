@@ -61,6 +61,12 @@ REQUESTS = Family(
 REFUSALS = Family(
     "trunkline_refusals", CounterMetricFamily, "Requests that the exchange refused, by stable code.", ("code", "status")
 )
+INCIDENTS = Family(
+    "trunkline_incidents",
+    CounterMetricFamily,
+    "Incidents at a deployment, by kind; each took it out for a while.",
+    ("kind", "deployment"),
+)
 ATTEMPTS = Family(
     "trunkline_attempts",
     CounterMetricFamily,
@@ -113,6 +119,13 @@ ENGINE_RESTARTS = Family(
     "How often an engine that the exchange runs was started again.",
     ("deployment",),
 )
+CLAIM_EXPIRES = Family(
+    "trunkline_claim_expires_in_seconds",
+    GaugeMetricFamily,
+    "Until a deployment's claim expires, negative once it has; of many claims those that expire first.",
+    ("deployment", "control"),
+    "seconds",
+)
 JOURNAL_LAG = Family(
     "trunkline_journal_lag_records",
     GaugeMetricFamily,
@@ -143,6 +156,7 @@ BUILD = Family("trunkline_build_info", GaugeMetricFamily, "1, with the running v
 FAMILIES: tuple[AnyFamily, ...] = (
     REQUESTS,
     REFUSALS,
+    INCIDENTS,
     ATTEMPTS,
     ESTIMATED,
     TOKENS,
@@ -153,6 +167,7 @@ FAMILIES: tuple[AnyFamily, ...] = (
     CONNECTIONS,
     UPSTREAM_STATE,
     ENGINE_RESTARTS,
+    CLAIM_EXPIRES,
     JOURNAL_LAG,
     DRAINED,
     FOLDED,
@@ -202,6 +217,10 @@ class Exposition(Collector):
             refusals.add_metric((code, str(status)), count)
         yield requests
         yield refusals
+        incidents = INCIDENTS.empty()
+        for (kind, deployment), count in tuple(self._metrics.incidents.items()):
+            incidents.add_metric((kind, deployment), count)
+        yield incidents
 
     def _calls(self) -> Iterator[Metric]:
         attempts, estimated, tokens, cost = ATTEMPTS.empty(), ESTIMATED.empty(), TOKENS.empty(), COST.empty()
@@ -237,6 +256,10 @@ class Exposition(Collector):
         for deployment, count in readings.engine_restarts().items():
             restarts.add_metric((deployment,), count)
         yield restarts
+        claims = CLAIM_EXPIRES.empty()
+        for claim, seconds in readings.claims().items():
+            claims.add_metric(claim, seconds)
+        yield claims
         yield _single(JOURNAL_LAG, readings.journal_lag())
         yield _single(DRAINED, readings.drained())
         yield _single(FOLDED, self._metrics.folded)

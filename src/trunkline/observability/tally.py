@@ -33,6 +33,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     currency: str
     requests: tuple[tuple[int, str, int], ...] = ()
     refusals: tuple[tuple[str, int, int], ...] = ()
+    incidents: tuple[tuple[str, str, int], ...] = ()
     series: tuple[SeriesCounts, ...] = ()
     timings: tuple[TimingCounts, ...] = ()
     reloads: dict[str, int] = {}
@@ -51,6 +52,7 @@ def take(metrics: Metrics) -> Tally:
         currency=metrics.currency,
         requests=tuple((*labels, count) for labels, count in tuple(metrics.requests.items())),
         refusals=tuple((*labels, count) for labels, count in tuple(metrics.refusals.items())),
+        incidents=tuple((*labels, count) for labels, count in tuple(metrics.incidents.items())),
         series=tuple(
             SeriesCounts(
                 labels,
@@ -86,6 +88,8 @@ def add(metrics: Metrics, tally: Tally) -> None:
         metrics.requests[status, operation] = metrics.requests.get((status, operation), 0) + count
     for code, status, count in tally.refusals:
         metrics.refusals[code, status] = metrics.refusals.get((code, status), 0) + count
+    for kind, deployment, count in tally.incidents:
+        metrics.incidents[kind, deployment] = metrics.incidents.get((kind, deployment), 0) + count
     for counted in tally.series:
         _add_series(metrics, counted, costs=tally.currency == metrics.currency)
     for timed in tally.timings:

@@ -6,22 +6,25 @@ their offers, so that the work and the memory grow with what is declared, not wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Decision, Denial, Endpoint, Offer, Snapshot
+from trunkline.estate.stages import Decision, Denial, Endpoint, Gone, Offer, Snapshot
 from trunkline.estate.use_cases import State, UseCase
 from trunkline.messages import Operation
-from trunkline.policy.claims import gather_claims
+from trunkline.policy.life import heir, stand
+from trunkline.policy.own_stores import weigh_stores
 from trunkline.policy.reach import reach
-from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies
+from trunkline.policy.rules import Rules
 from trunkline.policy.surroundings import Surroundings
+from trunkline.policy.verdicts import Verdicts
+from trunkline.policy.watches import Watches
 
 __all__ = ["Surroundings", "compile_estate"]
 
-Sorted = tuple[tuple[tuple[Endpoint, ...], ...], tuple[Denial, ...], tuple[Endpoint, ...]]
-"""The tiers that are allowed and configured, the denials, and what is allowed but not configured."""
+Features = dict[str, dict[str, Denial]]
+Sorted = tuple[tuple[tuple[Endpoint, ...], ...], tuple[Denial, ...], tuple[Endpoint, ...], Features]
+"""The tiers that are allowed and configured, the denials, what is allowed but not configured, and what a request must
+not use at those that are allowed."""
 
 
 def compile_estate(estate: Estate, surroundings: Surroundings, now: int) -> Snapshot:
@@ -37,13 +40,19 @@ class _Compilation:
 
     def __init__(self, estate: Estate, surroundings: Surroundings, now: int) -> None:
         self._estate = estate
-        self._surroundings = surroundings
         self._now = now
         self._classes = tuple(estate.data_classes)
-        self._good_until = FAR
         self._warnings: list[str] = []
         self._endpoints = reach(estate, surroundings)
-        self._verdicts: dict[tuple[str, int], tuple[Denial, ...]] = {}
+        self._verdicts = Verdicts(estate, surroundings.vendors, self._endpoints, now)
+        self._standings = {name: stand(name, use_case, now) for name, use_case in estate.use_cases.items()}
+        self._stores = weigh_stores(estate.data_classes, now)
+        self._held = {
+            name: frozenset(store for store, against in self._stores.items() if not against[name])
+            for name in self._classes
+        }
+        self._watches = Watches()
+        self._rules = Rules(estate, self._endpoints)
         self._tiers: dict[tuple[str, ...], tuple[tuple[Endpoint, ...], ...]] = {}
         self._sorted: dict[tuple[object, ...], Sorted] = {}
 
@@ -66,17 +75,26 @@ class _Compilation:
             key_offers=keys,
             cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},
             endpoints=self._endpoints,
-            good_until=self._good_until,
+            good_until=min((self._verdicts.good_until, *(one.until for one in self._standings.values()))),
             owners={name: use_case.owner for name, use_case in on_offer.items()},
             direct=direct,
             warnings=tuple(self._warnings),
+            retired={
+                name: Gone(owner=estate.use_cases[name].owner, successor=heir(name, estate.use_cases, self._now))
+                for name, standing in self._standings.items()
+                if standing.state is State.RETIRED
+            },
+            stores=self._stores,
+            narrow=self._rules.narrow(),
         )
 
     def _is_on_offer(self, name: str, use_case: UseCase) -> bool:
-        if use_case.state in (State.ACTIVE, State.DEPRECATED):
-            return True
-        self._warnings.append(f"use case {name} is {use_case.state}: nobody is offered it")
-        return False
+        state = self._standings[name].state
+        if state is State.DRAFT:
+            self._warnings.append(f"use case {name} is a draft: only unit {use_case.owner}, its owner, is offered it")
+        if state is State.RETIRED:
+            self._warnings.append(f"use case {name} is retired: nobody is offered it")
+        return state is not State.RETIRED
 
     def _by_audience(
         self, on_offer: dict[str, UseCase], offers: dict[str, Offer], direct: dict[str, dict[str, Offer]]
@@ -85,7 +103,12 @@ class _Compilation:
         below = _units_below(self._estate)
         units: dict[str, dict[str, Offer]] = {unit: {} for unit in self._estate.units}
         keys: dict[str, dict[str, Offer]] = {}
-        members = {name: _members(use_case, below, units, keys) for name, use_case in on_offer.items()}
+        members = {
+            name: [units[use_case.owner]]
+            if self._standings[name].state is State.DRAFT
+            else _members(use_case, below, units, keys)
+            for name, use_case in on_offer.items()
+        }
         for name in on_offer:
             for named in members[name]:
                 named[name] = offers[name]
@@ -125,18 +148,26 @@ class _Compilation:
 
     def _decide(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Decision:
         # Denials over patterns name the use case, so those are not shared.
-        key = (use_case.pools, use_case.patterns and name, index, only)
+        key = (use_case.pools, use_case.patterns and name, index, only, self._rules.mark(name))
         if key not in self._sorted:
             self._sorted[key] = self._sort(name, use_case, index, only)
-        tiers, denials, unconfigured = self._sorted[key]
+        tiers, denials, unconfigured, features = self._sorted[key]
+        data_class, standing = self._classes[index], self._standings[name]
         return Decision(
             use_case=name,
             owner=use_case.owner,
-            data_class=self._classes[index],
+            data_class=data_class,
             tiers=tiers,
             denials=denials,
             unconfigured=unconfigured,
             instructions=use_case.instructions,
+            version="" if use_case.version is None else str(use_case.version),
+            warning=standing.warning,
+            sunset=standing.sunset,
+            parameters=use_case.parameters,
+            features=features,
+            watched=self._watches.watch(features, use_case.parameters),
+            stores=self._held[data_class],
         )
 
     def _sort(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Sorted:
@@ -144,21 +175,27 @@ class _Compilation:
         tiers: list[tuple[Endpoint, ...]] = []
         denials: list[Denial] = []
         unconfigured: list[Endpoint] = []
+        features: Features = {}
         for declared in self._declared_tiers(use_case.pools):
             tier: list[Endpoint] = []
             for endpoint in declared:
                 if model not in (None, endpoint.model) or not (operation is None or operation in endpoint.operations):
                     continue
-                against = (*_deny_pattern(endpoint, name, use_case.patterns), *self._deny(endpoint.deployment, index))
+                deployment = endpoint.deployment
+                against = (
+                    *_deny_pattern(endpoint, name, use_case.patterns),
+                    *self._rules.deny(deployment, name, self._classes[index]),
+                    *self._verdicts.deny(deployment, index, operation),
+                )
                 if against:
                     denials.extend(against)
-                elif endpoint.missing:
-                    unconfigured.append(endpoint)
-                else:
-                    tier.append(endpoint)
+                    continue
+                if barred := self._verdicts.features(deployment, index, operation):
+                    features[deployment] = barred
+                (unconfigured if endpoint.missing else tier).append(endpoint)
             if tier:
                 tiers.append(tuple(tier))
-        return tuple(tiers), tuple(denials), tuple(unconfigured)
+        return tuple(tiers), tuple(denials), tuple(unconfigured), features
 
     def _declared_tiers(self, pools: tuple[str, ...]) -> tuple[tuple[Endpoint, ...], ...]:
         """The pools' tiers one after the other; a deployment counts where it stands first."""
@@ -172,34 +209,6 @@ class _Compilation:
                     tiers.append(tuple(self._endpoints[name] for name in fresh))
             self._tiers[pools] = tuple(tiers)
         return self._tiers[pools]
-
-    def _deny(self, deployment: str, index: int) -> tuple[Denial, ...]:
-        """What the class and all looser ones have against the deployment."""
-        key = (deployment, index)
-        if key not in self._verdicts:
-            looser = self._deny(deployment, index - 1) if index else ()
-            self._verdicts[key] = (*looser, *self._deny_class(deployment, index))
-        return self._verdicts[key]
-
-    def _deny_class(self, name: str, index: int) -> Iterator[Denial]:
-        class_name = self._classes[index]
-        requires = self._estate.data_classes[class_name].requires
-        if not requires:
-            return
-        deployment = self._estate.deployments[name]
-        vendor = self._surroundings.vendors.get(self._estate.boundaries[deployment.boundary].provider)
-        claims = gather_claims(deployment, vendor, self._now)
-        for control, requirement in requires.items():
-            found = claims.get(control, ())
-            for claim in found:
-                self._good_until = min(self._good_until, next_change(claim, requirement, self._now))
-            short = next((claim for claim in found if not satisfies(claim, requirement, self._now)), None)
-            if short is not None or not found:
-                yield Denial(
-                    deployment=name,
-                    rule=f"data class {class_name} requires {describe_requirement(control, requirement)}",
-                    claim=describe_claim(control, short, self._now),
-                )
 
 
 def _deny_pattern(endpoint: Endpoint, use_case: str, patterns: tuple[Pattern, ...] | None) -> tuple[Denial, ...]:

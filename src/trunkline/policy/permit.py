@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+import msgspec
+
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unavailable, Unknown
-from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Snapshot
+from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Rewrite, Snapshot
 from trunkline.messages import Asked, Operation
+from trunkline.policy.request import examine
 from trunkline.tenancy.callers import Caller
 
 SHOWN = 3
 """How many near names or near misses a message shows."""
 
+ENGINE_RETRY = 1
+"""Seconds after which a call to an engine that is starting is worth another try."""
+
 ECHOED = 80
 """How many characters of a caller's own words a message repeats."""
+
+MOST_ANSWERS = 128
+"""The most answers to one request (`n`) that any dialect takes."""
 
 PATHS = {Operation.CHAT: "/v1/chat/completions", Operation.EMBEDDINGS: "/v1/embeddings"}
 
 
 def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
-    """Return what policy decided for this caller, use case and data class. Costs lookups.
+    """Return what policy decided for this caller, use case and data class. Costs lookups, and a look at the fields.
 
     Raises:
-        Unknown: the caller has nothing of that name.
-        NotPermitted: the use case is not for this caller, or no deployment satisfies the data class.
+        Unknown: the caller has nothing of that name, or it is retired.
+        NotPermitted: the use case is not for this caller, no deployment satisfies the data class, or what the request
+            uses is not allowed.
         Malformed: the data class does not exist, or the model cannot do what is asked.
         Unavailable: policy allows deployments, but none of them is configured.
+        TooLarge: the request is larger than the use case allows.
     """
     offer = _find(snapshot, caller, asked.model)
     if offer is None:
@@ -49,9 +60,36 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
             code="unknown_data_class",
             param="x-trunkline-data-class",
         )
+    if asked.answers > MOST_ANSWERS:
+        raise Malformed(f"`n` is {asked.answers}; it must be {MOST_ANSWERS} or less", param="n")
+    if snapshot.narrow is not None:
+        decision = snapshot.narrow(decision, caller, asked)
     if not decision.tiers:
         raise _refuse_empty(decision)
-    return Permitted(caller=caller, asked=asked, decision=decision, note=note)
+    examined = None if decision.watched is None else examine(decision, asked)
+    if examined is None:
+        return Permitted(caller, asked, decision, note)
+    return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
+
+
+def raise_class(snapshot: Snapshot, permitted: Permitted, data_class: str) -> Permitted:
+    """Permit a call anew under a class that its data turned out to have; one that is no stricter changes nothing.
+
+    Raises:
+        NotPermitted: nobody knows the class, or no deployment satisfies it.
+        Refusal: as `permit`.
+    """
+    classes = snapshot.classes
+    if data_class not in classes:
+        raise NotPermitted(
+            f"the call holds data of class {_short(data_class)!r}, which the estate does not have; ask unit "
+            f"{permitted.decision.owner}, the owner of use case {permitted.decision.use_case}",
+            code="no_deployment_allowed",
+        )
+    own = permitted.decision.data_class
+    if own in classes and classes.index(data_class) <= classes.index(own):
+        return permitted
+    return permit(snapshot, permitted.caller, msgspec.structs.replace(permitted.asked, data_class=data_class))
 
 
 def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
@@ -64,7 +102,8 @@ def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
 def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint) -> bool:
     """Whether this snapshot, maybe newer than the one that permitted, still lets the request go to the endpoint.
 
-    The endpoint must stand where it stood: its claims say nothing of another address.
+    The endpoint must stand where it stood: its claims say nothing of another address. What is sent otherwise there must
+    be no less than what this snapshot would have sent otherwise.
     """
     offer = _find(snapshot, permitted.caller, permitted.asked.model)
     if offer is None or offer.use_case != permitted.decision.use_case:
@@ -72,7 +111,20 @@ def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint
     decision = offer.by_operation.get(permitted.asked.operation, {}).get(permitted.decision.data_class)
     if decision is None:
         return False
-    return any(one is endpoint or _same_place(one, endpoint) for one in decision.endpoints)
+    if snapshot.narrow is not None:
+        decision = snapshot.narrow(decision, permitted.caller, permitted.asked)
+    needed: tuple[Rewrite, ...] = ()
+    if decision.watched is not None:
+        try:
+            examined = examine(decision, permitted.asked)
+        except Refusal:
+            return False
+        if examined is not None:
+            decision, needed = examined.decision, examined.rewrites
+    if not any(one is endpoint or _same_place(one, endpoint) for one in decision.endpoints):
+        return False
+    sent = {(one.field, one.value) for one in permitted.rewrites if one.holds_at(endpoint.deployment)}
+    return all((one.field, one.value) in sent for one in needed if one.holds_at(endpoint.deployment))
 
 
 def _find(snapshot: Snapshot, caller: Caller, model: str) -> Offer | None:
@@ -97,6 +149,14 @@ def _refuse_name(snapshot: Snapshot, caller: Caller, model: str) -> Refusal:
             f"this key is not for use case {own.use_case}; it is for {_list(sorted(caller.use_cases or ()))}. "
             f"Ask unit {snapshot.owners[own.use_case]}, its owner, for a key",
             code="use_case_not_permitted",
+            param="model",
+        )
+    gone = snapshot.retired.get(model)
+    if gone is not None:
+        instead = f"use {gone.successor}, which took its place" if gone.successor else "nothing took its place"
+        return Unknown(
+            f"use case {model} is retired; {instead}. Its owner was unit {gone.owner}",
+            code="use_case_retired",
             param="model",
         )
     owner = snapshot.owners.get(model)
@@ -134,6 +194,14 @@ def _refuse_operation(offer: Offer, asked: Operation) -> Refusal:
 
 def _refuse_empty(decision: Decision) -> Refusal:
     where = f"use case {decision.use_case} under data class {decision.data_class}"
+    engines = [one for one in decision.unconfigured if one.engine]
+    if engines:
+        return Unavailable(
+            f"the engine of {_list(one.deployment for one in engines)} is starting, and {where} has no other "
+            "deployment that can be called. Try again in a moment; if it stays so, ask the operator of this exchange",
+            code="engine_starting",
+            retry_after=ENGINE_RETRY,
+        )
     if decision.unconfigured:
         reasons = "; ".join(f"{one.deployment}: {one.missing}" for one in decision.unconfigured[:SHOWN])
         return Unavailable(

@@ -9,6 +9,7 @@ import msgspec
 from trunkline.catalog.profile import Profile
 from trunkline.catalog.vendor import Vendor
 from trunkline.estate.boundaries import Boundary
+from trunkline.estate.claims import Attestation, Basis
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Endpoint, UnitPrice
@@ -21,6 +22,7 @@ DEFAULT_DIALECT = "openai"
 DEFAULT_PATH = "/v1"
 DEFAULT_AUTH = "authorization: Bearer {key}"
 DEFAULT_OUTPUT_BOUND = 16_384
+DEFAULT_OUTPUT_LIMIT = "max_tokens"
 NOWHERE = Origin("", 0, tls=False)
 
 
@@ -82,6 +84,9 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         output_bound=_output_bound(profile, context_length),
         missing=missing,
         operations=_operations(deployment, profile),
+        engine=deployment.engine is not None and surroundings.engines,
+        attested=_attested(deployment),
+        output_limit=vendor.output_limit if vendor else DEFAULT_OUTPUT_LIMIT,
     )
 
 
@@ -92,8 +97,10 @@ def _check_dialect(dialect: str, surroundings: Surroundings) -> None:
 
 def _reach_engine(name: str, surroundings: Surroundings) -> tuple[Place, bytes]:
     address = surroundings.addresses.get(name)
+    if address is None and not surroundings.engines:
+        raise NotConfigured("this exchange runs no engines")
     if address is None:
-        raise NotConfigured("its engine is off or still starting")
+        raise NotConfigured("its engine is starting")
     return _place(address.url, DEFAULT_PATH, "the engine's address"), _header(DEFAULT_AUTH, address.key, "its key")
 
 
@@ -120,7 +127,7 @@ def _credentials(
 ) -> bytes:
     reference = deployment.credentials or boundary.credentials
     if reference is None:
-        if vendor is not None and vendor.key_required:
+        if vendor is not None and vendor.key_required and deployment.url is None:
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
     key = _resolve(reference, "credentials", surroundings)
@@ -174,6 +181,14 @@ def _operations(deployment: Deployment, profile: Profile | None) -> tuple[Operat
     if declared:
         return declared
     return profile.operations if profile else tuple(Operation)
+
+
+def _attested(deployment: Deployment) -> tuple[tuple[str, Attestation], ...]:
+    return tuple(
+        (control, claim.attestation)
+        for control, claim in deployment.controls.items()
+        if claim.basis is Basis.ATTESTED_PER_RESPONSE and claim.attestation is not None
+    )
 
 
 def _context_length(deployment: Deployment, profile: Profile | None) -> int | None:

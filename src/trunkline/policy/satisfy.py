@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from trunkline.catalog.controls import CONTROLS, ControlValue, ValueKind
 from trunkline.clock import NANOS_PER_SECOND, as_nanos
-from trunkline.estate.claims import Basis, Claim, ControlValue, Requirement
+from trunkline.estate.claims import Basis, Claim, Requirement
+from trunkline.estate.requirements import meets
 
 FAR = 2**62
 """A time beyond all claims: the year 2116."""
@@ -28,9 +30,13 @@ STRENGTH = {
 }
 
 
-def satisfies(claim: Claim, requirement: Requirement, now: int) -> bool:
-    """Whether the claim meets all that the requirement asks for, at `now` in nanoseconds since 1970."""
-    return _strong(claim.basis, requirement.basis) and _current(claim, requirement, now) and _holds(claim, requirement)
+def satisfies(control: str, claim: Claim, requirement: Requirement, now: int) -> bool:
+    """Whether a claim meets all that a requirement asks of the control, at `now` in nanoseconds since 1970."""
+    return (
+        _strong(claim.basis, requirement.basis)
+        and _current(claim, requirement, now)
+        and meets(control, claim.value, requirement)
+    )
 
 
 def next_change(claim: Claim, requirement: Requirement, now: int) -> int:
@@ -50,9 +56,11 @@ def describe_requirement(control: str, requirement: Requirement) -> str:
     """Write a requirement as a person would say it: `training_use is never (basis contract or stronger)`."""
     asks = []
     if requirement.is_ is not None:
-        asks.append(f"is {_write(requirement.is_)}")
+        asks.append(f"is {_write(requirement.is_)}{_or_stricter(control, requirement.is_)}")
     if requirement.within is not None:
         asks.append(f"is within {', '.join(requirement.within)}")
+    if requirement.includes is not None:
+        asks.append(f"includes {', '.join(requirement.includes)}")
     if requirement.at_most is not None:
         asks.append(f"is at most {requirement.at_most}")
     if requirement.at_least is not None:
@@ -98,27 +106,10 @@ def _current(claim: Claim, requirement: Requirement, now: int) -> bool:
     return requirement.max_age_days is None or now < verified + requirement.max_age_days * DAY
 
 
-def _holds(claim: Claim, requirement: Requirement) -> bool:
-    value = claim.value
-    if value == "unknown":
-        return False
-    held = []
-    if requirement.is_ is not None:
-        held.append(type(value) is type(requirement.is_) and value == requirement.is_)
-    if requirement.within is not None:
-        held.append(_inside(value, requirement.within))
-    number = value if isinstance(value, int) and not isinstance(value, bool) else None
-    if requirement.at_most is not None:
-        held.append(number is not None and number <= requirement.at_most)
-    if requirement.at_least is not None:
-        held.append(number is not None and number >= requirement.at_least)
-    return bool(held) and all(held)
-
-
-def _inside(value: ControlValue, allowed: tuple[str, ...]) -> bool:
-    if isinstance(value, str):
-        return value in allowed
-    return isinstance(value, tuple) and bool(value) and all(one in allowed for one in value)
+def _or_stricter(control: str, value: ControlValue) -> str:
+    known = CONTROLS.get(control)
+    ordered = known is not None and known.kind is ValueKind.WORD and known.ordered
+    return " or stricter" if known is not None and ordered and value in known.words[1:] else ""
 
 
 def _write(value: ControlValue) -> str:

@@ -19,6 +19,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         prices: by deployment; one that is not there has no known price.
         addresses: of the engines that run at the moment, by deployment.
         dialects: what upstreams this exchange can speak to.
+        engines: whether the exchange runs engines at all.
     """
 
     vendors: dict[str, Vendor]
@@ -27,3 +28,4 @@ class Surroundings(msgspec.Struct, frozen=True):
     prices: dict[str, UnitPrice] = {}
     addresses: dict[str, Address] = {}
     dialects: frozenset[str] = frozenset({"openai"})
+    engines: bool = True

@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline import __version__, errors
+from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.ledger import Ledger
 from trunkline.store.schema import HEAD, about, metadata
@@ -27,8 +28,8 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable):
-    """Ledger and keys in one database. Safe to use from several threads; every method is one transaction.
+class Store(Ledger, KeyTable, ClaimTable):
+    """Ledger, keys and verified claims in one database. Safe to use from several threads; each method one transaction.
 
     Raises (from every method):
         errors.Unavailable: the database is away, locked for too long, or takes nothing.
@@ -37,6 +38,7 @@ class Store(Ledger, KeyTable):
     def __init__(self, sessions: Sessions) -> None:
         Ledger.__init__(self, sessions)
         KeyTable.__init__(self, sessions)
+        ClaimTable.__init__(self, sessions)
 
     def close(self) -> None:
         """Close every connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -89,6 +89,17 @@ keys = Table(
     Column("revoked_at", BigInteger),
     Column("successor", Text),
     Column("label", Text, nullable=False),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    # Versions of claims that were verified after the estate was written; the claim itself as JSON.
+    Column("deployment", Text, primary_key=True),
+    Column("control", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("claim", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
 )
 
 counters = Table(

@@ -5,9 +5,10 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.registry import DIALECTS
-from trunkline.errors import Declined
+from trunkline.errors import Declined, Unattested
 from trunkline.estate.stages import Attempt
 from trunkline.observability.log import redact
+from trunkline.upstream.attest import attest_head
 from trunkline.wire.client import Pool, Response
 
 SECRETIVE: Final = frozenset({401, 403, 407})
@@ -15,6 +16,8 @@ QUOTED: Final = 200
 # The upstream refuses the request itself: another deployment would, too, and the caller must read why.
 CALLERS_FAULT: Final = frozenset({400, 409, 413, 415, 422})
 OK: Final = range(200, 300)
+LONGEST_QUOTE: Final = 500
+"""How many characters of an upstream's own error are kept, where they may be."""
 
 
 class _Why(msgspec.Struct, frozen=True):
@@ -34,10 +37,14 @@ async def send(pool: Pool, attempt: Attempt) -> Response:
         Slow: a time-out.
         Garbled: the answer is not HTTP.
         Declined: the deployment answered with an error that another deployment may not have.
+        Unattested: the head lacks what the deployment attests with each answer.
     """
     endpoint, asked = attempt.endpoint, attempt.permitted.asked
     dialect = DIALECTS[endpoint.dialect]
-    body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions)
+    rewrites = [
+        (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
+    ]  # fmt: skip
+    body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions, rewrites)
     head = b"POST %b%b HTTP/1.1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
         endpoint.base_path.encode(),
         dialect.paths[asked.operation].encode(),
@@ -46,6 +53,12 @@ async def send(pool: Pool, attempt: Attempt) -> Response:
     )
     response = await pool.send(endpoint.origin, head + body, endpoint.times)
     if response.status in OK or response.status in CALLERS_FAULT:
+        if endpoint.attested:
+            try:
+                attest_head(endpoint, response, whole=response.status in OK)
+            except Unattested:
+                response.close()
+                raise
         return response
     try:
         said = (await response.read()).decode(errors="replace")
@@ -55,7 +68,8 @@ async def send(pool: Pool, attempt: Attempt) -> Response:
         f"it answered with status {response.status}{_reason(response.status, said)}",
         status=response.status,
         retry_after=_seconds(response.headers.get(b"retry-after")),
-        inside=f"{endpoint.deployment} answered {response.status}: {said[:500]}",
+        inside=f"{endpoint.deployment} answered {response.status}",
+        said=said[:LONGEST_QUOTE],
     )
 
 

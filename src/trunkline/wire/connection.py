@@ -10,26 +10,18 @@ import struct
 from collections import deque
 from typing import cast
 
-import httptools
-
 from trunkline.wire.hall import Hall
+from trunkline.wire.reader import IDLE, Reader
 from trunkline.wire.reply import STATUS_LINES, Reply, Waiters
-from trunkline.wire.request import (
-    ONLY_ONCE,
-    Refused,
-    Request,
-    body_of,
-    check_head,
-    head_too_large,
-    too_large,
-    without_upgrade,
-)
+from trunkline.wire.request import Refused, Request, body_of
 
 log = logging.getLogger("trunkline.wire")
 
 LINGER = 2.0
 """Seconds for which what a refused client still sends is read and dropped, so that it gets to read the refusal."""
-IDLE, HEAD, BODY = 0, 1, 2
+TURNED_AWAY_MOST = 64
+"""Connections beyond the bound that still get to read why; those beyond these just close."""
+UNAVAILABLE = 503
 JSON = b"content-type: application/json\r\n"
 RESET = struct.pack("ii", 1, 0)
 
@@ -47,22 +39,12 @@ class Connection(asyncio.Protocol):
         "_backlog",
         "_backlog_size",
         "_deaf",
-        "_expects",
         "_fault",
-        "_fed",
-        "_headers",
-        "_incoming",
-        "_parser",
         "_paused",
         "_peer",
-        "_pieces",
         "_queue",
-        "_repeats",
-        "_size",
-        "_stage",
+        "_reader",
         "_timed",
-        "_upgrade",
-        "_url",
         "_waiters",
         "congested",
         "expires",
@@ -73,6 +55,7 @@ class Connection(asyncio.Protocol):
         "transport",
     )
     transport: asyncio.Transport
+    _reader: Reader
 
     def __init__(self, hall: Hall) -> None:
         self.hall = hall
@@ -82,18 +65,7 @@ class Connection(asyncio.Protocol):
         self.reply: Reply | None = None
         self.task: asyncio.Task[None] | None = None
         self._peer = ""
-        self._parser = httptools.HttpRequestParser(self)
-        self._headers: dict[bytes, bytes] = {}
-        self._repeats = 0
-        self._url = b""
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._fed = 0
-        self._stage = IDLE
         self._timed = -1
-        self._incoming: Request | None = None
-        self._expects = False
-        self._upgrade = False
         self._queue: deque[Request] = deque()
         self._backlog: list[bytes] = []
         self._backlog_size = 0
@@ -112,9 +84,14 @@ class Connection(asyncio.Protocol):
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peer = transport.get_extra_info("peername")[0]
-        self.hall.connections.add(self)
-        self.hall.empty.clear()
-        self._await_more()
+        self._reader = Reader(self.hall.limits, self.hall.bodies, self._peer, self._took)
+        excess = self.hall.enter(self, self._peer)
+        if excess <= 0:
+            self._await_more()
+        elif excess > TURNED_AWAY_MOST:
+            self.transport.abort()
+        else:
+            self._refuse(Refused(UNAVAILABLE, "overloaded", "too many connections are open; try again in a moment"))
 
     def data_received(self, data: bytes) -> None:
         """Parse, or hold back while an answer is under way."""
@@ -123,7 +100,10 @@ class Connection(asyncio.Protocol):
         elif not self._deaf:
             self._backlog.append(data)
             self._backlog_size += len(data)
-            if self._backlog_size > self.hall.limits.backlog and not self._paused:
+            bodies = self.hall.bodies
+            bodies.held += len(data)
+            full = self._backlog_size > self.hall.limits.backlog or bodies.held > bodies.most
+            if full and not self._paused:
                 self._paused = True
                 self.transport.pause_reading()
 
@@ -135,10 +115,12 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the connection; the request under way is cancelled."""
-        self.hall.connections.discard(self)
-        if not self.hall.connections:
-            self.hall.empty.set()
+        self.hall.leave(self, self._peer)
+        self.hall.bodies.held -= self._backlog_size
+        self._backlog.clear()
+        self._backlog_size = 0
         self._leave()
+        self._reader.drop()
 
     def pause_writing(self) -> None:
         """Mark the client as too slow, and have the producer of the answer pause."""
@@ -160,91 +142,6 @@ class Connection(asyncio.Protocol):
         else:
             self._proceed()
 
-    # The parser's calls.
-
-    def on_message_begin(self) -> None:
-        """Make room for a head."""
-        self._stage = HEAD
-        self._headers = {}
-        self._url = b""
-
-    def on_url(self, url: bytes) -> None:
-        """Take the target, which may come in pieces."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field; trailers are dropped."""
-        headers = self._headers
-        name = name.lower()
-        if self._stage == BODY:
-            return
-        if name not in headers:
-            headers[name] = value.rstrip()
-            return
-        if name in ONLY_ONCE:
-            raise Refused(400, "bad_request", f"the header {name.decode('latin-1')} must come only once")
-        headers[name] += b", " + value.rstrip()
-        self._repeats += 1
-
-    def on_headers_complete(self) -> None:
-        """Hold the head against the rules."""
-        limits = self.hall.limits
-        headers = self._headers
-        parser = self._parser
-        if len(headers) + self._repeats > limits.header_count:
-            raise Refused(431, "headers_too_large", f"the request has more than {limits.header_count} headers")
-        if self._fed > limits.header_bytes:
-            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers.items())
-            if size > limits.header_bytes:
-                raise head_too_large(limits)
-        keep_alive = parser.should_keep_alive()
-        # Kept without having said so: that is HTTP/1.1, and the parser need not be asked, which costs more.
-        said = b"connection" in headers or b"proxy-connection" in headers
-        version = "1.1" if keep_alive and not said else parser.get_http_version()
-        method = parser.get_method()
-        url = check_head(method, self._url, headers, version, limits)
-        self._repeats = 0
-        self._stage = BODY
-        if b"upgrade" in headers and parser.should_upgrade():
-            self._upgrade = True
-            return
-        request = self._incoming = Request(self._peer, method.decode(), url, headers, version)
-        request.keep_alive = keep_alive
-        if b"expect" in headers and version == "1.1":
-            self._expects = True
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._fed = 0
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > self.hall.limits.body:
-            raise too_large(self.hall.limits)
-
-    def on_message_complete(self) -> None:
-        """Begin to answer, or queue."""
-        request = self._incoming
-        if self._upgrade or request is None:
-            return
-        if self._pieces:
-            request.body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces = []
-            self._size = 0
-        self._incoming = None
-        self._stage = IDLE
-        self._fed = 0
-        self._expects = False
-        if not request.keep_alive:
-            self._deaf = True
-        if self.reply is None:
-            self._begin(request)
-            return
-        self._queue.append(request)
-        if len(self._queue) >= self.hall.limits.pipeline and not self._deaf:
-            self._deaf = True
-            request.keep_alive = False
-            raise Refused(400, "bad_request", "too many requests at once")
-
     # For the reply and the server.
 
     def hang_up(self) -> None:
@@ -263,7 +160,7 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """Close on a client that was silent, or did not read, for too long."""
-        if self._stage != IDLE and self.reply is None and not self._deaf:
+        if self._reader.stage != IDLE and self.reply is None and not self._deaf:
             self._refuse(Refused(408, "request_timeout", "the request did not arrive in time"))
         else:
             self._leave()
@@ -278,40 +175,36 @@ class Connection(asyncio.Protocol):
     # Within.
 
     def _feed(self, data: bytes) -> None:
-        self._fed += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError as fault:
+            self._reader.feed(data)
+        except Refused as refused:
             if not self._deaf:
-                cause = fault.__context__
-                if not isinstance(cause, Refused):
-                    cause = Refused(400, "bad_request", f"this is not an HTTP/1.1 request: {fault}")
-                self._refuse(cause)
+                self._refuse(refused)
             return
         if self.reply is None:
             self._await_more()
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        # The parser takes an upgrade as agreed, and the body as the other protocol's. A server may ignore the wish
-        # (RFC 9110 section 7.8), so the head is parsed again without it.
-        head = without_upgrade(self._parser.get_method(), self._url, self._headers)
-        self._parser = httptools.HttpRequestParser(self)
-        self._upgrade = False
-        self._fed = 0
-        self._feed(head + rest)
+    def _took(self, request: Request) -> None:
+        """Begin to answer a request, or queue it."""
+        if not request.keep_alive:
+            self._deaf = True
+        if self.reply is None:
+            self._begin(request)
+            return
+        self._queue.append(request)
+        if len(self._queue) >= self.hall.limits.pipeline and not self._deaf:
+            self._deaf = True
+            request.keep_alive = False
+            raise Refused(400, "bad_request", "too many requests at once")
 
     def _await_more(self) -> None:
-        stage = self._stage
+        reader = self._reader
+        stage = reader.stage
         if stage != self._timed:
             self._timed = stage
             self.expires = self.hall.loop.time() + self.hall.stage_times[stage]
-        if self._fed > self.hall.limits.header_bytes:
-            self._refuse(head_too_large(self.hall.limits))
-        elif self._expects:
-            self._expects = False
+        if reader.expects:
+            reader.expects = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _begin(self, request: Request) -> None:
@@ -334,6 +227,7 @@ class Connection(asyncio.Protocol):
             self.reply = None
             self.task = None
             if not self.gone:
+                self._reader.release(len(request.body))
                 self._proceed()
 
     def _apologise(self, reply: Reply) -> None:
@@ -353,6 +247,7 @@ class Connection(asyncio.Protocol):
             self.hang_up()
         elif self._backlog:
             data = b"".join(self._backlog)
+            self.hall.bodies.held -= self._backlog_size
             self._backlog.clear()
             self._backlog_size = 0
             if self._paused:
@@ -368,14 +263,15 @@ class Connection(asyncio.Protocol):
             self._fault = refused
             return
         body = body_of(refused.status, refused.code, refused.message)
-        head = b"%b%b%bcontent-length: %d\r\nconnection: close\r\n\r\n" % (
+        head = b"%b%b%b%bcontent-length: %d\r\nconnection: close\r\n\r\n" % (
             STATUS_LINES[refused.status],
             self.hall.date,
             JSON,
+            b"retry-after: 1\r\n" if refused.status == UNAVAILABLE else b"",
             len(body),
         )
         self._fault = None
-        self._pieces = []
+        self._reader.drop()
         self.expires = self.hall.loop.time() + LINGER
         self.transport.write(head + body)
         if self.transport.can_write_eof():

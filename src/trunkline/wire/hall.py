@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from trunkline.wire.limits import Limits
+from trunkline.wire.reader import Bodies
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
 
@@ -23,9 +24,21 @@ class Hall:
         date: a ready `Date` line, renewed now and then.
         empty: set while no connection is open.
         closing: no answer may promise to keep its connection.
+        bodies: how much all clients together have in memory.
     """
 
-    __slots__ = ("closing", "connections", "date", "empty", "handler", "limits", "loop", "stage_times")
+    __slots__ = (
+        "_by_address",
+        "bodies",
+        "closing",
+        "connections",
+        "date",
+        "empty",
+        "handler",
+        "limits",
+        "loop",
+        "stage_times",
+    )
 
     def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.handler = handler
@@ -37,3 +50,29 @@ class Hall:
         self.empty.set()
         self.date = b""
         self.closing = False
+        self.bodies = Bodies(limits.bodies)
+        self._by_address: dict[str, int] = {}
+
+    def enter(self, connection: Connection, peer: str) -> int:
+        """Note a new connection; return by how many it is beyond what may be open, from its address or in all."""
+        self.connections.add(connection)
+        self.empty.clear()
+        excess = len(self.connections) - self.limits.connections
+        if not peer:
+            return excess
+        count = self._by_address[peer] = self._by_address.get(peer, 0) + 1
+        return max(excess, count - self.limits.connections_per_address)
+
+    def leave(self, connection: Connection, peer: str) -> None:
+        """Forget a connection that has closed."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        if not self.connections:
+            self.empty.set()
+        if peer:
+            count = self._by_address[peer] - 1
+            if count:
+                self._by_address[peer] = count
+            else:
+                del self._by_address[peer]

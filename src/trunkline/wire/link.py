@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 HEAD_MOST = 256 * 1024
 """Bytes that may come without any of them being body: heads and trailers beyond it are refused."""
+REPEATS_MOST = 100
+"""Header lines whose name came before, in one answer."""
 WITHOUT_BODY = frozenset((204, 304))
 SWITCHING_PROTOCOLS = 101
 FIRST_FINAL = 200
+STATUSES = range(100, 600)
+OPENINGS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+"""How an answer begins; the parser also takes other versions, RTSP and ICE, and empty lines before them."""
 
 
 class Stale(Exception):
@@ -47,9 +52,11 @@ class Link(asyncio.Protocol):
         "_keep",
         "_lane",
         "_loop",
+        "_opening",
         "_parser",
         "_paused",
         "_pieces",
+        "_repeats",
         "_response",
         "_reused",
         "_waiter",
@@ -74,6 +81,8 @@ class Link(asyncio.Protocol):
         self._complete = False
         self._head_only = False
         self._heard = False
+        self._opening = b""
+        self._repeats = 0
         self._interim = False
         self._keep = False
         self._paused = False
@@ -94,6 +103,7 @@ class Link(asyncio.Protocol):
         self.end = end
         self.deadline = self._loop.time() + times.first_byte
         self._heard = False
+        self._opening = b""
         self._complete = False
         self._head_only = head_only
         self._response = None
@@ -145,6 +155,9 @@ class Link(asyncio.Protocol):
         if not self.busy:
             self.abort()
             return
+        if len(self._opening) < len(OPENINGS[0]) and not self._opens(data):
+            self._fail(Garbled("the upstream's answer does not begin as HTTP/1.1 does"))
+            return
         self._heard = True
         self._fed += len(data)
         fault: Garbled | None = None
@@ -192,6 +205,7 @@ class Link(asyncio.Protocol):
         if self._complete:
             raise Garbled("the upstream sent more than one answer")
         self._headers = {}
+        self._repeats = 0
         self._interim = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -201,12 +215,21 @@ class Link(asyncio.Protocol):
         name = name.lower()
         value = value.rstrip()
         headers = self._headers
-        headers[name] = headers[name] + b", " + value if name in headers else value
+        if name not in headers:
+            headers[name] = value
+            return
+        self._repeats += 1
+        if self._repeats <= REPEATS_MOST:
+            headers[name] += b", " + value
 
     def on_headers_complete(self) -> None:
         """Hand the head to whoever asked."""
         parser = self._parser
         status = parser.get_status_code()
+        if self._repeats > REPEATS_MOST:
+            raise Garbled("the upstream's answer repeats its headers without end")
+        if status not in STATUSES:
+            raise Garbled(f"the upstream's answer has the status {status}, which is none")
         if status < FIRST_FINAL:
             if status == SWITCHING_PROTOCOLS:
                 raise Garbled("the upstream changed to a protocol that was not asked for")
@@ -214,8 +237,8 @@ class Link(asyncio.Protocol):
             return
         headers = self._headers
         coding = headers.get(b"transfer-encoding")
-        if coding is not None and coding.lower() != b"chunked":
-            raise Garbled("the upstream's answer has a transfer coding other than chunked")
+        if coding is not None and (coding.lower() != b"chunked" or self._opening == OPENINGS[1]):
+            raise Garbled("the upstream's answer has a transfer coding other than chunked, or one in HTTP/1.0")
         delimited = coding is not None or b"content-length" in headers or status in WITHOUT_BODY or self._head_only
         self._keep = parser.should_keep_alive()
         response = self._response = Response(self, status, headers, delimited=delimited)
@@ -239,6 +262,11 @@ class Link(asyncio.Protocol):
             self._complete = True
 
     # Within.
+
+    def _opens(self, data: bytes) -> bool:
+        begun = self._opening + data[: len(OPENINGS[0]) - len(self._opening)]
+        self._opening = begun
+        return begun in OPENINGS or any(opening.startswith(begun) for opening in OPENINGS)
 
     def _finish(self, response: Response) -> None:
         self._fed = 0

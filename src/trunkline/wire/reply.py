@@ -28,6 +28,7 @@ class Reply:
     """
 
     __slots__ = (
+        "_also",
         "_chunked",
         "_connection",
         "_head",
@@ -44,6 +45,7 @@ class Reply:
         self._connection = connection
         self._request = request
         self._head_only = request.method == "HEAD"
+        self._also = b""
         self._head = b""
         self._chunked = True
         self._pause: Callable[[], None] | None = None
@@ -56,6 +58,10 @@ class Reply:
     def congested(self) -> bool:
         """Whether the client reads too slowly at the moment: more should not be written."""
         return self._connection.congested
+
+    def also(self, headers: bytes) -> None:
+        """Have these lines go out with the answer, whatever it will be; each ends with CRLF."""
+        self._also += headers
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
         """Send a whole answer.
@@ -165,6 +171,8 @@ class Reply:
     def _begin(self, status: int, headers: bytes) -> bytes:
         if self.started:
             raise RuntimeError("this request has its answer already")
+        if self._also:
+            headers = self._also + headers
         if b"\r\n\r\n" in headers:
             raise ValueError("headers must not hold an empty line")
         self.started = True

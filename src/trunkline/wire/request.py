@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import msgspec
 
 from trunkline.wire.limits import Limits
@@ -10,6 +13,11 @@ METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH
 ONLY_ONCE = frozenset((b"host", b"content-length", b"authorization"))
 OUR_FAULT = frozenset((500, 503))
 VERSIONS = frozenset(("1.0", "1.1"))
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+# The parser also takes a bare LF before the line, several spaces within it, and the lines of RTSP and ICE.
+REQUEST_LINE = re.compile(rb"(?:\r\n)*(?=[A-Z])[A-Z-]+ [^ \r\n]+ HTTP/([0-9]\.[0-9])\r\n")
+OTHER_LINE = re.compile(rb"(?:\r\n)*[A-Z-]+ [^ \r\n]+(?: [A-Z]+/[0-9]\.[0-9])?\r\n")
+HOST = re.compile(rb"(?:[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
 class Refused(Exception):
@@ -44,6 +52,22 @@ class Request:
         self.body = b""
 
 
+def version_of(head: bytes, at: int) -> tuple[str, int]:
+    """Return the version that the request line at `at` names, and where the line ends.
+
+    Sources: RFC 9112 sections 2.2 (empty lines before it are skipped) and 3.
+
+    Raises:
+        Refused: it is not a request line of HTTP to the letter.
+    """
+    match = REQUEST_LINE.match(head, at)
+    if match is not None:
+        return match[1].decode(), match.end()
+    if OTHER_LINE.match(head, at):
+        raise _other_version()
+    raise Refused(400, "bad_request", "the request line must be a method, a target and a version, one space apart")
+
+
 def check_head(method: bytes, url: bytes, headers: dict[bytes, bytes], version: str, limits: Limits) -> str:
     """Hold a head against the rules that the parser leaves open; return the target in origin form.
 
@@ -53,44 +77,44 @@ def check_head(method: bytes, url: bytes, headers: dict[bytes, bytes], version: 
         Refused: with the status and code to answer.
     """
     if version not in VERSIONS:
-        raise Refused(505, "http_version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise _other_version()
     if method not in METHODS:
         raise Refused(501, "method_not_implemented", "this method is not implemented; see the API's documentation")
     if len(url) > limits.request_line:
         raise Refused(414, "uri_too_long", f"the request line is longer than {limits.request_line} bytes")
-    if version == "1.1" and not headers.get(b"host"):
-        raise Refused(400, "bad_request", "an HTTP/1.1 request needs a Host header")
+    host = headers.get(b"host")
+    if host is None:
+        if version == "1.1":
+            raise Refused(400, "bad_request", "an HTTP/1.1 request needs a Host header")
+    elif not fits_host(host):
+        raise Refused(400, "bad_request", "the Host header must name one host, and a port where it is needed")
     if b"transfer-encoding" in headers and (
         version == "1.0" or headers[b"transfer-encoding"].lower() != b"chunked" or b"content-length" in headers
     ):
         raise Refused(400, "bad_request", "send the body with Content-Length, or with `Transfer-Encoding: chunked`")
-    if b"content-length" in headers and int(headers[b"content-length"]) > limits.body:
-        raise too_large(limits)
     if b"expect" in headers and headers[b"expect"].lower() != b"100-continue":
         raise Refused(417, "expectation_failed", "only `Expect: 100-continue` can be met")
     if not url.startswith(b"/") or b"#" in url:
-        url = _origin_form(url)
+        url = _origin_form(method, url, host)
     return url.decode("ascii")
 
 
-def _origin_form(url: bytes) -> bytes:
+@lru_cache(maxsize=1024)
+def fits_host(host: bytes) -> bool:
+    """Whether a Host header names one host, with or without a port. Source: RFC 9110 section 7.2."""
+    return HOST.fullmatch(host) is not None
+
+
+def _origin_form(method: bytes, url: bytes, host: bytes | None) -> bytes:
     scheme, _, rest = url.partition(b"://")
     if scheme.lower() in {b"http", b"https"} and b"#" not in rest:
         authority, slash, path = rest.partition(b"/")
-        if authority and b"?" not in authority:
-            return slash + path if slash else b"/"
-    if url == b"*":
+        if host is None or authority.lower() != host.lower():
+            raise Refused(400, "bad_request", "the request target names another host than the Host header")
+        return slash + path if slash else b"/"
+    if url == b"*" and method == b"OPTIONS":
         return url
     raise Refused(400, "bad_request", "the request target must be a path that begins with /")
-
-
-def without_upgrade(method: bytes, url: bytes, headers: dict[bytes, bytes]) -> bytes:
-    """Write a head anew, without the wish for another protocol."""
-    closing = b"close" in headers.get(b"connection", b"").lower()
-    kept = {name: value for name, value in headers.items() if name not in {b"connection", b"upgrade"}}
-    kept[b"connection"] = b"close" if closing else b"keep-alive"
-    lines = b"".join(b"%b: %b\r\n" % field for field in kept.items())
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, url, lines)
 
 
 def too_large(limits: Limits) -> Refused:
@@ -101,6 +125,10 @@ def too_large(limits: Limits) -> Refused:
 def head_too_large(limits: Limits) -> Refused:
     """The refusal of a head beyond its bound."""
     return Refused(431, "headers_too_large", f"the head is larger than {limits.header_bytes} bytes")
+
+
+def _other_version() -> Refused:
+    return Refused(505, "http_version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here")
 
 
 def body_of(status: int, code: str, message: str) -> bytes:

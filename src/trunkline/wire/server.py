@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 from email.utils import formatdate
+from functools import partial
 from typing import Self
 
 from trunkline.errors import Unstartable
@@ -15,8 +16,9 @@ from trunkline.wire.hall import Hall, Handler
 from trunkline.wire.limits import Limits
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
+from trunkline.wire.tls import Certificates
 
-__all__ = ["Handler", "Limits", "Reply", "Request", "Server", "bind"]
+__all__ = ["Certificates", "Handler", "Limits", "Reply", "Request", "Server", "bind"]
 
 BACKLOG = 2048
 LINGER = 0.3
@@ -28,9 +30,10 @@ FLUSH = 1.0
 class Server:
     """Listens on one address. Make one with `start`, end it with `close`."""
 
-    def __init__(self, hall: Hall, listener: asyncio.Server) -> None:
+    def __init__(self, hall: Hall, listener: asyncio.Server, tls: Certificates | None = None) -> None:
         self._hall = hall
         self._listener = listener
+        self._tls = tls
         self._period = max(0.02, min(1.0, hall.limits.shortest_time / 4))
         self._watch()
 
@@ -43,8 +46,9 @@ class Server:
         limits: Limits | None = None,
         *,
         sock: socket.socket | None = None,
+        tls: Certificates | None = None,
     ) -> Self:
-        """Listen on `host` and `port` (0: a free one), or on a socket that is bound already.
+        """Listen on `host` and `port` (0: a free one), or on a socket that is bound already; with `tls`, over TLS.
 
         `handler` runs as one task per request, and is cancelled when the client leaves before the answer's end.
 
@@ -53,14 +57,18 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         hall = Hall(handler, limits or Limits(), loop)
+        listen = partial(
+            loop.create_server,
+            lambda: Connection(hall),
+            backlog=BACKLOG,
+            ssl=tls.context if tls is not None else None,
+            ssl_handshake_timeout=hall.limits.header_time if tls is not None else None,
+        )
         try:
-            if sock is not None:
-                listener = await loop.create_server(lambda: Connection(hall), sock=sock, backlog=BACKLOG)
-            else:
-                listener = await loop.create_server(lambda: Connection(hall), host, port, backlog=BACKLOG)
+            listener = await (listen(host, port) if sock is None else listen(sock=sock))
         except (OSError, OverflowError) as fault:
             raise _unstartable(fault, host, port) from fault
-        return cls(hall, listener)
+        return cls(hall, listener, tls)
 
     @property
     def port(self) -> int:
@@ -125,6 +133,8 @@ class Server:
         now = hall.loop.time()
         for connection in [c for c in hall.connections if c.expires < now]:
             connection.expire()
+        if self._tls is not None:
+            self._tls.look()
         self._watching = hall.loop.call_later(self._period, self._watch)
 
 

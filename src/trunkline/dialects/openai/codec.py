@@ -1,16 +1,18 @@
 """Requests and buffered answers. The body's top-level fields are kept as they were written and sent on so.
 
-What is sent is written from the fields that were read, so that a field given twice cannot mean one thing to policy
-and another to the upstream. Source: OpenAI API reference, "Create chat completion" and "Create embeddings".
+A field given twice is refused, so that it cannot mean one thing to policy and another to the upstream. Source: OpenAI
+API reference, "Create chat completion" and "Create embeddings".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from trunkline.dialects.fields import read_fields
 from trunkline.dialects.openai.usage import ABSENT, NOTHING, estimate_tokens, read_usage
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -109,7 +111,7 @@ def decode(operation: Operation, body: bytes) -> Asked:
     try:
         if not body.isascii():
             body.decode()
-        fields = _decode_fields(body)
+        fields = read_fields(body)
         return _chat(body, fields) if operation is Operation.CHAT else _embeddings(body, fields)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
@@ -117,10 +119,14 @@ def decode(operation: Operation, body: bytes) -> Asked:
         raise Malformed(f"The request body is not valid JSON: {_position(str(error))}.") from error
     except UnicodeDecodeError as error:
         raise Malformed(f"The request body is not valid UTF-8 at byte {error.start}.") from error
+    except RecursionError as error:
+        raise Malformed("The request body is nested too deeply to be read.", code="nested_too_deeply") from error
 
 
 def _chat(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
     read = _decode_chat(body)
+    if "stream_options" in fields and read.stream_options is not None:
+        read_fields(fields["stream_options"], "stream_options.")
     if bytes(read.messages)[:1] != b"[":
         raise Malformed("`messages` must be a list of messages.", param="messages")
     limit = read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens
@@ -160,17 +166,27 @@ def _end_customer(metadata: msgspec.Raw) -> str | None:
     if bytes(metadata) in NOTHING:
         return None
     try:
-        return _decode_metadata(metadata).end_customer
+        end_customer = _decode_metadata(metadata).end_customer
     except msgspec.DecodeError:
         return None
+    read_fields(metadata, "metadata.")
+    return end_customer
 
 
-def encode(asked: Asked, model: str, instructions: str | None) -> bytes:
+def encode(
+    asked: Asked, model: str, instructions: str | None, rewrites: Iterable[tuple[str, bytes | None]] = ()
+) -> bytes:
     """Write the body for the upstream: the caller's fields, with its own model name.
 
     A use case's instructions go before the caller's messages. Where a stream does not ask for usage, it is asked for.
+    `rewrites` are the fields that policy sends with another value, as JSON, or leaves out (None).
     """
     fields = dict(asked.fields)
+    for field, value in rewrites:
+        if value is None:
+            fields.pop(field, None)
+        else:
+            fields[field] = msgspec.Raw(value)
     fields["model"] = msgspec.Raw(_encode(model))
     if asked.operation is Operation.CHAT:
         if instructions:
@@ -204,8 +220,9 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
-    except msgspec.DecodeError as error:
-        raise Garbled("the answer is not valid JSON", inside=f"{error}; {body[:200]!r}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
     usage = read_usage(fields.usage)
     if usage is None:
         usage = estimate(asked, sum(choice.message.size for choice in fields.choices or () if choice.message))

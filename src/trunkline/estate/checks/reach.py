@@ -24,12 +24,8 @@ def check_reach(declared: Declared, faults: Faults) -> None:
 
 
 def check_credentials(declared: Declared, faults: Faults, path: tuple[str, ...], credentials: str | None) -> None:
-    """A secret in a file is copied with it: only references may stand there."""
-    if credentials is None:
-        return
-    fault = fault_in(credentials)
-    if kind_of_reference(credentials) == "literal":
-        fault = "holds a value of its own; put it in the environment and write env:NAME, or file:PATH"
+    """Credentials are a reference of good form, or the secret itself, of which a notice warns."""
+    fault = fault_in(credentials) if credentials is not None else None
     if fault is not None:
         faults.add(declared.place(*path, "credentials"), f"credentials {fault}")
 

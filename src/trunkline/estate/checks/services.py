@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.config.faults import Faults, suggestion
 from trunkline.estate.declared import Declared
-from trunkline.estate.use_cases import UseCase
+from trunkline.estate.use_cases import State, UseCase
 
 
 def check_pools(declared: Declared, faults: Faults) -> None:
@@ -29,8 +29,7 @@ def check_use_cases(declared: Declared, faults: Faults) -> None:
         for field in ("audience", "pools", "direct", "patterns"):
             _check_repeats(declared, faults, name, field, getattr(use_case, field) or ())
         _check_direct(declared, faults, name, use_case)
-        if use_case.successor == name:
-            faults.add(declared.place("use_cases", name, "successor"), "a use case cannot be its own successor")
+        _check_life(declared, faults, name, use_case)
         for index, who in enumerate(use_case.audience):
             if who in {"oidc:", "group:", "key:"}:
                 place = declared.place("use_cases", name, "audience", index)
@@ -41,6 +40,22 @@ def _check_repeats(declared: Declared, faults: Faults, name: str, field: str, va
     for index, value in enumerate(values):
         if value in values[:index]:
             faults.add(declared.place("use_cases", name, field, index), f'{field} has "{value}" already')
+
+
+def _check_life(declared: Declared, faults: Faults, name: str, use_case: UseCase) -> None:
+    way = [name]
+    step = use_case.successor
+    while step is not None and step not in way and step in declared.use_cases:
+        way.append(step)
+        step = declared.use_cases[step].successor
+    if step == name:
+        message = "a use case cannot be its own successor"
+        if len(way) > 1:
+            message = f"successors go in a circle: {' > '.join((*way, name))}; take one of them out"
+        faults.add(declared.place("use_cases", name, "successor"), message)
+    if use_case.retires is not None and use_case.state is not State.DEPRECATED:
+        message = f"only a deprecated use case has a day on which it retires; this one is {use_case.state}"
+        faults.add(declared.place("use_cases", name, "retires"), message)
 
 
 def _check_direct(declared: Declared, faults: Faults, name: str, use_case: UseCase) -> None:

@@ -1,0 +1,368 @@
+"""Every deployment under one use case and data class: allowed or refused, by which rule and claim, and what would help.
+
+The compiler decides. Explaining compiles the use case over all deployments of the estate, also those outside its
+pools, and finds for each rule the claim it was held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+
+import msgspec
+
+from trunkline.clock import as_nanos
+from trunkline.estate.claims import Basis, ControlValue, Evidence
+from trunkline.estate.deployments import Pattern
+from trunkline.estate.estate import Estate
+from trunkline.estate.pools import Pool
+from trunkline.estate.stages import Decision
+from trunkline.estate.use_cases import State, UseCase
+from trunkline.messages import Operation
+from trunkline.policy.compile import compile_estate
+from trunkline.policy.reach import reach
+from trunkline.policy.remedy import Required, remedy
+from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, satisfies
+from trunkline.policy.sources import ClaimId, Source, Sourced, trace
+from trunkline.policy.surroundings import Surroundings
+
+EVERYTHING = "every deployment"
+"""The name of the pool that explaining adds; a blank can stand in no declared name."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is to be explained, at a time in nanoseconds since 1970.
+
+    Attributes:
+        data_class: what a caller would raise it to; empty for the use case's own.
+        verified: which claims of the estate come from a later verification.
+    """
+
+    use_case: str
+    now: int
+    data_class: str = ""
+    verified: Collection[ClaimId] = ()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One rule held against one deployment.
+
+    Attributes:
+        control: what the rule is about; None for a rule about something else, such as patterns or pools.
+        claim: what it was held against, in words.
+        value: of the claim; like all that follows None where there is no claim.
+        would_allow: what would have to be done; empty where the rule is met.
+    """
+
+    rule: str
+    met: bool
+    claim: str
+    would_allow: str = ""
+    control: str | None = None
+    value: ControlValue | None = None
+    basis: Basis | None = None
+    evidence: Evidence | None = None
+    verified_at: datetime | None = None
+    verified_by: str | None = None
+    expires: datetime | None = None
+    source: Source | None = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One deployment.
+
+    Attributes:
+        pool: the first of the use case's pools that it stands in, with its tier; None outside them.
+        order: which attempt it would be, from 1; None where it would be none.
+        missing: why it cannot be called; empty where it can.
+        checks: every rule held against it, in order.
+    """
+
+    deployment: str
+    pattern: Pattern
+    boundary: str
+    model: str
+    operations: tuple[Operation, ...]
+    pool: str | None
+    tier: int | None
+    order: int | None
+    allowed: bool
+    missing: str
+    checks: tuple[Check, ...]
+
+    @property
+    def configured(self) -> bool:
+        """Whether it can be called at all."""
+        return not self.missing
+
+    @property
+    def telling(self) -> Check | None:
+        """The check that tells most: the first that fails, else the one whose claim expires first."""
+        failed = next((check for check in self.checks if not check.met), None)
+        if failed is not None or not self.checks:
+            return failed
+        dated = [check for check in self.checks if check.expires is not None]
+        return min(dated, key=_expiry) if dated else self.checks[0]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A use case under a data class, deployment by deployment.
+
+    Attributes:
+        own_class: the use case's own data class.
+        closed: why the use case answers nobody, whatever its deployments; empty where it answers.
+    """
+
+    use_case: str
+    owner: str
+    own_class: str
+    data_class: str
+    closed: str
+    rows: tuple[Row, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether some deployment is allowed, be it configured or not."""
+        return not self.closed and any(row.allowed for row in self.rows)
+
+
+def explain(estate: Estate, surroundings: Surroundings, question: Question) -> Explanation:
+    """Explain what a use case may use under a data class: its own, or a stricter one.
+
+    Rows come in the order of attempts, then what is allowed and not configured, then what is refused, then what stands
+    outside the use case's pools.
+    """
+    declared = estate.use_cases[question.use_case]
+    # A looser class than the use case's own is ignored, as it is in a request.
+    under = max(question.data_class or declared.data_class, declared.data_class, key=tuple(estate.data_classes).index)
+    question = msgspec.structs.replace(question, data_class=under)
+    inside, everything = _decide(estate, surroundings, question.now, question.use_case, under)
+    writer = _Writer(estate, surroundings, question)
+    return Explanation(
+        use_case=question.use_case,
+        owner=declared.owner,
+        own_class=declared.data_class,
+        data_class=under,
+        closed=_closed(estate, surroundings, question),
+        rows=(*writer.inside(inside), *writer.outside(everything)),
+    )
+
+
+def narrow(explanation: Explanation, operation: Operation, model: str | None = None) -> Explanation:
+    """Keep to what one request asks for: an operation, and where it names a direct model that model alone."""
+    rows: list[Row] = []
+    order = 0
+    for row in explanation.rows:
+        against = tuple(_unasked(row, operation, model))
+        allowed = row.allowed and not against
+        counts = allowed and row.configured
+        order += counts
+        rows.append(
+            msgspec.structs.replace(
+                row, allowed=allowed, order=order if counts else None, checks=(*against, *row.checks)
+            )
+        )
+    return msgspec.structs.replace(explanation, rows=tuple(rows))
+
+
+def settle(explanation: Explanation, decision: Decision) -> Explanation:
+    """Bring an explanation in line with what was decided of one request, which may be refused more."""
+    order = {endpoint.deployment: place for place, endpoint in enumerate(decision.endpoints, start=1)}
+    denials = _by_deployment(decision)
+    rows: list[Row] = []
+    for row in explanation.rows:
+        if not row.allowed or not row.configured or row.deployment in order:
+            rows.append(msgspec.structs.replace(row, order=order.get(row.deployment)))
+            continue
+        known = {check.rule for check in row.checks}
+        against = tuple(
+            Check(rule=rule, met=False, claim=claim, would_allow="a request that does not ask for it")
+            for rule, claim in denials.get(row.deployment, {}).items()
+            if rule not in known
+        )
+        rows.append(msgspec.structs.replace(row, allowed=False, order=None, checks=(*against, *row.checks)))
+    return msgspec.structs.replace(explanation, rows=tuple(rows))
+
+
+def shut(explanation: Explanation) -> Explanation:
+    """Refuse every deployment of a use case that is closed: what it could use then helps nobody."""
+    if not explanation.closed:
+        return explanation
+    against = Check(
+        rule=f"use case {explanation.use_case} answers those it is for",
+        met=False,
+        claim=explanation.closed,
+        would_allow=f"ask unit {explanation.owner}, its owner",
+    )
+    rows = tuple(
+        msgspec.structs.replace(row, allowed=False, order=None, checks=(against, *row.checks))
+        for row in explanation.rows
+    )
+    return msgspec.structs.replace(explanation, rows=rows)
+
+
+def _unasked(row: Row, operation: Operation, model: str | None) -> Iterator[Check]:
+    if model is not None and row.model != model:
+        yield Check(
+            rule=f"the request names the model {model}",
+            met=False,
+            claim=f"its model is {row.model}",
+            would_allow="name the use case instead of a model",
+        )
+    if operation not in row.operations:
+        able = " and ".join(row.operations) or "nothing that is known"
+        yield Check(
+            rule=f"the request asks for {operation}",
+            met=False,
+            claim=f"its model does {able}",
+            would_allow=f"a model that does {operation}; the estate says what a model does under `capabilities`",
+        )
+
+
+def _decide(
+    estate: Estate, surroundings: Surroundings, now: int, name: str, data_class: str
+) -> tuple[Decision, Decision]:
+    """What policy decides over the use case's own pools, and over all deployments."""
+    declared = estate.use_cases[name]
+    whole = Pool(owner=estate.root, tiers=(tuple(estate.deployments),))
+    decisions = []
+    for pools in (declared.pools, (EVERYTHING,)):
+        use_case = msgspec.structs.replace(
+            declared, state=State.ACTIVE, audience=(estate.root,), direct=(), pools=pools
+        )
+        alone = msgspec.structs.replace(estate, use_cases={name: use_case}, pools={**estate.pools, EVERYTHING: whole})
+        compiled = compile_estate(alone, surroundings, now)
+        decisions.append(compiled.offers[estate.root][name].decisions[data_class])
+    return decisions[0], decisions[1]
+
+
+class _Writer:
+    """Writes the rows of one use case under one class."""
+
+    def __init__(self, estate: Estate, surroundings: Surroundings, question: Question) -> None:
+        self._estate = estate
+        self._surroundings = surroundings
+        self._question = question
+        self._use_case = estate.use_cases[question.use_case]
+        self._places = dict(_places(estate, self._use_case))
+        self._endpoints = reach(estate, surroundings)
+        classes = tuple(estate.data_classes)
+        self._classes = classes[: classes.index(question.data_class) + 1]
+
+    def inside(self, decision: Decision) -> Iterator[Row]:
+        """The rows of what stands in the use case's pools."""
+        for order, endpoint in enumerate(decision.endpoints, start=1):
+            yield self._row(endpoint.deployment, self._checks(endpoint.deployment, {}), allowed=True, order=order)
+        for endpoint in decision.unconfigured:
+            yield self._row(endpoint.deployment, self._checks(endpoint.deployment, {}), allowed=True)
+        for name, denials in _by_deployment(decision).items():
+            yield self._row(name, self._checks(name, denials), allowed=False)
+
+    def outside(self, decision: Decision) -> Iterator[Row]:
+        """The rows of all others, with what else stands against them."""
+        denials = _by_deployment(decision)
+        for name in self._estate.deployments:
+            if name not in self._places:
+                checks = (self._elsewhere(name), *self._checks(name, denials.get(name, {})))
+                yield self._row(name, checks, allowed=False)
+
+    def _row(self, name: str, checks: tuple[Check, ...], *, allowed: bool, order: int | None = None) -> Row:
+        endpoint = self._endpoints[name]
+        pool, tier = self._places.get(name, (None, None))
+        return Row(
+            deployment=name,
+            pattern=endpoint.pattern,
+            boundary=endpoint.boundary,
+            model=endpoint.model,
+            operations=endpoint.operations,
+            pool=pool,
+            tier=tier,
+            order=order,
+            allowed=allowed,
+            missing=endpoint.missing,
+            checks=checks,
+        )
+
+    def _elsewhere(self, name: str) -> Check:
+        pools = ", ".join(self._use_case.pools)
+        others = [pool for pool, each in self._estate.pools.items() if any(name in tier for tier in each.tiers)]
+        return Check(
+            rule=f"use case {self._question.use_case} uses the pools {pools}",
+            met=False,
+            claim=f"it stands in {', '.join(others)}" if others else "it stands in no pool",
+            would_allow=f"add {name} to a tier of {pools}, or a pool that holds it to the use case",
+        )
+
+    def _checks(self, name: str, denials: dict[str, str]) -> tuple[Check, ...]:
+        """What was denied for other reasons, then every requirement in order; unmet are those among the denials."""
+        question = self._question
+        claims = trace(self._estate, name, self._surroundings.vendors, question.now, question.verified)
+        checks: dict[str, Check] = {}
+        for data_class in self._classes:
+            for control, requirement in self._estate.data_classes[data_class].requires.items():
+                rule = f"data class {data_class} requires {describe_requirement(control, requirement)}"
+                required = Required(name, control, requirement)
+                checks[rule] = _check(rule, required, claims.get(control, ()), question.now, met=rule not in denials)
+        others = (
+            Check(rule=rule, met=False, claim=claim, would_allow=f"the rule has to change: {rule}")
+            for rule, claim in denials.items()
+            if rule not in checks
+        )
+        return (*others, *checks.values())
+
+
+def _check(rule: str, required: Required, held: tuple[Sourced, ...], now: int, *, met: bool) -> Check:
+    short = next((one for one in held if not satisfies(required.control, one.claim, required.requirement, now)), None)
+    shown = short if short is not None else next(iter(held), None)
+    if shown is None:
+        return Check(
+            rule=rule,
+            met=met,
+            claim=describe_claim(required.control, None, now),
+            control=required.control,
+            would_allow="" if met else remedy(required, None, now),
+        )
+    claim = shown.claim
+    return Check(
+        rule=rule,
+        met=met,
+        claim=describe_claim(required.control, claim, now),
+        would_allow="" if met else remedy(required, shown, now),
+        control=required.control,
+        value=claim.value,
+        basis=claim.basis,
+        evidence=claim.evidence,
+        verified_at=claim.verified_at,
+        verified_by=claim.verified_by,
+        expires=claim.expires,
+        source=shown.source,
+    )
+
+
+def _by_deployment(decision: Decision) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for denial in decision.denials:
+        found.setdefault(denial.deployment, {})[denial.rule] = denial.claim
+    return found
+
+
+def _places(estate: Estate, use_case: UseCase) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Each deployment of the use case's pools with pool and tier; the first of several places comes last."""
+    for pool in reversed(use_case.pools):
+        for number, tier in reversed(tuple(enumerate(estate.pools[pool].tiers, start=1))):
+            for name in tier:
+                yield name, (pool, number)
+
+
+def _closed(estate: Estate, surroundings: Surroundings, question: Question) -> str:
+    """Why the use case is not on offer; empty when it is."""
+    use_case = estate.use_cases[question.use_case]
+    alone = msgspec.structs.replace(estate, use_cases={question.use_case: use_case})
+    if question.use_case in compile_estate(alone, surroundings, question.now).owners:
+        return ""
+    successor = f"; its successor is {use_case.successor}" if use_case.successor else ""
+    return f"it is {use_case.state}: nobody is offered it{successor}"
+
+
+def _expiry(check: Check) -> int:
+    return as_nanos(check.expires) if check.expires is not None else FAR

@@ -1,0 +1,202 @@
+"""What is legal in an estate but unwise: each with where it stands, so that it can be mended or meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from trunkline.catalog.vendor import Vendor
+from trunkline.clock import as_nanos
+from trunkline.estate.claims import CONTROLS, ControlValue
+from trunkline.estate.estate import Estate
+from trunkline.estate.pools import Pool
+from trunkline.estate.stages import Decision, Snapshot
+from trunkline.estate.use_cases import State, UseCase
+from trunkline.policy.compile import compile_estate
+from trunkline.policy.remedy import write
+from trunkline.policy.satisfy import DAY, describe_claim
+from trunkline.policy.sources import expiring, trace, trace_all
+from trunkline.policy.surroundings import Surroundings
+from trunkline.policy.verified import fits, requirements_on
+
+Path = tuple[str | int, ...]
+
+EVERYTHING = "every deployment"
+GROUPS = ("oidc:", "group:")
+NAMED = 4
+"""How many names a message lists."""
+
+
+class Unwise(msgspec.Struct, frozen=True):
+    """One thing worth a look, and its path in the estate's file."""
+
+    path: Path
+    message: str
+
+
+def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: int) -> tuple[Unwise, ...]:
+    """Return what is legal but unwise in an estate, compiled at `now` into the snapshot."""
+    decisions = _own_decisions(estate, snapshot)
+    return (
+        *_classes_out_of_reach(estate, surroundings, now),
+        *_routes(estate, decisions),
+        *_audiences(estate),
+        *_mixed_claims(estate, surroundings.vendors, decisions, now),
+        *_patterns(estate),
+        *_never_used(estate, decisions),
+        *_unused(estate),
+        *_expiring(estate, surroundings.vendors, now),
+    )
+
+
+def _own_decisions(estate: Estate, snapshot: Snapshot) -> dict[str, Decision]:
+    """What each use case that serves callers may use under its own data class."""
+    return {
+        name: offer.decisions[offer.data_class]
+        for offered in (*snapshot.offers.values(), *snapshot.key_offers.values())
+        for name, offer in offered.items()
+        if name == offer.use_case and estate.use_cases[name].state is not State.DRAFT
+    }
+
+
+def _allowed(decision: Decision) -> tuple[str, ...]:
+    """What policy allows, be it configured or not."""
+    return tuple(endpoint.deployment for endpoint in (*decision.endpoints, *decision.unconfigured))
+
+
+def _classes_out_of_reach(estate: Estate, surroundings: Surroundings, now: int) -> Iterator[Unwise]:
+    if not estate.data_classes:
+        return
+    loosest = next(iter(estate.data_classes))
+    whole = UseCase(owner=estate.root, audience=(estate.root,), data_class=loosest, pools=(EVERYTHING,))
+    alone = msgspec.structs.replace(
+        estate,
+        pools={EVERYTHING: Pool(owner=estate.root, tiers=(tuple(estate.deployments),))},
+        use_cases={EVERYTHING: whole},
+    )
+    offer = compile_estate(alone, surroundings, now).offers[estate.root][EVERYTHING]
+    for name, decision in offer.decisions.items():
+        if not _allowed(decision):
+            yield Unwise(("data_classes", name), f"no deployment satisfies data class {name}: all calls under it fail")
+
+
+def _routes(estate: Estate, decisions: dict[str, Decision]) -> Iterator[Unwise]:
+    for name, decision in decisions.items():
+        allowed = _allowed(decision)
+        path = ("use_cases", name)
+        under = f"under its data class {decision.data_class}"
+        if not allowed:
+            yield Unwise(path, f"use case {name} may use no deployment of its pools {under}: every call is refused")
+        elif len(allowed) == 1 and estate.use_cases[name].state is not State.DEPRECATED:
+            yield Unwise(path, f"use case {name} has a single route {under}: nothing stands in for {allowed[0]}")
+
+
+def _audiences(estate: Estate) -> Iterator[Unwise]:
+    groups = {group for unit in estate.units.values() for group in unit.groups}
+    for name, use_case in estate.use_cases.items():
+        for place, who in enumerate(use_case.audience):
+            if who.startswith(GROUPS) and who not in groups:
+                yield Unwise(("use_cases", name, "audience", place), f"nobody is in {who}: no unit has that group")
+
+
+def _mixed_claims(
+    estate: Estate, vendors: dict[str, Vendor], decisions: dict[str, Decision], now: int
+) -> Iterator[Unwise]:
+    """Use cases whose data may go to deployments of which some, by their claims, could have stricter data too."""
+    asked = {control for data_class in estate.data_classes.values() for control in data_class.requires}
+    claims = {one: trace(estate, one, vendors, now) for one in estate.deployments}
+    for name, decision in decisions.items():
+        allowed = tuple(dict.fromkeys(_allowed(decision)))
+        mixed: dict[str, dict[str, list[str]]] = {}
+        for control in (one for one in CONTROLS if one in asked):
+            values = {one: tuple(held.claim.value for held in claims[one].get(control, ())) for one in allowed}
+            if len({_worth(estate, control, value) for value in values.values()}) > 1:
+                for one, value in values.items():
+                    said = " and ".join(map(write, value)) or "not claimed"
+                    mixed.setdefault(control, {}).setdefault(said, []).append(one)
+        if mixed:
+            control, by_value = next(iter(mixed.items()))
+            said = "; ".join(f"{value} at {_list(names)}" for value, names in by_value.items())
+            others = f"; so do {_list(tuple(mixed)[1:])}" if len(mixed) > 1 else ""
+            message = f"use case {name} goes to deployments whose claims differ: {control} is {said}{others}"
+            yield Unwise(("use_cases", name, "pools"), message)
+
+
+def _worth(estate: Estate, control: str, values: tuple[ControlValue, ...]) -> tuple[bool, ...]:
+    """Which requirements on the control these values could meet."""
+    return tuple(
+        bool(values) and all(fits(control, value, requirement) for value in values)
+        for _, requirement in requirements_on(estate, control)
+    )
+
+
+def _patterns(estate: Estate) -> Iterator[Unwise]:
+    for name, use_case in estate.use_cases.items():
+        there = {estate.deployments[one].pattern for pool in use_case.pools for one in _members(estate.pools[pool])}
+        for place, pattern in enumerate(use_case.patterns or ()):
+            if pattern not in there:
+                message = f"use case {name} allows the pattern {pattern}, which nothing in its pools has"
+                yield Unwise(("use_cases", name, "patterns", place), message)
+
+
+def _never_used(estate: Estate, decisions: dict[str, Decision]) -> Iterator[Unwise]:
+    """Deployments in a pool that every use case of the pool must refuse, and places that an earlier one hides."""
+    users: dict[str, list[str]] = {}
+    for name, use_case in estate.use_cases.items():
+        for pool in use_case.pools if name in decisions else ():
+            users.setdefault(pool, []).append(name)
+    allowed = {name: frozenset(_allowed(decision)) for name, decision in decisions.items()}
+    for pool, names in users.items():
+        seen: set[str] = set()
+        for tier, members in enumerate(estate.pools[pool].tiers):
+            for place, deployment in enumerate(members):
+                path = ("pools", pool, "tiers", tier, place)
+                if deployment in seen:
+                    yield Unwise(path, f"{deployment} stands in pool {pool} before: here it is never tried")
+                elif not any(deployment in allowed[name] for name in names):
+                    why = _why(decisions, names, deployment)
+                    yield Unwise(path, f"no use case may ever use {deployment} in pool {pool}: {why}")
+                seen.add(deployment)
+
+
+def _why(decisions: dict[str, Decision], names: Iterable[str], deployment: str) -> str:
+    for name in names:
+        for denial in decisions[name].denials:
+            if denial.deployment == deployment:
+                return f"{denial.rule}, but {denial.claim}"
+    return "its model does not do what they need"
+
+
+def _unused(estate: Estate) -> Iterator[Unwise]:
+    pooled = {name for pool in estate.pools.values() for name in _members(pool)}
+    used = {pool for use_case in estate.use_cases.values() for pool in use_case.pools}
+    paid = {deployment.boundary for deployment in estate.deployments.values()}
+    for name in estate.deployments:
+        if name not in pooled:
+            yield Unwise(("deployments", name), f"deployment {name} is unused: it stands in no pool")
+    for name in estate.pools:
+        if name not in used:
+            yield Unwise(("pools", name), f"pool {name} is unused: no use case names it")
+    for name in estate.boundaries:
+        if name not in paid:
+            yield Unwise(("boundaries", name), f"boundary {name} is unused: no deployment stands in it")
+
+
+def _expiring(estate: Estate, vendors: dict[str, Vendor], now: int) -> Iterator[Unwise]:
+    for one in expiring(trace_all(estate, vendors, now), now):
+        if one.claim.expires is not None and (left := as_nanos(one.claim.expires) - now) > 0:
+            said = describe_claim(one.control, one.claim, now)
+            message = f"a claim of {one.deployment} expires in {left // DAY} days: {said}"
+            yield Unwise(("deployments", one.deployment, "controls", one.control), message)
+
+
+def _members(pool: Pool) -> Iterator[str]:
+    for tier in pool.tiers:
+        yield from tier
+
+
+def _list(names: Iterable[str]) -> str:
+    named = list(names)
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return ", ".join(named[:NAMED]) + more

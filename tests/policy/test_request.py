@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from trunkline.dialects.openai.codec import decode, encode
+from trunkline.errors import Malformed, NotPermitted, TooLarge
+from trunkline.estate.claims import AppliesTo, Basis, Claim
+from trunkline.estate.estate import Estate
+from trunkline.estate.stages import Permitted, Snapshot
+from trunkline.estate.use_cases import Parameters
+from trunkline.ids import KeyId
+from trunkline.messages import Asked, Operation
+from trunkline.policy.compile import compile_estate
+from trunkline.policy.permit import permit, still_permitted
+from trunkline.policy.surroundings import Surroundings
+from trunkline.tenancy.callers import Caller
+
+CALLER = Caller(key=KeyId("key_1"), unit="sales", cost_centre="CC-1400")
+HELLO = [{"role": "user", "content": "hello"}]
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+def changed(estate: Estate, section: str, name: str, **fields: Any) -> Estate:
+    table = dict(getattr(estate, section))
+    table[name] = msgspec.structs.replace(table[name], **fields)
+    return msgspec.structs.replace(estate, **{section: table})
+
+
+def asked(data_class: str | None = "restricted", **fields: Any) -> Asked:
+    body = {"model": "general-chat", "messages": HELLO, **fields}
+    return msgspec.structs.replace(decode(Operation.CHAT, json.dumps(body).encode()), data_class=data_class)
+
+
+def names(permitted: Permitted) -> list[str]:
+    return [endpoint.deployment for endpoint in permitted.decision.endpoints]
+
+
+def sent(permitted: Permitted, deployment: str) -> dict[str, Any]:
+    """The body as that deployment would get it."""
+    rewrites = [(one.field, one.value) for one in permitted.rewrites if one.holds_at(deployment)]
+    body: dict[str, Any] = json.loads(encode(permitted.asked, "m", None, rewrites))
+    return body
+
+
+@pytest.fixture(scope="module")
+def snapshot(acme: Estate, surroundings: Surroundings, now: int) -> Snapshot:
+    return compile_estate(acme, surroundings, now)
+
+
+def limited(acme: Estate, surroundings: Surroundings, now: int, **limits: Any) -> Snapshot:
+    estate = changed(acme, "use_cases", "general-chat", data_class="public", parameters=Parameters(**limits))
+    return compile_estate(estate, surroundings, now)
+
+
+ALL = ["gpt-reserved", "mistral-house", "smol"]
+
+
+def test_a_plain_request_goes_everywhere_and_stays_as_it_is(snapshot: Snapshot) -> None:
+    permitted = permit(snapshot, CALLER, asked(temperature=0, tools=[{"type": "function", "function": {"name": "f"}}]))
+    assert names(permitted) == ALL
+    assert permitted.rewrites == ()
+
+
+@pytest.mark.parametrize(("field", "value", "instead"), [
+    ("store", True, False),
+    ("store", 1, False),
+    ("store", "yes", False),
+    ("prompt_cache_retention", "24h", None),
+    ("prompt_cache_retention", "7d", None),
+])  # fmt: skip
+def test_what_would_be_kept_is_rewritten_where_the_class_forbids_keeping(
+    snapshot: Snapshot, field: str, value: Any, instead: Any
+) -> None:
+    permitted = permit(snapshot, CALLER, asked(**{field: value}))
+    assert names(permitted) == ALL
+    for deployment in ALL:
+        assert sent(permitted, deployment).get(field) is instead
+    (rewrite,) = permitted.rewrites
+    assert str(rewrite).startswith(f"set {field}=false" if instead is False else f"dropped {field}")
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("store", False),
+    ("store", None),
+    ("prompt_cache_retention", "in_memory"),
+    ("prompt_cache_retention", None),
+    ("modalities", ["text"]),
+    ("tools", None),
+    ("tools", []),
+    ("tools", [{"type": "custom", "custom": {"name": "f"}}]),
+    ("web_search_options", None),
+    ("plugins", []),
+    ("messages", [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]),
+    ("messages", [{"role": "user", "content": [PICTURE]}]),
+    ("messages", [{"role": "user", "content": [{"type": "file", "file": {"file_data": "AAAA"}}]}]),
+])  # fmt: skip
+def test_a_harmless_value_changes_nothing(snapshot: Snapshot, field: str, value: Any) -> None:
+    permitted = permit(snapshot, CALLER, asked(**{field: value}))
+    assert names(permitted) == ALL
+    assert permitted.rewrites == ()
+
+
+@pytest.mark.parametrize(("field", "value", "feature"), [
+    ("web_search_options", {}, "web_search"),
+    ("search_parameters", {"mode": "auto"}, "web_search"),
+    ("plugins", [{"id": "web"}], "remote_tool"),
+    ("audio", {"voice": "alloy"}, "audio_answer"),
+    ("modalities", ["text", "audio"], "audio_answer"),
+    ("tools", [{"type": "web_search_preview_2025_03_11"}], "web_search"),
+    ("tools", [{"type": "file_search"}], "file_search"),
+    ("tools", [{"type": "code_interpreter"}], "code_interpreter"),
+    ("tools", [{"type": "mcp", "server_url": "https://example.org"}], "remote_tool"),
+    ("tools", [{"type": "computer_use_preview"}], "computer_use"),
+    ("tools", [{"type": "function"}, {"type": "mind_reading"}], "remote_tool"),
+    ("tools", [{"type": "function_call_elsewhere"}], "remote_tool"),
+    ("tools", [{}], "remote_tool"),
+    ("tools", "everything", "remote_tool"),
+    ("tools", [{"type": 7}], "remote_tool"),
+    ("messages", [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}], "files"),
+    ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://e.org/x"}}]}],
+     "fetched_url"),
+    ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": "https://e.org/x"}]}], "fetched_url"),
+])  # fmt: skip
+def test_what_reaches_out_is_refused_where_no_claim_covers_it(
+    snapshot: Snapshot, field: str, value: Any, feature: str
+) -> None:
+    with pytest.raises(NotPermitted) as refusal:
+        permit(snapshot, CALLER, asked(**{field: value}))
+    assert (refusal.value.code, refusal.value.param) == ("request_not_permitted", field)
+    said = str(refusal.value)
+    assert f"the request uses {feature} in `{field}`" in said
+    assert re.search("data class (internal|confidential|restricted) requires", said)
+    assert said.endswith("ask unit platform, its owner")
+
+
+def test_a_name_written_with_escapes_is_read_all_the_same(snapshot: Snapshot) -> None:
+    piece = r'[{"role":"user","content":[{"\u0074ype":"file","file":{"f\u0069le_id":"file-1"}}]}]'
+    request = asked()
+    request = msgspec.structs.replace(request, fields={**request.fields, "messages": msgspec.Raw(piece.encode())})
+    with pytest.raises(NotPermitted, match="uses files in `messages`"):
+        permit(snapshot, CALLER, request)
+
+
+def test_text_that_speaks_of_types_and_files_is_text(snapshot: Snapshot) -> None:
+    text = 'say {"type": "file", "file": {"file_id": "file-1"}} and \u00e9\n'
+    assert names(permit(snapshot, CALLER, asked(messages=[{"role": "user", "content": text}]))) == ALL
+
+
+def test_a_looser_class_lets_through_what_a_stricter_one_forbids(snapshot: Snapshot) -> None:
+    permitted = permit(snapshot, CALLER, asked(None, store=True, web_search_options={}))
+    assert names(permitted) == ["gpt-reserved", "gpt-payg", "gpt-saas", "mistral-house", "smol"]
+    assert permitted.rewrites == ()
+    with pytest.raises(NotPermitted, match="data class internal requires training_use is never"):
+        permit(snapshot, CALLER, asked(None, tools=[{"type": "mcp"}]))
+
+
+def covered(acme: Estate, *features: str, **more: Any) -> Estate:
+    """The estate with claims at one deployment that cover features by name."""
+    controls = acme.deployments["gpt-reserved"].controls
+    wider = {
+        name: msgspec.structs.replace(claim, applies_to=AppliesTo(features=features), **more)
+        for name, claim in controls.items()
+    }
+    return changed(acme, "deployments", "gpt-reserved", controls=wider)
+
+
+def test_only_the_deployments_whose_claims_cover_the_feature_are_left(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    snapshot = compile_estate(covered(acme, "files", "stored_answer"), surroundings, now)
+    piece = {"type": "file", "file": {"file_id": "file-1"}}
+    permitted = permit(snapshot, CALLER, asked(messages=[{"role": "user", "content": [piece]}]))
+    assert names(permitted) == ["gpt-reserved"]
+    refused = {denial.deployment: denial for denial in permitted.decision.denials}
+    assert refused["smol"].rule == "data class restricted requires app_state_retention_days is at most 0"
+    assert refused["smol"].claim == (
+        "the request uses files in `messages`: with files, no claim on app_state_retention_days"
+    )
+    stored = permit(snapshot, CALLER, asked(store=True))
+    assert names(stored) == ALL
+    assert sent(stored, "gpt-reserved")["store"] is True
+    assert sent(stored, "smol")["store"] is False
+
+
+def test_a_claim_that_covers_a_feature_is_worth_no_more_than_its_value(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    kept = Claim(value=30, basis=Basis.CONTRACT, applies_to=AppliesTo(features=("files",)))
+    controls = {**acme.deployments["gpt-reserved"].controls, "app_state_retention_days": kept}
+    snapshot = compile_estate(changed(acme, "deployments", "gpt-reserved", controls=controls), surroundings, now)
+    assert names(permit(snapshot, CALLER, asked())) == ["mistral-house", "smol"]
+
+
+def test_what_a_vendor_publishes_of_a_feature_is_said(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    estate = changed(acme, "use_cases", "general-chat", pools=("central",))
+    with pytest.raises(NotPermitted) as refusal:
+        permit(
+            compile_estate(estate, surroundings, now),
+            CALLER,
+            asked(messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]),
+        )
+    assert (
+        "with files, app_state_retention_days is until_deleted (basis published_default, 'Azure OpenAI: Data, privacy "
+        "and security for Azure OpenAI', verified 2026-11-21, expires 2027-11-21)"
+    ) in str(refusal.value)
+
+
+def test_a_dialect_that_nothing_is_known_of_is_refused_where_requests_matter(snapshot: Snapshot) -> None:
+    with pytest.raises(NotPermitted, match="nothing is known of chat in the dialect tongues"):
+        permit(snapshot, CALLER, msgspec.structs.replace(asked(), dialect="tongues"))
+
+
+def test_an_output_limit_is_set_where_there_is_none_in_the_field_that_the_vendor_takes(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    permitted = permit(limited(acme, surroundings, now, max_output_tokens=200), CALLER, asked(None))
+    assert permitted.asked.output_limit == 200
+    assert sent(permitted, "gpt-saas")["max_completion_tokens"] == 200
+    assert "max_tokens" not in sent(permitted, "gpt-saas")
+    assert sent(permitted, "smol")["max_tokens"] == 200
+
+
+@pytest.mark.parametrize(("given", "becomes"), [
+    ({"max_tokens": 500}, {"max_tokens": 200}),
+    ({"max_tokens": 201}, {"max_tokens": 200}),
+    ({"max_tokens": 200}, {"max_tokens": 200}),
+    ({"max_completion_tokens": 50}, {"max_completion_tokens": 50}),
+    ({"max_completion_tokens": 50, "max_tokens": 900}, {"max_completion_tokens": 50, "max_tokens": 200}),
+])  # fmt: skip
+def test_an_output_limit_above_the_use_cases_is_lowered_to_it(
+    acme: Estate, surroundings: Surroundings, now: int, given: dict[str, int], becomes: dict[str, int]
+) -> None:
+    permitted = permit(limited(acme, surroundings, now, max_output_tokens=200), CALLER, asked(None, **given))
+    assert {name: sent(permitted, "smol")[name] for name in becomes} == becomes
+    assert permitted.asked.output_limit == min(becomes.values())
+
+
+@pytest.mark.parametrize(("limits", "given", "param"), [
+    ({"tools": False}, {"tools": [{"type": "function"}]}, "tools"),
+    ({"tools": False}, {"functions": [{"name": "f"}]}, "functions"),
+    ({"tools": ("custom",)}, {"tools": [{"type": "custom"}, {"type": "function"}]}, "tools"),
+    ({"tools": ("custom",)}, {"tools": [{}]}, "tools"),
+    ({"tools": ("function",)}, {"tools": "all"}, "tools"),
+    ({"answers": 2}, {"n": 3}, "n"),
+    ({"modalities": ("text",)}, {"messages": [{"role": "user", "content": [PICTURE]}]}, "messages"),
+    ({"modalities": ("image",)}, {"modalities": ["audio"]}, "modalities"),
+    ({"modalities": ("image",)}, {"modalities": {}}, "modalities"),
+])  # fmt: skip
+def test_what_the_use_case_does_not_let_a_request_ask_for_is_refused(
+    acme: Estate, surroundings: Surroundings, now: int, limits: dict[str, Any], given: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(NotPermitted, match="use case general-chat allows") as refusal:
+        permit(limited(acme, surroundings, now, **limits), CALLER, asked(None, **given))
+    assert (refusal.value.code, refusal.value.param) == ("parameter_not_permitted", param)
+
+
+@pytest.mark.parametrize(("limits", "given"), [
+    ({"tools": True}, {"tools": [{"type": "function"}]}),
+    ({"tools": False}, {"tools": []}),
+    ({"tools": False}, {"tools": None}),
+    ({"tools": ("function",)}, {"functions": [{"name": "f"}]}),
+    ({"answers": 2}, {"n": 2}),
+    ({"modalities": ("image",)}, {"messages": [{"role": "user", "content": [PICTURE]}]}),
+    ({"modalities": ("text",)}, {"modalities": ["text"]}),
+    ({"modalities": ("text",)}, {"modalities": None}),
+    ({"max_request_bytes": 500}, {}),
+])  # fmt: skip
+def test_what_the_use_case_lets_a_request_ask_for_passes_as_it_is(
+    acme: Estate, surroundings: Surroundings, now: int, limits: dict[str, Any], given: dict[str, Any]
+) -> None:
+    permitted = permit(limited(acme, surroundings, now, **limits), CALLER, asked(None, **given))
+    assert permitted.rewrites == ()
+    assert len(names(permitted)) == 5
+
+
+def test_a_request_larger_than_the_use_case_allows_is_too_large(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    request = asked(None)
+    exact = limited(acme, surroundings, now, max_request_bytes=request.prompt_bound)
+    assert names(permit(exact, CALLER, request))
+    smaller = limited(acme, surroundings, now, max_request_bytes=request.prompt_bound - 1)
+    with pytest.raises(TooLarge, match="takes requests of"):
+        permit(smaller, CALLER, request)
+
+
+def test_answers_are_bounded_even_where_no_use_case_says_so(snapshot: Snapshot) -> None:
+    assert permit(snapshot, CALLER, asked(n=128)).asked.answers == 128
+    with pytest.raises(Malformed, match="`n` is 129; it must be 128 or less"):
+        permit(snapshot, CALLER, asked(n=129))
+
+
+def test_an_attempt_is_not_permitted_any_more_when_the_estate_of_the_moment_asks_for_a_rewrite_it_lacks(
+    acme: Estate, surroundings: Surroundings, now: int, snapshot: Snapshot
+) -> None:
+    lenient = compile_estate(covered(acme, "stored_answer"), surroundings, now)
+    permitted = permit(lenient, CALLER, asked(store=True))
+    reserved, smol = lenient.endpoints["gpt-reserved"], lenient.endpoints["smol"]
+    assert still_permitted(lenient, permitted, reserved)
+    assert not still_permitted(snapshot, permitted, reserved)
+    assert still_permitted(snapshot, permitted, smol)
+    strict = permit(snapshot, CALLER, asked(store=True))
+    assert still_permitted(lenient, strict, reserved)
+
+
+def test_an_attempt_is_not_permitted_any_more_when_the_request_is_not(
+    acme: Estate, surroundings: Surroundings, now: int, snapshot: Snapshot
+) -> None:
+    lenient = compile_estate(covered(acme, "files"), surroundings, now)
+    piece = {"type": "file", "file": {"file_id": "file-1"}}
+    permitted = permit(lenient, CALLER, asked(messages=[{"role": "user", "content": [piece]}]))
+    assert still_permitted(lenient, permitted, lenient.endpoints["gpt-reserved"])
+    assert not still_permitted(snapshot, permitted, snapshot.endpoints["gpt-reserved"])
