@@ -23,7 +23,7 @@ from trunkline.serving.specs import EngineState
 from trunkline.tenancy.callers import Caller
 
 
-class Begun(msgspec.Struct, frozen=True):
+class Started(msgspec.Struct, frozen=True):
     """Where a started exchange answers, and the first key where this start made it."""
 
     port: int
@@ -57,19 +57,19 @@ async def become_ready(ready: Coroutine[None, None, None], signals: Signals) -> 
 
 def welcome(
     options: Options,
-    begun: Begun,
+    started: Started,
     loaded: Loaded,
     snapshot: Snapshot,
     engines: Mapping[str, EngineState],
 ) -> Welcome:
     """Gather what is said once the exchange answers."""
     return Welcome(
-        url=f"{'http' if options.tls_cert is None else 'https'}://{options.host}:{begun.port}",
+        url=f"{'http' if options.tls_cert is None else 'https'}://{options.host}:{started.port}",
         estate=loaded.estate.name,
         data=options.data,
         root=snapshot.root,
         deployments=standings(snapshot, engines),
-        key=begun.secret,
+        key=started.secret,
         model=_model_to_try(snapshot),
         notices=tuple(_in_short(notice) for notice in loaded.notices),
     )

@@ -19,7 +19,7 @@ from trunkline.observability.metrics import Metrics, Reload
 log = logging.getLogger("trunkline.app")
 
 
-class Front(Protocol):
+class Answerer(Protocol):
     """What answers calls under the estate: this process, or its workers."""
 
     async def swap(self, checked: Checked, retired: frozenset[str]) -> None:
@@ -54,19 +54,19 @@ class Reloading:
         self._watch = EstateWatch(path) if path is not None else None
         self._turn = asyncio.Lock()
 
-    async def follow(self, room: EngineRoom, front: Front, metrics: Metrics) -> None:
+    async def follow(self, room: EngineRoom, answerer: Answerer, metrics: Metrics) -> None:
         """Reload whenever the files change or it is asked for, for ever."""
         while True:
             await self._cause()
-            await self.reload(room, front, metrics)
+            await self.reload(room, answerer, metrics)
 
-    async def reload(self, room: EngineRoom, front: Front, metrics: Metrics) -> Reload:
+    async def reload(self, room: EngineRoom, answerer: Answerer, metrics: Metrics) -> Reload:
         """Read the estate again and put it in force; on any fault the one before goes on."""
         options = self._ground.options
         async with self._turn:
             try:
                 loaded = await asyncio.to_thread(read_estate, options.data, options.estate)
-                await self._apply(loaded, room, front)
+                await self._apply(loaded, room, answerer)
             except Exception as fault:  # noqa: BLE001 - the border: no file, however bad, may end what runs
                 reason = fault.inside if isinstance(fault, TrunklineError) else f"{type(fault).__name__}: {fault}"
                 log.error("the estate was not reloaded, the one before goes on: %s", reason)  # noqa: TRY400
@@ -79,17 +79,17 @@ class Reloading:
             metrics.reloads[result] += 1
         return result
 
-    async def _apply(self, loaded: Loaded, room: EngineRoom, front: Front) -> None:
+    async def _apply(self, loaded: Loaded, room: EngineRoom, answerer: Answerer) -> None:
         ground, estate = self._ground, loaded.estate
         retired = await room.look_at(estate)
         addresses = {name: where for name, where in room.addresses.items() if name not in retired}
         checked = await asyncio.to_thread(check, ground, loaded, addresses)
         await asyncio.to_thread(keep_applied, ground.folder.path, loaded.files, loaded.folder)
         room.retire(retired)
-        await front.swap(checked, retired)
+        await answerer.swap(checked, retired)
         if retired:
             # Calls under way at an engine that is to end finish first.
-            await front.quiet(retired, ground.options.grace)
+            await answerer.quiet(retired, ground.options.grace)
         await room.change(estate)
 
     async def _cause(self) -> None:

@@ -9,7 +9,7 @@ import uvloop
 
 from trunkline.app.answering import Answering
 from trunkline.app.applied import keep_applied
-from trunkline.app.beginning import Begun, become_ready, recover_journals, welcome
+from trunkline.app.beginning import Started, become_ready, recover_journals, welcome
 from trunkline.app.engine_room import EngineRoom, readiness
 from trunkline.app.front import front
 from trunkline.app.ground import Ground, check
@@ -76,7 +76,7 @@ class _Run:
             following = asyncio.create_task(reloading.follow(room, answering, answering.exchange.metrics))
             stack.callback(following.cancel)
             if await become_ready(room.ready(), signals):
-                begun = Begun(answering.port, secret)
+                begun = Started(answering.port, secret)
                 announcer.welcome(welcome(options, begun, loaded, answering.exchange.snapshot, room.states()))
                 await signals.stop.wait()
             announcer.progress("Stopping: running calls may finish.")

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from trunkline.app.applied import keep_applied
-from trunkline.app.beginning import Begun, become_ready, recover_journals, welcome
+from trunkline.app.beginning import Started, become_ready, recover_journals, welcome
 from trunkline.app.engine_room import EngineRoom
 from trunkline.app.ground import Ground, check
 from trunkline.app.keys import first_key
@@ -69,7 +69,7 @@ class Supervisor:
             port = int(listener.getsockname()[1])
             folder.announce(port, options.host)
             if await become_ready(self._ready(workers), signals):
-                begun = Begun(port, secret)
+                begun = Started(port, secret)
                 announcer.welcome(welcome(options, begun, loaded, checked.compiler.compile(), room.states()))
                 await signals.stop.wait()
             announcer.progress("Stopping: running calls may finish.")

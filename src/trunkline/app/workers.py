@@ -50,7 +50,7 @@ RECOVER_EVERY = 1.0
 log = logging.getLogger("trunkline.app")
 
 
-class Worker:
+class RunningWorker:
     """One process that answers, seen from its parent."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: Channel[ToParent], crew: Workers) -> None:
@@ -103,7 +103,7 @@ class Workers:
         self._handed = (listener.fileno(), lock)
         self._surrounding = surrounding
         self._stopping = asyncio.Event()
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, RunningWorker] = {}
         self._gone = Tally("")
         self._keeping: list[asyncio.Task[None]] = []
         self._recovering: set[asyncio.Task[None]] = set()
@@ -193,7 +193,7 @@ class Workers:
         for worker in self._workers.values():
             worker.channel.tell(Stop(at_once=True))
 
-    async def _apply(self, worker: Worker, order: Apply) -> None:
+    async def _apply(self, worker: RunningWorker, order: Apply) -> None:
         try:
             await worker.channel.ask(order, Done, APPLY_WITHIN)
         except ChannelFault as fault:
@@ -246,7 +246,7 @@ class Workers:
             self._gone = add_up((self._gone, lasting(worker.tally)), self.metrics.currency)
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
-    async def _launch(self, journal: Path) -> Worker:
+    async def _launch(self, journal: Path) -> RunningWorker:
         ours, theirs = pair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -263,7 +263,7 @@ class Workers:
         ours.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         channel: Channel[ToParent] = await Channel.over(ours, ToParent)
         channel.tell(Orders(self._ground.options, journal, self._surrounding()))
-        return Worker(process, channel, self)
+        return RunningWorker(process, channel, self)
 
     def _recover(self, journal: Path) -> None:
         """Book what a worker that is gone left in its journal, beside all that goes on."""
