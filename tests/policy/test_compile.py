@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, Claim, DataClass, Requirement
+from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Decision, Snapshot
 from trunkline.messages import Operation
@@ -275,3 +275,21 @@ def test_the_snapshot_carries_every_deployment_and_cost_centre(acme: Estate, sna
     assert snapshot.cost_centres["checkout"] == "CC-2100"
     assert (snapshot.root, snapshot.currency, snapshot.version) == ("acme", "EUR", "1a2b")
     assert snapshot.owners["content-drafts"] == "marketing"
+
+
+def test_a_claim_for_one_operation_counts_for_that_one_alone(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    claim = acme.deployments["mistral-house"].controls["training_use"]
+    for endpoints, chats, embeds in ((("chat",), True, False), (("embeddings",), False, True)):
+        for_one = msgspec.structs.replace(claim, applies_to=AppliesTo(endpoints=endpoints))
+        estate = changed(acme, "deployments", "mistral-house", capabilities=("chat", "embeddings"))
+        estate = declared(estate, "mistral-house", training_use=for_one)
+        offer = compile_estate(estate, surroundings, now).offers["security"]["security-triage"]
+        chat, embeddings = (offer.by_operation[operation]["restricted"] for operation in Operation)
+        assert (["mistral-house"] in allowed(chat), ["mistral-house"] in allowed(embeddings)) == (chats, embeds)
+        assert ["mistral-house"] not in allowed(offer.decisions["restricted"])
+    both = msgspec.structs.replace(claim, applies_to=AppliesTo(endpoints=("chat", "embeddings")))
+    estate = declared(estate, "mistral-house", training_use=both)
+    offer = compile_estate(estate, surroundings, now).offers["security"]["security-triage"]
+    assert ["mistral-house"] in allowed(offer.decisions["restricted"])

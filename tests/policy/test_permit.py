@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from trunkline.errors import Malformed, NotPermitted, Unavailable, Unknown
-from trunkline.estate.deployments import Timeouts
+from trunkline.estate.deployments import Deployment, Timeouts
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Address, Permitted, Snapshot
 from trunkline.ids import KeyId
@@ -287,3 +287,21 @@ def test_a_class_that_the_data_turned_out_to_have_is_permitted_anew(snapshot: Sn
     assert raise_class(snapshot, raised, "confidential") is raised
     with pytest.raises(NotPermitted, match="holds data of class 'secret', which the estate does not have"):
         raise_class(snapshot, permitted, "secret")
+
+
+def test_a_deployment_is_not_vouched_for_by_another_at_the_same_place(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    house = acme.deployments["mistral-house"]
+    bare = msgspec.structs.replace(house, controls={})
+
+    def twins(first: Deployment, second: Deployment) -> Snapshot:
+        estate = changed(acme, "pools", "house", tiers=(("mistral-house", "twin"),))
+        deployments = {**acme.deployments, "mistral-house": first, "twin": second}
+        return compile_estate(msgspec.structs.replace(estate, deployments=deployments), surroundings, now)
+
+    before = twins(house, bare)
+    permitted = permit(before, caller("security"), asked("security-triage"))
+    assert names(permitted) == ["mistral-house"]
+    assert not still_permitted(twins(bare, house), permitted, before.endpoints["mistral-house"])
+    assert still_permitted(twins(house, house), permitted, before.endpoints["mistral-house"])

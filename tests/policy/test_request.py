@@ -268,6 +268,7 @@ def test_what_the_use_case_does_not_let_a_request_ask_for_is_refused(
     ({"modalities": ("image",)}, {"messages": [{"role": "user", "content": [PICTURE]}]}),
     ({"modalities": ("text",)}, {"modalities": ["text"]}),
     ({"modalities": ("text",)}, {"modalities": None}),
+    ({"modalities": ("image",)}, {"modalities": ["text"]}),
     ({"max_request_bytes": 500}, {}),
     ({"answers": 2}, {"messages": [{"role": "user", "content": [PICTURE]}], "modalities": ["text", "audio"]}),
 ])  # fmt: skip

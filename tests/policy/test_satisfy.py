@@ -91,6 +91,7 @@ def claim(value: str | int | bool | tuple[str, ...] = "never", **more: object) -
     ("residency_processing", "eu", Requirement(within=("eu",), at_least=Decimal(0)), False),
     ("residency_processing", "eu", Requirement(at_most=Decimal(3)), False),
     ("certifications", ("a",), Requirement(includes=("a",), at_least=Decimal(0)), False),
+    ("certifications", ("soc2", "unknown"), Requirement(includes=("soc2",)), False),
     ("training_use", "never", Requirement(), False),
     ("reads_minds", "never", Requirement(is_="never"), False),
 ])  # fmt: skip
