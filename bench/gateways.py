@@ -142,13 +142,17 @@ def declared(upstreams: Upstreams) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def trunkline(folder: Path, upstreams: Upstreams, *, prefix: tuple[str, ...] = ()) -> Iterator[Gateway]:
-    """Run Trunkline on the gateway's core."""
+def trunkline(
+    folder: Path, upstreams: Upstreams, *, workers: int = 1, prefix: tuple[str, ...] = ()
+) -> Iterator[Gateway]:
+    """Run Trunkline on the gateway's core, which all its workers share."""
+    options = ("--no-engine", "--workers", str(workers))
     with machine.pinned_children(machine.GATEWAY_CORE):
-        running = exchange.start(folder, declared(upstreams), prefix=prefix)
+        running = exchange.start(folder, declared(upstreams), *options, prefix=prefix)
     try:
         key = running.key("finance")
-        yield Gateway("trunkline", running.process.pid, running.port, running.port, "plain", "paced", key)
+        name = "trunkline" if workers == 1 else f"{workers} workers"
+        yield Gateway(name, running.process.pid, running.port, running.port, "plain", "paced", key)
     finally:
         exchange.stop(running)
 

@@ -9,7 +9,7 @@ import pstats
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -75,6 +75,31 @@ def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effor
     return samples
 
 
+def by_turns(subjects: Mapping[str, Gateway], connections: int, effort: Effort) -> Samples:
+    """Return CPU per plain request of each gateway by its name, measured in turns."""
+    samples: Samples = defaultdict(list)
+    for gateway in subjects.values():
+        load.plain(gateway, connections, min(effort.seconds, 2))
+    for run in range(effort.runs):
+        for name, gateway in subjects.items():
+            samples[name].append(load.plain(gateway, connections, effort.seconds).cpu)
+        shown = "  ".join(f"{name} {values[-1]:.2f}" for name, values in samples.items())
+        _say(f"run {run + 1}/{effort.runs} cpu@{connections} {shown}")
+    return samples
+
+
+def two_workers(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure two workers, with the process above them, beside one, all on one core."""
+    with (
+        gateways.trunkline(folder / "worker", upstreams) as one,
+        gateways.trunkline(folder / "workers", upstreams, workers=2) as two,
+    ):
+        samples = by_turns({"one": one, "two": two}, 16, effort)
+    name = "CPU per plain request, two workers"
+    pair = tuple(samples["two"]), tuple(samples["one"])
+    return [Figure(name, "us", *pair, must=1.1, aim=1.0, ratio=True, against="one worker")]
+
+
 def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], started: list[float]) -> list[Figure]:
     """Hold the samples against the budgets."""
 
@@ -114,7 +139,8 @@ def bench(effort: Effort, folder: Path) -> str:
             samples = alternate((nginx, ours), upstreams, effort)
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
-    return report.table(figures(samples["trunkline"], samples["nginx"], memory, started))
+        more = two_workers(upstreams, effort, folder)
+    return report.table(figures(samples["trunkline"], samples["nginx"], memory, started) + more)
 
 
 def profile(effort: Effort, folder: Path) -> None:
