@@ -17,6 +17,7 @@ from tests.path import exchange
 from bench import machine
 
 KEY = "sk-bench"
+KEY_UNIT = "finance"
 LIVE_WITHIN = 20.0
 
 
@@ -150,7 +151,7 @@ def trunkline(
     with machine.pinned_children(machine.GATEWAY_CORE):
         running = exchange.start(folder, declared(upstreams), *options, prefix=prefix)
     try:
-        key = running.key("finance")
+        key = running.key(KEY_UNIT)
         name = "trunkline" if workers == 1 else f"{workers} workers"
         yield Gateway(name, running.process.pid, running.port, running.port, "plain", "paced", key)
     finally:

@@ -16,26 +16,32 @@ import msgspec
 from bench.gateways import Gateway, Upstreams
 from bench.question import CHUNKS, PACE
 from bench.report import Figure
+from bench.sizes import Sized
 
-from bench import gateways, load, machine, report, threads
+from bench import gateways, load, machine, report, sizes, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
 OPEN_STREAMS = 1000
+FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest: the noise of the measurement
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
 MIB = 1 << 20
 
 
 class Effort(msgspec.Struct, frozen=True):
-    """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection."""
+    """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection.
+
+    And how many keys, units, use cases and deployments the estates have.
+    """
 
     runs: int = 5
     seconds: int = 3
     rounds: int = 3
+    sizes: tuple[int, ...] = (10, 1_000, 10_000)
 
 
-QUICK = Effort(runs=2, seconds=1, rounds=1)
+QUICK = Effort(runs=2, seconds=1, rounds=1, sizes=(10, 1_000))
 Samples = dict[str, list[float]]
 
 
@@ -100,6 +106,49 @@ def two_workers(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figu
     return [Figure(name, "us", *pair, must=1.1, aim=1.0, ratio=True, against="one worker")]
 
 
+def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure estates of several sizes beside the smallest, and what the largest takes to begin with."""
+    with contextlib.ExitStack() as stack:
+        sized: dict[str, Sized] = {}
+        for size in effort.sizes:
+            subject = stack.enter_context(sizes.trunkline(folder / f"size-{size}", upstreams, size))
+            sized[f"{size:,}"] = subject
+            _say(f"{size:,} of each: ready after {subject.ready:.2f} s, {subject.memory / MIB:.1f} MiB")
+        samples = by_turns({name: one.gateway for name, one in sized.items()}, 16, effort)
+    least, *others = sized
+    most = others[-1]
+    of_each = f"{most} keys, units, use cases, deployments"
+    return [
+        *(
+            Figure(
+                f"CPU per plain request, {name} keys, units, use cases, deployments",
+                "us",
+                tuple(samples[name]),
+                tuple(samples[least]),
+                must=FLAT,
+                ratio=True,
+                against=f"{least} of each",
+            )
+            for name in others
+        ),
+        Figure(
+            f"ready to answer, {of_each}",
+            "s",
+            (sized[most].ready,),
+            (sized[least].ready,),
+            against=f"{least} of each",
+            places=2,
+        ),
+        Figure(
+            f"memory, idle, {of_each}",
+            "MiB",
+            (sized[most].memory / MIB,),
+            (sized[least].memory / MIB,),
+            against=f"{least} of each",
+        ),
+    ]
+
+
 def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], started: list[float]) -> list[Figure]:
     """Hold the samples against the budgets."""
 
@@ -139,7 +188,7 @@ def bench(effort: Effort, folder: Path) -> str:
             samples = alternate((nginx, ours), upstreams, effort)
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
-        more = two_workers(upstreams, effort, folder)
+        more = two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
     return report.table(figures(samples["trunkline"], samples["nginx"], memory, started) + more)
 
 
