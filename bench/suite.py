@@ -60,8 +60,9 @@ def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str,
         if connections == 1:
             found["added p50"] = (measured.p50 - direct["p50"]) / 1000
             found["added p99"] = (measured.p99 - direct["p99"]) / 1000
+            found["added p99.9"] = (measured.p999 - direct["p999"]) / 1000
     paced = load.streamed(gateway, STREAMS, effort.rounds)
-    return found | {"chunk": paced.cpu, "first": paced.first}
+    return found | {"chunk": paced.cpu, "first": paced.first, "jitter": paced.jitter}
 
 
 def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effort) -> dict[str, Samples]:
@@ -164,9 +165,13 @@ def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], start
         pair("CPU per streamed chunk, 20 ms pacing", "chunk", "us", ratio=True, must=2.0, aim=1.6),
         pair("added p50, 1 connection", "added p50", "ms", must=0.3, aim=0.1, places=3),
         pair("added p99, 1 connection", "added p99", "ms", must=1.5, aim=0.5, places=3),
+        pair("added p99.9, 1 connection", "added p99.9", "ms", places=3),
         pair("requests per second, 64 connections", "rate@64", "1/s", places=0),
         pair("first byte of a stream", "first", "ms", places=2),
+        pair("chunks off their 20 ms pacing, p99", "jitter", "ms", places=2),
     ]
+    added = tuple(own - other for own, other in zip(ours["jitter"], beside["jitter"], strict=True))
+    made.append(Figure("the same, less that of nginx", "ms", added, places=2))
     if memory:
         idle, full = zip(*memory, strict=True)
         made.append(Figure("memory, idle", "MiB", tuple(value / MIB for value in idle)))
