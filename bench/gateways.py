@@ -75,13 +75,13 @@ def _proxy(name: str, listen: int) -> str:
 """
 
 
-def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_port(port: int, process: subprocess.Popen[bytes], within: float = LIVE_WITHIN) -> None:
     """Return once somebody answers HTTP on the port.
 
     Raises:
         RuntimeError: when the process ends first, or takes too long.
     """
-    until = time.monotonic() + LIVE_WITHIN
+    until = time.monotonic() + within
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError), machine.dialled(port):
             return

@@ -18,7 +18,7 @@ from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
-from bench import gateways, load, machine, report, sizes, threads
+from bench import gateways, litellm, load, machine, report, sizes, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
@@ -150,6 +150,26 @@ def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figur
     ]
 
 
+def beside_litellm(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure LiteLLM where it can be installed; where it cannot, say why and return nothing."""
+    try:
+        with (
+            litellm.litellm(folder / "litellm", upstreams) as peer,
+            gateways.trunkline(folder / "beside-litellm", upstreams) as ours,
+        ):
+            samples = by_turns({"litellm": peer.gateway, "trunkline": ours}, 16, effort)
+    except litellm.NotInstalled as missing:
+        _say(str(missing))
+        return []
+    started = gateways.start_up(folder / "start-beside-litellm", upstreams)
+    pair = tuple(samples["trunkline"]), tuple(samples["litellm"])
+    name = "CPU per plain request, 16 connections, beside LiteLLM"
+    return [
+        Figure(name, "us", *pair, ratio=True, against="LiteLLM"),
+        Figure("ready to answer, beside LiteLLM", "s", (started,), (peer.ready,), against="LiteLLM", places=2),
+    ]
+
+
 def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], started: list[float]) -> list[Figure]:
     """Hold the samples against the budgets."""
 
@@ -181,8 +201,8 @@ def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], start
     return made
 
 
-def bench(effort: Effort, folder: Path) -> str:
-    """Measure everything and return the table."""
+def bench(effort: Effort, folder: Path, *, peer: bool = False) -> str:
+    """Measure everything, LiteLLM only where `peer` says so, and return the table."""
     with gateways.fake_upstreams(folder / "upstreams") as upstreams:
         started = [gateways.start_up(folder / f"start-{number}", upstreams) for number in range(effort.runs)]
         _say("ready after " + ", ".join(f"{seconds:.2f} s" for seconds in started))
@@ -194,6 +214,8 @@ def bench(effort: Effort, folder: Path) -> str:
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
         more = two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
+        if peer:
+            more += beside_litellm(upstreams, effort, folder)
     return report.table(figures(samples["trunkline"], samples["nginx"], memory, started) + more)
 
 
@@ -243,6 +265,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="make bench", description=__doc__)
     options.add_argument("--quick", action="store_true", help="a rough figure within a minute; writes no page")
     options.add_argument("--profile", action="store_true", help="show where Trunkline's time goes; writes no page")
+    options.add_argument("--litellm", action="store_true", help="measure LiteLLM, too; installs it into .cache first")
     options.add_argument("--runs", type=int, help="alternating runs")
     given = options.parse_args()
     effort = QUICK if given.quick else Effort()
@@ -260,7 +283,7 @@ def main() -> None:
         if given.profile:
             profile(effort, folder)
             return
-        table = bench(effort, folder)
+        table = bench(effort, folder, peer=given.litellm)
     print(table)
     if not given.quick:
         _written(table, effort)
