@@ -17,6 +17,7 @@ from tests.path import exchange
 from bench import machine
 
 KEY = "sk-bench"
+KEY_UNIT = "finance"
 LIVE_WITHIN = 20.0
 
 
@@ -74,13 +75,13 @@ def _proxy(name: str, listen: int) -> str:
 """
 
 
-def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_port(port: int, process: subprocess.Popen[bytes], within: float = LIVE_WITHIN) -> None:
     """Return once somebody answers HTTP on the port.
 
     Raises:
         RuntimeError: when the process ends first, or takes too long.
     """
-    until = time.monotonic() + LIVE_WITHIN
+    until = time.monotonic() + within
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError), machine.dialled(port):
             return
@@ -142,13 +143,17 @@ def declared(upstreams: Upstreams) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def trunkline(folder: Path, upstreams: Upstreams, *, prefix: tuple[str, ...] = ()) -> Iterator[Gateway]:
-    """Run Trunkline on the gateway's core."""
+def trunkline(
+    folder: Path, upstreams: Upstreams, *, workers: int = 1, prefix: tuple[str, ...] = ()
+) -> Iterator[Gateway]:
+    """Run Trunkline on the gateway's core, which all its workers share."""
+    options = ("--no-engine", "--workers", str(workers))
     with machine.pinned_children(machine.GATEWAY_CORE):
-        running = exchange.start(folder, declared(upstreams), prefix=prefix)
+        running = exchange.start(folder, declared(upstreams), *options, prefix=prefix)
     try:
-        key = running.key("finance")
-        yield Gateway("trunkline", running.process.pid, running.port, running.port, "plain", "paced", key)
+        key = running.key(KEY_UNIT)
+        name = "trunkline" if workers == 1 else f"{workers} workers"
+        yield Gateway(name, running.process.pid, running.port, running.port, "plain", "paced", key)
     finally:
         exchange.stop(running)
 

@@ -26,15 +26,20 @@ class Plain(msgspec.Struct, frozen=True):
     cpu: float
     p50: float
     p99: float
+    p999: float
     rate: float
     done: float
 
 
 class Streamed(msgspec.Struct, frozen=True):
-    """A run of paced streams: microseconds of CPU per chunk, milliseconds to the first byte, chunks in all."""
+    """A run of paced streams: microseconds of CPU per chunk, milliseconds to the first byte, chunks in all.
+
+    `jitter` is the p99, in milliseconds, of how far two chunks lay from their pace when they reached the client.
+    """
 
     cpu: float
     first: float
+    jitter: float
     done: float
 
 
@@ -73,6 +78,7 @@ def plain(gateway: Gateway, connections: int, seconds: int) -> Plain:
         cpu=spent / 1000 / figures["requests"],
         p50=figures["p50"],
         p99=figures["p99"],
+        p999=figures["p999"],
         rate=figures["requests"] / figures["micros"] * 1e6,
         done=figures["requests"],
     )
@@ -97,7 +103,10 @@ def streamed(gateway: Gateway, streams: int, rounds: int) -> Streamed:
     if tally.broken or tally.streams != streams * rounds:
         raise Failed(f"{gateway.name}: {tally.broken} of {tally.streams} streams were not whole: {tally.fault}")
     return Streamed(
-        cpu=spent / 1000 / tally.chunks, first=sorted(tally.first)[len(tally.first) // 2], done=tally.chunks
+        cpu=spent / 1000 / tally.chunks,
+        first=sorted(tally.first)[len(tally.first) // 2],
+        jitter=sorted(tally.off)[len(tally.off) * 99 // 100],
+        done=tally.chunks,
     )
 
 

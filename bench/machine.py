@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -93,10 +93,14 @@ def pinned(core: int, command: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    core: int, command: Sequence[str], *, stdout: int | IO[bytes] | None = None
+    core: int,
+    command: Sequence[str],
+    *,
+    stdout: int | IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command on one core, with standard input at hand, and end it."""
-    with subprocess.Popen(pinned(core, command), stdin=subprocess.PIPE, stdout=stdout, cwd=ROOT) as process:
+    with subprocess.Popen(pinned(core, command), stdin=subprocess.PIPE, stdout=stdout, cwd=ROOT, env=env) as process:
         try:
             yield process
         finally:

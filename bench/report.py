@@ -9,11 +9,12 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One line of the table. Each run gives a pair: ours and, where it is measured beside it, nginx's.
+    """One line of the table. Each run gives a pair: ours and, where something is measured beside it, that one's.
 
     Attributes:
         unit: of the values.
-        must: the budget; a ratio to nginx where `ratio` says so, else in `unit`.
+        against: what is measured beside it.
+        must: the budget; a ratio to what is beside it where `ratio` says so, else in `unit`.
         places: decimals to print.
     """
 
@@ -25,6 +26,7 @@ class Figure(msgspec.Struct, frozen=True):
     aim: float | None = None
     ratio: bool = False
     places: int = 1
+    against: str = "nginx"
 
     @property
     def value(self) -> float:
@@ -33,7 +35,7 @@ class Figure(msgspec.Struct, frozen=True):
 
     @property
     def verdict_value(self) -> float:
-        """What the budget is held against: the median of our values, or of each run's ratio to nginx just before."""
+        """What the budget is held against: the median of our values, or of each run's ratio to what ran just before."""
         if self.ratio:
             return statistics.median(ours / beside for ours, beside in zip(self.ours, self.beside, strict=True))
         return self.value
@@ -49,8 +51,6 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def _range(values: Sequence[float], places: int) -> str:
-    if not values:
-        return "-"
     middle = f"{statistics.median(values):.{places}f}"
     if len(values) == 1:
         return middle
@@ -66,7 +66,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
         figure.name,
         figure.unit,
         _range(figure.ours, figure.places),
-        _range(figure.beside, figure.places),
+        f"{figure.against} {_range(figure.beside, figure.places)}" if figure.beside else "-",
         ratio,
         must,
         aim,
@@ -74,7 +74,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     )
 
 
-HEAD = ("figure", "unit", "trunkline (range)", "nginx (range)", "ratio", "must be", "aim", "")
+HEAD = ("figure", "unit", "trunkline (range)", "beside it (range)", "ratio", "must be", "aim", "")
 
 
 def table(figures: Sequence[Figure]) -> str:

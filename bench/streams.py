@@ -12,7 +12,9 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 
 import httptools
 import msgspec
@@ -23,12 +25,16 @@ END = b"0\r\n\r\n"
 
 
 class Tally(msgspec.Struct):
-    """What came of the streams. `chunks` counts the events that reached the client; `first` is in milliseconds."""
+    """What came of the streams. `chunks` counts the events that reached the client; `first` is in milliseconds.
+
+    `off` says by how many milliseconds two neighbouring chunks were nearer or farther than the upstream's pace.
+    """
 
     streams: int = 0
     broken: int = 0
     chunks: int = 0
     first: list[float] = []
+    off: list[float] = []
     fault: str = ""
 
 
@@ -41,7 +47,8 @@ class Reader(asyncio.Protocol):
         self._began = began
         self._parts: list[bytes] = []
         self._over: asyncio.Future[bytes] | None = None
-        self.first = 0.0
+        self.times: list[float] = []
+        self.sizes: list[int] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -49,16 +56,16 @@ class Reader(asyncio.Protocol):
 
     def ask(self, raw: bytes) -> asyncio.Future[bytes]:
         """Send a request; the future gives all bytes of its answer."""
-        self._parts = []
-        self.first = 0.0
+        self._parts, self.times, self.sizes = [], [], []
         self._over = asyncio.get_running_loop().create_future()
         self.transport.write(raw)
         return self._over
 
     def data_received(self, data: bytes) -> None:
         """Gather; looking into it waits until the stream is over."""
+        self.times.append(time.perf_counter())
+        self.sizes.append(len(data))
         if not self._parts:
-            self.first = time.perf_counter()
             self._began()
         self._parts.append(data)
         # A last frame may come cut: look at the last two reads.
@@ -108,11 +115,26 @@ def fault_of(raw: bytes) -> tuple[str, int]:
     return "", len(events)
 
 
+def deviations(raw: bytes, times: Sequence[float], sizes: Sequence[int]) -> list[float]:
+    """Return how far, in milliseconds, each two neighbouring pieces of text lay from their pace.
+
+    Args:
+        raw: all bytes of a whole answer.
+        times: when each read came, in seconds.
+        sizes: the bytes of each read.
+    """
+    ends = list(accumulate(sizes))
+    places = [raw.find(piece.encode()) for piece in PIECES]
+    came = [times[bisect_right(ends, place)] for place in places if place >= 0]
+    return [abs(after - before - PACE) * 1000 for before, after in pairwise(came)]
+
+
 async def run(options: argparse.Namespace) -> Tally:
     """Run `streams` connections at once, `rounds` streams on each, their starts spread over one pace."""
     loop = asyncio.get_running_loop()
     tally = Tally()
     raw = request(options.model, options.key, stream=True)
+    answers: list[tuple[bytes, list[float], list[int]]] = []
 
     async def client(number: int) -> None:
         _, reader = await loop.create_connection(lambda: Reader(lambda: None), "127.0.0.1", options.port)
@@ -120,17 +142,22 @@ async def run(options: argparse.Namespace) -> Tally:
         for _ in range(options.rounds):
             asked = time.perf_counter()  # the loop's own time is as old as its turn
             answer = await reader.ask(raw)
-            fault, events = fault_of(answer)
-            tally.streams += 1
-            tally.chunks += events
-            tally.first.append((reader.first - asked) * 1000)
-            if fault:
-                tally.broken += 1
-                tally.fault = fault
+            answers.append((answer, reader.times, reader.sizes))
+            if not answer.endswith(END):
                 return
+            tally.first.append((reader.times[0] - asked) * 1000)
         reader.transport.close()
 
     await asyncio.gather(*(client(number) for number in range(options.streams)))
+    for answer, times, sizes in answers:  # now that it keeps no other stream waiting
+        fault, events = fault_of(answer)
+        tally.streams += 1
+        tally.chunks += events
+        if fault:
+            tally.broken += 1
+            tally.fault = fault
+        else:
+            tally.off += deviations(answer, times, sizes)
     return tally
 
 

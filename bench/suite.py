@@ -9,33 +9,39 @@ import pstats
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from bench.gateways import Gateway, Upstreams
 from bench.question import CHUNKS, PACE
 from bench.report import Figure
+from bench.sizes import Sized
 
-from bench import gateways, load, machine, report, threads
+from bench import gateways, litellm, load, machine, report, sizes, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
 OPEN_STREAMS = 1000
+FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest: the noise of the measurement
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
 MIB = 1 << 20
 
 
 class Effort(msgspec.Struct, frozen=True):
-    """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection."""
+    """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection.
+
+    And how many keys, units, use cases and deployments the estates have.
+    """
 
     runs: int = 5
     seconds: int = 3
     rounds: int = 3
+    sizes: tuple[int, ...] = (10, 1_000, 10_000)
 
 
-QUICK = Effort(runs=2, seconds=1, rounds=1)
+QUICK = Effort(runs=2, seconds=1, rounds=1, sizes=(10, 1_000))
 Samples = dict[str, list[float]]
 
 
@@ -54,8 +60,9 @@ def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str,
         if connections == 1:
             found["added p50"] = (measured.p50 - direct["p50"]) / 1000
             found["added p99"] = (measured.p99 - direct["p99"]) / 1000
+            found["added p99.9"] = (measured.p999 - direct["p999"]) / 1000
     paced = load.streamed(gateway, STREAMS, effort.rounds)
-    return found | {"chunk": paced.cpu, "first": paced.first}
+    return found | {"chunk": paced.cpu, "first": paced.first, "jitter": paced.jitter}
 
 
 def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effort) -> dict[str, Samples]:
@@ -75,6 +82,94 @@ def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effor
     return samples
 
 
+def by_turns(subjects: Mapping[str, Gateway], connections: int, effort: Effort) -> Samples:
+    """Return CPU per plain request of each gateway by its name, measured in turns."""
+    samples: Samples = defaultdict(list)
+    for gateway in subjects.values():
+        load.plain(gateway, connections, min(effort.seconds, 2))
+    for run in range(effort.runs):
+        for name, gateway in subjects.items():
+            samples[name].append(load.plain(gateway, connections, effort.seconds).cpu)
+        shown = "  ".join(f"{name} {values[-1]:.2f}" for name, values in samples.items())
+        _say(f"run {run + 1}/{effort.runs} cpu@{connections} {shown}")
+    return samples
+
+
+def two_workers(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure two workers, with the process above them, beside one, all on one core."""
+    with (
+        gateways.trunkline(folder / "worker", upstreams) as one,
+        gateways.trunkline(folder / "workers", upstreams, workers=2) as two,
+    ):
+        samples = by_turns({"one": one, "two": two}, 16, effort)
+    name = "CPU per plain request, two workers"
+    pair = tuple(samples["two"]), tuple(samples["one"])
+    return [Figure(name, "us", *pair, must=1.1, aim=1.0, ratio=True, against="one worker")]
+
+
+def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure estates of several sizes beside the smallest, and what the largest takes to begin with."""
+    with contextlib.ExitStack() as stack:
+        sized: dict[str, Sized] = {}
+        for size in effort.sizes:
+            subject = stack.enter_context(sizes.trunkline(folder / f"size-{size}", upstreams, size))
+            sized[f"{size:,}"] = subject
+            _say(f"{size:,} of each: ready after {subject.ready:.2f} s, {subject.memory / MIB:.1f} MiB")
+        samples = by_turns({name: one.gateway for name, one in sized.items()}, 16, effort)
+    least, *others = sized
+    most = others[-1]
+    of_each = f"{most} keys, units, use cases, deployments"
+    return [
+        *(
+            Figure(
+                f"CPU per plain request, {name} keys, units, use cases, deployments",
+                "us",
+                tuple(samples[name]),
+                tuple(samples[least]),
+                must=FLAT,
+                ratio=True,
+                against=f"{least} of each",
+            )
+            for name in others
+        ),
+        Figure(
+            f"ready to answer, {of_each}",
+            "s",
+            (sized[most].ready,),
+            (sized[least].ready,),
+            against=f"{least} of each",
+            places=2,
+        ),
+        Figure(
+            f"memory, idle, {of_each}",
+            "MiB",
+            (sized[most].memory / MIB,),
+            (sized[least].memory / MIB,),
+            against=f"{least} of each",
+        ),
+    ]
+
+
+def beside_litellm(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure LiteLLM where it can be installed; where it cannot, say why and return nothing."""
+    try:
+        with (
+            litellm.litellm(folder / "litellm", upstreams) as peer,
+            gateways.trunkline(folder / "beside-litellm", upstreams) as ours,
+        ):
+            samples = by_turns({"litellm": peer.gateway, "trunkline": ours}, 16, effort)
+    except litellm.NotInstalled as missing:
+        _say(str(missing))
+        return []
+    started = gateways.start_up(folder / "start-beside-litellm", upstreams)
+    pair = tuple(samples["trunkline"]), tuple(samples["litellm"])
+    name = "CPU per plain request, 16 connections, beside LiteLLM"
+    return [
+        Figure(name, "us", *pair, ratio=True, against="LiteLLM"),
+        Figure("ready to answer, beside LiteLLM", "s", (started,), (peer.ready,), against="LiteLLM", places=2),
+    ]
+
+
 def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], started: list[float]) -> list[Figure]:
     """Hold the samples against the budgets."""
 
@@ -90,9 +185,13 @@ def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], start
         pair("CPU per streamed chunk, 20 ms pacing", "chunk", "us", ratio=True, must=2.0, aim=1.6),
         pair("added p50, 1 connection", "added p50", "ms", must=0.3, aim=0.1, places=3),
         pair("added p99, 1 connection", "added p99", "ms", must=1.5, aim=0.5, places=3),
+        pair("added p99.9, 1 connection", "added p99.9", "ms", places=3),
         pair("requests per second, 64 connections", "rate@64", "1/s", places=0),
         pair("first byte of a stream", "first", "ms", places=2),
+        pair("chunks off their 20 ms pacing, p99", "jitter", "ms", places=2),
     ]
+    added = tuple(own - other for own, other in zip(ours["jitter"], beside["jitter"], strict=True))
+    made.append(Figure("the same, less that of nginx", "ms", added, places=2))
     if memory:
         idle, full = zip(*memory, strict=True)
         made.append(Figure("memory, idle", "MiB", tuple(value / MIB for value in idle)))
@@ -102,8 +201,8 @@ def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], start
     return made
 
 
-def bench(effort: Effort, folder: Path) -> str:
-    """Measure everything and return the table."""
+def bench(effort: Effort, folder: Path, *, peer: bool = False) -> str:
+    """Measure everything, LiteLLM only where `peer` says so, and return the table."""
     with gateways.fake_upstreams(folder / "upstreams") as upstreams:
         started = [gateways.start_up(folder / f"start-{number}", upstreams) for number in range(effort.runs)]
         _say("ready after " + ", ".join(f"{seconds:.2f} s" for seconds in started))
@@ -114,7 +213,10 @@ def bench(effort: Effort, folder: Path) -> str:
             samples = alternate((nginx, ours), upstreams, effort)
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
-    return report.table(figures(samples["trunkline"], samples["nginx"], memory, started))
+        more = two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
+        if peer:
+            more += beside_litellm(upstreams, effort, folder)
+    return report.table(figures(samples["trunkline"], samples["nginx"], memory, started) + more)
 
 
 def profile(effort: Effort, folder: Path) -> None:
@@ -163,6 +265,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="make bench", description=__doc__)
     options.add_argument("--quick", action="store_true", help="a rough figure within a minute; writes no page")
     options.add_argument("--profile", action="store_true", help="show where Trunkline's time goes; writes no page")
+    options.add_argument("--litellm", action="store_true", help="measure LiteLLM, too; installs it into .cache first")
     options.add_argument("--runs", type=int, help="alternating runs")
     given = options.parse_args()
     effort = QUICK if given.quick else Effort()
@@ -180,7 +283,7 @@ def main() -> None:
         if given.profile:
             profile(effort, folder)
             return
-        table = bench(effort, folder)
+        table = bench(effort, folder, peer=given.litellm)
     print(table)
     if not given.quick:
         _written(table, effort)

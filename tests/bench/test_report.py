@@ -15,6 +15,14 @@ def test_a_figure_is_held_against_its_budget(ours: float, verdict: str) -> None:
     assert Figure("x", "s", ours=(ours,), must=2.0, aim=1.0).verdict == verdict
 
 
+def test_a_figure_says_what_stands_beside_it() -> None:
+    line = table([Figure("x", "us", ours=(11.0,), beside=(10.0,), must=1.1, ratio=True, against="one worker")])
+    assert "| one worker 10.0" in line
+    assert "| 1.10 x" in line
+    assert "| met" in line
+    assert "nginx" not in line
+
+
 def test_a_table_names_every_figure_with_its_range_and_budget() -> None:
     text = table([Figure("ready", "s", ours=(0.2, 0.4, 0.3), must=1.5, places=2)])
     assert "| ready " in text
