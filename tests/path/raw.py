@@ -65,11 +65,11 @@ def ask(
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(method, path, raw, sent)
-        answer = connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        try:
-            return Answer(answer.status, found, answer.read(), whole=True)
-        except http.client.IncompleteRead as cut:
-            return Answer(answer.status, found, cut.partial, whole=False)
+        with connection.getresponse() as answer:  # Closed here, or a cut one keeps its socket until it is collected.
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            try:
+                return Answer(answer.status, found, answer.read(), whole=True)
+            except http.client.IncompleteRead as cut:
+                return Answer(answer.status, found, cut.partial, whole=False)
     finally:
         connection.close()

@@ -62,8 +62,8 @@ class Steady:
         headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
         try:
             connection.request("POST", "/v1/chat/completions", body, headers)
-            answer = connection.getresponse()
-            got = answer.read()
+            with connection.getresponse() as answer:
+                got = answer.read()
         except (OSError, http.client.HTTPException) as fault:
             connection.close()
             return f"{type(fault).__name__}: {fault}"

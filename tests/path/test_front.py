@@ -51,8 +51,8 @@ def ask(running: Exchange, method: str, path: str, headers: Mapping[str, str]) -
         connection = http.client.HTTPSConnection("127.0.0.1", running.port, timeout=30, context=running.tls)
     try:
         connection.request(method, path, headers=dict(headers))
-        answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        with connection.getresponse() as answer:
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
     finally:
         connection.close()
 
