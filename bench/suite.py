@@ -263,7 +263,9 @@ def _folder() -> Iterator[Path]:
 def main() -> None:
     """Run the bench."""
     options = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    options.add_argument("--quick", action="store_true", help="a rough figure within a minute; writes no page")
+    options.add_argument(
+        "--quick", action="store_true", help="rough figures within a minute, without the largest estate; writes no page"
+    )
     options.add_argument("--profile", action="store_true", help="show where Trunkline's time goes; writes no page")
     options.add_argument("--litellm", action="store_true", help="measure LiteLLM, too; installs it into .cache first")
     options.add_argument("--runs", type=int, help="alternating runs")
