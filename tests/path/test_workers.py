@@ -141,7 +141,7 @@ def test_a_worker_that_is_killed_under_load_breaks_only_its_own_calls_and_loses_
     until(lambda: not [row for row in booked() if row["status"] == "open"], "attempts stay open")
     rows = booked()
     assert not {name: count for name, count in seen.items() if [r["end_customer"] for r in rows].count(name) != count}
-    assert len({(row["request"], row["attempt"]) for row in rows}) == len(rows)
+    assert len({(row["request_id"], row["attempt"]) for row in rows}) == len(rows)
     for row in rows:
         if row["status"] != "ok":
             assert row["status"] in {"lost", "left"}
