@@ -130,7 +130,7 @@ class Answering:
         `retired` are the deployments whose engines end with the estate before; nothing new is sent to them.
         """
         ring = await asyncio.to_thread(self._watch.make, checked.rings)
-        await asyncio.to_thread(self._claims.adopt, checked.compiler)
+        await self._claims.adopt(checked.compiler)
         exchange, compiler, snapshot = self.exchange, checked.compiler, checked.snapshot
         addresses = {name: where for name, where in self._compiler.addresses.items() if name not in retired}
         if addresses != compiler.addresses:  # An engine came or went while the estate was checked.
@@ -138,6 +138,7 @@ class Answering:
             snapshot = compiler.compile()
         self._compiler = compiler
         exchange.adopt(compiler.compile, snapshot)
+        self._claims.look_again()
         self._watch.adopt(checked.rings, ring)
         self._book.currency = snapshot.currency
         exchange.metrics.use_currency(snapshot.currency)

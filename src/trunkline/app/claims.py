@@ -39,12 +39,21 @@ class ClaimWatch:
         self._claims: tuple[Sourced, ...] = ()
         self._away = False
         self._announce_at = 0
-        self._take_over()
+        self._turn = asyncio.Lock()
+        self._take_over(compiler)
 
-    def adopt(self, compiler: Compiler) -> None:
-        """Go on with another estate's compiler."""
-        self._compiler = compiler
-        self._take_over()
+    async def adopt(self, compiler: Compiler) -> None:
+        """Go on with another estate's compiler.
+
+        Raises:
+            Unavailable: the store is away; the one before goes on.
+        """
+        async with self._turn:
+            await asyncio.to_thread(self._take_over, compiler)
+
+    def look_again(self) -> None:
+        """Take over all versions at the next look: some may have come while an estate was put in force."""
+        self._seen = -1
 
     async def follow(self, exchange: Exchange) -> None:
         """Look now and then, for ever."""
@@ -57,7 +66,8 @@ class ClaimWatch:
         """Take over versions that were recorded since, by whichever process."""
         try:
             if await asyncio.to_thread(self._store.claims_changed) != self._seen:
-                await asyncio.to_thread(self._take_over)
+                async with self._turn:
+                    await asyncio.to_thread(self._take_over, self._compiler)
                 exchange.refresh()
             self._away = False
         except Unavailable as fault:
@@ -97,8 +107,9 @@ class ClaimWatch:
         first = sorted(left.items(), key=lambda item: item[1])[:MOST_GAUGES]
         return {claim: nanos / NANOS_PER_SECOND for claim, nanos in first}
 
-    def _take_over(self) -> None:
+    def _take_over(self, compiler: Compiler) -> None:
         versions = self._store.claim_versions()
+        self._compiler = compiler
         overlaid = self._compiler.verified(versions)
         self._claims = self._compiler.claims()
         self._seen = len(versions)
