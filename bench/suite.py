@@ -23,6 +23,7 @@ from bench import gateways, litellm, load, machine, report, sizes, threads
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
 OPEN_STREAMS = 1000
+LITELLM_WARMS = 10  # seconds: it answers nothing for a while after it listens
 FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest: the noise of the measurement
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
@@ -151,15 +152,16 @@ def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figur
 
 
 def beside_litellm(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
-    """Measure LiteLLM where it can be installed; where it cannot, say why and return nothing."""
+    """Measure LiteLLM where it can be installed and answers; where not, say why and return nothing."""
     try:
         with (
             litellm.litellm(folder / "litellm", upstreams) as peer,
             gateways.trunkline(folder / "beside-litellm", upstreams) as ours,
         ):
+            load.plain(peer.gateway, 16, LITELLM_WARMS)
             samples = by_turns({"litellm": peer.gateway, "trunkline": ours}, 16, effort)
-    except litellm.NotInstalled as missing:
-        _say(str(missing))
+    except (litellm.NotInstalled, load.Failed) as fault:
+        _say(f"LiteLLM is left out: {fault}")
         return []
     started = gateways.start_up(folder / "start-beside-litellm", upstreams)
     pair = tuple(samples["trunkline"]), tuple(samples["litellm"])
