@@ -31,8 +31,10 @@ class Front(msgspec.Struct, frozen=True):
         return "http" if self.tls is None else "https"
 
 
-def front(options: Options) -> Front:
+def front(options: Options, *, trial: bool = False) -> Front:
     """Raise the limit of open files as far as the system lets us, and read what the options name.
+
+    A trial, before anything is begun, only finds what has to be refused, and says nothing of bounds.
 
     Raises:
         Unstartable: a certificate cannot be used, or an origin is none; the message says what to do.
@@ -46,7 +48,7 @@ def front(options: Options) -> Front:
         tls = Certificates(options.tls_cert, options.tls_key, options.tls_client_ca)
     wanted = Limits()
     limits = wanted.within(raise_open_files())
-    if limits is not wanted:
+    if limits is not wanted and not trial:
         log.warning(
             "at most %d connections are taken, not %d: the system allows too few open files; raise the hard limit "
             "(ulimit -Hn, or LimitNOFILE= of the service)",

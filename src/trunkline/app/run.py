@@ -33,7 +33,7 @@ def up(options: Options, announcer: Announcer) -> None:
     Raises:
         Unstartable: it cannot start; the message says why and what to do.
     """
-    front(options)  # What it refuses, it refuses before anything begins.
+    front(options, trial=True)  # What it refuses, it refuses before anything begins.
     if options.workers > 1:
         supervise(options, announcer)
     else:
