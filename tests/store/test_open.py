@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -8,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Engine, create_engine, inspect
 
 from trunkline import __version__, errors
 from trunkline.metering.ports import Span
-from trunkline.store.open import open_store
+from trunkline.store.open import open_store, store_url
 from trunkline.store.schema import HEAD, metadata
 from trunkline.store.upgrade import upgrade
 
@@ -25,10 +24,9 @@ def test_a_new_store_is_its_owners_alone_and_opens_again(tmp_path: Path) -> None
         assert store.sums([], Span()) == ()
 
 
-def _shape(path: Path) -> dict[str, Any]:
-    engine = create_engine(f"sqlite:///{path}")
+def _shape(engine: Engine) -> dict[str, Any]:
     found = inspect(engine)
-    shape = {
+    return {
         name: (
             [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(name)],
             found.get_pk_constraint(name)["constrained_columns"],
@@ -37,46 +35,45 @@ def _shape(path: Path) -> dict[str, Any]:
         )
         for name in found.get_table_names()
     }
-    engine.dispose()
-    return shape
 
 
-def test_the_migrations_lead_to_the_same_tables_as_a_new_store(tmp_path: Path) -> None:
-    open_store(tmp_path / "new.db").close()
-    engine = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
-    with engine.begin() as connection:
+def test_the_migrations_lead_to_the_same_tables_as_a_new_store(empty_place: str, place: str) -> None:
+    migrated = create_engine(store_url(empty_place))
+    with migrated.begin() as connection:
         upgrade(connection)
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == HEAD
-    engine.dispose()
-    assert _shape(tmp_path / "migrated.db") == _shape(tmp_path / "new.db")
-    assert metadata.tables.keys() < _shape(tmp_path / "new.db").keys()
+    with open_store(place) as made:
+        assert _shape(migrated) == _shape(made._sessions.engine)
+        assert metadata.tables.keys() < _shape(migrated).keys()
+    migrated.dispose()
 
 
-def test_an_older_store_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
-    path = tmp_path / "trunkline.db"
-    with sqlite3.connect(path) as old:
-        old.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-    old.close()
-    with open_store(path) as store:
+def test_an_older_store_is_upgraded_when_it_is_opened(empty_place: str) -> None:
+    engine = create_engine(store_url(empty_place))
+    with engine.begin() as old:
+        old.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    with open_store(empty_place) as store:
         assert store.tail(1) == ()
-    with sqlite3.connect(path) as upgraded:
-        assert upgraded.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
-        assert upgraded.execute("SELECT value FROM about WHERE name = 'written_by'").fetchall() == [(__version__,)]
-    upgraded.close()
+    with engine.begin() as upgraded:
+        assert upgraded.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == [HEAD]
+        written_by = upgraded.exec_driver_sql("SELECT value FROM about WHERE name = 'written_by'")
+        assert written_by.scalars().all() == [__version__]
+    engine.dispose()
 
 
-def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "trunkline.db"
-    open_store(path).close()
-    with sqlite3.connect(path) as later:
-        later.execute("UPDATE alembic_version SET version_num = '9999'")
-        later.execute("UPDATE about SET value = '7.8.9'")
-    later.close()
-    before = path.read_bytes()
+def test_a_store_of_a_newer_version_is_refused_and_left_alone(place: str) -> None:
+    open_store(place).close()
+    engine = create_engine(store_url(place))
+    with engine.begin() as later:
+        later.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        later.exec_driver_sql("UPDATE about SET value = '7.8.9'")
     with pytest.raises(errors.DataFolderUnusable, match=r"trunkline>=7\.8\.9") as refused:
-        open_store(path)
+        open_store(place)
     assert __version__ in str(refused.value)
-    assert path.read_bytes() == before
+    with engine.begin() as left:
+        assert left.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == ["9999"]
+        assert left.exec_driver_sql("SELECT value FROM about").scalars().all() == ["7.8.9"]
+    engine.dispose()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -103,12 +100,18 @@ def test_other_databases_and_broken_urls_are_refused(url: str) -> None:
         open_store(url)
 
 
-def test_several_that_open_a_new_store_at_once_all_get_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", ["empty", "old"])
+def test_several_that_open_a_new_or_old_store_at_once_all_get_it(empty_place: str, begun: str) -> None:
+    if begun == "old":
+        engine = create_engine(store_url(empty_place))
+        with engine.begin() as connection:
+            upgrade(connection, "0001")
+        engine.dispose()
     opened, barrier = [], threading.Barrier(4)
 
     def open_one() -> None:
         barrier.wait()
-        with open_store(tmp_path / "trunkline.db") as store:
+        with open_store(empty_place) as store:
             opened.append(store.tail(1))
 
     threads = [threading.Thread(target=open_one) for _ in range(4)]
@@ -117,6 +120,23 @@ def test_several_that_open_a_new_store_at_once_all_get_it(tmp_path: Path) -> Non
     for thread in threads:
         thread.join()
     assert opened == [()] * 4
+
+
+def test_a_url_or_its_password_may_be_a_reference(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = store_url(postgres_url)
+    (tmp_path / "secret").write_text(f"{url.password}\n")
+    monkeypatch.setenv("THE_STORE", postgres_url)
+    for place in ("env:THE_STORE", str(url.set(password="PW")).replace("***", f"file:{tmp_path}/secret")):
+        with open_store(place) as store:
+            assert store.tail(1) == ()
+
+
+@pytest.mark.parametrize("place", ["env:NOBODY_SETS_THIS", "postgresql://me:env:NOBODY_SETS_THIS@127.0.0.1/db"])
+def test_a_reference_that_leads_nowhere_is_refused_with_what_to_do(place: str) -> None:
+    with pytest.raises(errors.Unstartable, match="set NOBODY_SETS_THIS"):
+        open_store(place)
 
 
 def test_opening_an_up_to_date_store_does_not_import_alembic(tmp_path: Path) -> None:

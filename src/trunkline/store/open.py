@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline import __version__, errors
+from trunkline.config.environment import Environment, kind_of_reference, resolve
 from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.ledger import Ledger
@@ -17,6 +19,11 @@ from trunkline.store.sessions import Sessions
 
 BUSY_MILLIS = 5_000
 NEEDS_ALEMBIC = "trunkline.store.upgrade"
+NEEDS_PSYCOPG = "trunkline.store.postgres"
+REFERENCES = frozenset({"env", "file"})
+MIGRATION_LOCK = 7_017_001_986
+"""Held by who makes or upgrades the tables of a Postgres database, so that many exchanges may start at once."""
+MIGRATION_SECONDS = 600
 
 # WAL lets other processes read while the exchange writes. FULL, because a journal is deleted once it is booked: a
 # commit that a loss of power could take back would take the money with it. Batches are few; no call waits for them.
@@ -54,11 +61,13 @@ class Store(Ledger, KeyTable, ClaimTable):
 def open_store(place: str | Path) -> Store:
     """Open the store at a path (SQLite) or a URL (`sqlite:///...`, `postgresql://...`); make or upgrade its tables.
 
+    A URL, or the password in it, may be a reference: `env:NAME` or `file:PATH`.
+
     Raises:
         errors.DataFolderUnusable: it cannot be read or written, or a newer version of Trunkline wrote it.
         errors.Unstartable: the URL makes no sense, its driver is not installed, or the database does not answer.
     """
-    url = _url(place)
+    url = store_url(place)
     engine = _engine(url)
     sessions = Sessions(engine)
     try:
@@ -72,38 +81,65 @@ def open_store(place: str | Path) -> Store:
     return Store(sessions)
 
 
-def _url(place: str | Path) -> URL:
-    if isinstance(place, Path) or "://" not in place:
-        path = Path(place)
-        try:
-            path.touch(mode=0o600)
-        except OSError as fault:
-            message = f"the store {path} cannot be written: {fault.strerror}. Give another folder with --data"
-            raise errors.DataFolderUnusable(message) from fault
-        return URL.create("sqlite", database=str(path))
+def store_url(place: str | Path) -> URL:
+    """Return the URL of a store, with what it refers to filled in.
+
+    Raises:
+        errors.DataFolderUnusable: a path cannot be written.
+        errors.Unstartable: it makes no sense, or what it refers to is not there. Never says a password.
+    """
+    if isinstance(place, Path):
+        return _file_url(place)
+    around = Environment(Path.cwd(), os.environ)
+    found = _resolved(place, around) if kind_of_reference(place) in REFERENCES else place
+    if "://" not in found:
+        return _file_url(Path(found))
     try:
-        url = make_url(place)
+        url = make_url(found)
     except (SQLAlchemyError, ValueError) as fault:
         message = "the store's URL makes no sense: give postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or a path"
         raise errors.Unstartable(message) from fault
+    if isinstance(url.password, str) and kind_of_reference(url.password) in REFERENCES:
+        url = url.set(password=_resolved(url.password, around))
     if url.drivername in {"postgres", "postgresql"}:
         return url.set(drivername="postgresql+psycopg")
     return url
+
+
+def _resolved(reference: str, around: Environment) -> str:
+    resolved = resolve(reference, around)
+    if resolved.value is None:
+        raise errors.Unstartable(f"the store's place is not known: {resolved.why}")
+    return resolved.value
+
+
+def _file_url(path: Path) -> URL:
+    try:
+        path.touch(mode=0o600)
+    except OSError as fault:
+        message = f"the store {path} cannot be written: {fault.strerror}. Give another folder with --data"
+        raise errors.DataFolderUnusable(message) from fault
+    return URL.create("sqlite", database=str(path))
 
 
 def _engine(url: URL) -> Engine:
     name = url.get_backend_name()
     if name not in {"sqlite", "postgresql"}:
         raise errors.Unstartable(f"the store cannot be kept in {name}: choose SQLite or Postgres")
-    options: dict[str, Any] = {} if name == "sqlite" else {"paramstyle": "format", "pool_pre_ping": True}
+    if name == "postgresql":
+        return _postgres(url)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
     try:
-        engine = create_engine(url, **options)
-    except ModuleNotFoundError as fault:
-        message = f"the driver for {name} is not installed: install {fault.name} beside trunkline"
+        engine: Engine = import_module(NEEDS_PSYCOPG).make_engine(url)
+    except ImportError as fault:
+        message = "a store in Postgres needs its driver: pip install 'trunkline[postgres]'"
         raise errors.Unstartable(message) from fault
-    if name == "sqlite":
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -124,6 +160,7 @@ def _bring_up_to_date(sessions: Sessions) -> None:
         if _revision(connection) == HEAD:
             return
     with sessions.writing() as connection:
+        _one_at_a_time(connection)
         revision = _revision(connection)
         if revision is None:
             metadata.create_all(connection)
@@ -137,6 +174,14 @@ def _bring_up_to_date(sessions: Sessions) -> None:
         if revision != HEAD:
             connection.execute(about.delete().where(about.c.name == "written_by"))
             connection.execute(about.insert().values(name="written_by", value=__version__))
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Wait for who makes or upgrades the tables at the moment. In SQLite a writing transaction is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(text(f"SET LOCAL {limit} = '{MIGRATION_SECONDS}s'"))
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
 
 
 def _revision(connection: Connection) -> str | None:
@@ -156,7 +201,7 @@ def _newer(connection: Connection, revision: str) -> errors.DataFolderUnusable:
 
 def _unusable(url: URL, fault: Exception) -> errors.Unstartable:
     cause = fault.__cause__ if isinstance(fault, errors.Unavailable) else fault
-    reason = str(getattr(cause, "orig", cause) or cause).strip()
+    reason = str(getattr(cause, "orig", cause) or cause).strip().replace("\n", " ")
     if url.get_backend_name() == "sqlite":
         message = f"the store {url.database} cannot be used: {reason}. Mend it, or give another folder with --data"
         return errors.DataFolderUnusable(message)
