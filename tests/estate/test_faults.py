@@ -44,6 +44,42 @@ limits:
 
 MISTAKES = [
     pytest.param(
+        "data_classes:\n",
+        "zones: {dach: {contains: [de, at, cch]}}\ndata_classes:\n",
+        ['8:35: zone "cch" is not known; did you mean "ch"?'],
+        id="a zone that nobody knows",
+    ),
+    pytest.param(
+        "data_classes:\n",
+        "zones: {dach: {within: euu}}\ndata_classes:\n",
+        ['8:24: zone "euu" is not known; did you mean "eu"?'],
+        id="a zone within what nobody knows",
+    ),
+    pytest.param(
+        "data_classes:\n",
+        "zones: {dach: {within: eu, contains: [de, ch]}}\ndata_classes:\n",
+        ['8:43: "ch" does not lie in eu; take it out, or write another `within`'],
+        id="a zone with a part outside",
+    ),
+    pytest.param(
+        "data_classes:\n",
+        "zones: {eu: {contains: [de]}}\ndata_classes:\n",
+        ['8:9: "eu" is a zone that everybody knows; give yours another name'],
+        id="a zone of the catalogue's name",
+    ),
+    pytest.param(
+        "data_classes:\n",
+        "zones: {dach: {}}\ndata_classes:\n",
+        ['8:9: zone "dach" says neither what it lies `within` nor what it `contains`; write one of them'],
+        id="a zone that says nothing",
+    ),
+    pytest.param(
+        "data_classes:\n",
+        "zones: {a: {within: b}, b: {contains: [a, de]}}\ndata_classes:\n",
+        ["8:9: zones go in a circle: a > b > a"],
+        id="zones in a circle",
+    ),
+    pytest.param(
         "data_class: internal",
         "data_class: internl",
         ['26:53: data class "internl" is not declared; did you mean "internal"?'],
@@ -302,6 +338,18 @@ MISTAKES = [
         "data_class: internal, retires: 2027-01-01, pools",
         ["26:72: only a deprecated use case has a day on which it retires; this one is active"],
         id="a day of retirement for an active use case",
+    ),
+    pytest.param(
+        "data_class: internal, pools",
+        "data_class: internal, deprecated_at: 2027-01-01, pools",
+        ["26:78: only a deprecated use case has a day since when it is so; this one is active"],
+        id="a day of deprecation for an active use case",
+    ),
+    pytest.param(
+        "data_class: internal, pools",
+        "data_class: internal, state: deprecated, deprecated_at: 2027-01-02, retires: 2027-01-01, pools",
+        ["26:118: the use case retires before it is deprecated"],
+        id="a retirement before the deprecation",
     ),
     pytest.param(
         '"env:OPENAI_API_KEY"',

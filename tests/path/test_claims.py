@@ -39,7 +39,12 @@ def declared(vendor: Upstream, spare: Upstream) -> dict[str, Any]:
     cases = made["use_cases"]
     cases["nothing-kept"] |= {"data_class": "restricted", "version": 3}
     cases["short"] |= {"parameters": {"max_output_tokens": 20, "tools": False}}
-    cases["old"] |= {"state": "deprecated", "successor": "short", "retires": "2098-12-31T00:00:00Z"}
+    cases["old"] |= {
+        "state": "deprecated",
+        "successor": "short",
+        "deprecated_at": "2026-01-31T12:00:00Z",
+        "retires": "2098-12-31T00:00:00Z",
+    }
     cases["older"] = cases["short"] | {"state": "retired", "successor": "old"}
     cases["idea"] = cases["short"] | {"state": "draft", "owner": "marketing"}
     return made
@@ -155,8 +160,11 @@ def test_a_deprecated_use_case_answers_with_a_warning_and_its_last_day(running: 
     got = ask(running.port, key, HELLO | {"model": "old"})
     assert got.status == 200
     assert got.headers["x-trunkline-warning"] == "use case old is deprecated and ends on 2098-12-31; use short"
+    assert got.headers["deprecation"] == "@1769860800"
     assert got.headers["sunset"] == "Wed, 31 Dec 2098 00:00:00 GMT"
-    assert "x-trunkline-warning" not in ask(running.port, key, HELLO | {"model": "short"}).headers
+    assert got.headers["link"] == '</v1/models/short>; rel="successor-version"'
+    active = ask(running.port, key, HELLO | {"model": "short"}).headers
+    assert {"x-trunkline-warning", "deprecation", "sunset", "link"}.isdisjoint(active)
 
 
 def test_a_retired_use_case_answers_with_the_name_of_its_successor(running: Exchange, key: str) -> None:

@@ -10,9 +10,11 @@ from trunkline.clock import as_nanos
 from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Decision, Snapshot
+from trunkline.estate.zones import Zone
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.satisfy import FAR
+from trunkline.policy.explain import Question, explain
+from trunkline.policy.satisfy import FAR, satisfies
 from trunkline.policy.surroundings import Surroundings
 
 TRUTH = """
@@ -293,3 +295,83 @@ def test_a_claim_for_one_operation_counts_for_that_one_alone(
     estate = declared(estate, "mistral-house", training_use=both)
     offer = compile_estate(estate, surroundings, now).offers["security"]["security-triage"]
     assert ["mistral-house"] in allowed(offer.decisions["restricted"])
+
+
+def test_a_zone_of_the_estates_own_decides_like_any_other(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    asked = DataClass({"residency_processing": Requirement(within=("north", "cellar"))})
+    estate = msgspec.structs.replace(
+        acme,
+        data_classes={**acme.data_classes, "internal": asked},
+        zones={"north": Zone(contains=("se", "no", "fi")), "cellar": Zone(contains=("on_prem",))},
+    )
+    snapshot = compile_estate(estate, surroundings, now)
+    decision = snapshot.offers["sales"]["general-chat"].decisions["internal"]
+    assert [one.deployment for one in decision.endpoints] == ["gpt-reserved", "mistral-house", "smol"]
+    assert decision.may_keep("ledger")
+    unknown = compile_estate(msgspec.structs.replace(estate, zones={}), surroundings, now)
+    decision = unknown.offers["sales"]["general-chat"].decisions["internal"]
+    assert not list(decision.endpoints)
+    assert not decision.may_keep("ledger")
+    rows = explain(estate, surroundings, Question("general-chat", now)).rows
+    assert [row.deployment for row in rows if row.allowed] == ["gpt-reserved", "mistral-house", "smol"]
+    assert all(check.met for row in rows if row.allowed for check in row.checks)
+
+
+def test_use_cases_without_patterns_share_and_those_with_patterns_are_named(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    for patterns in ((), ("saas",)):
+        estate = changed(
+            changed(acme, "use_cases", "workflow", patterns=patterns),
+            "use_cases",
+            "general-chat",
+            pools=("central",),
+            patterns=patterns,
+        )
+        offers = compile_estate(estate, surroundings, now).offers["sales"]
+        for name in ("workflow", "general-chat"):
+            denials = offers[name].decisions["internal"].denials
+            assert {one.rule for one in denials if "patterns" in one.rule} == {
+                f"use case {name} allows the patterns {', '.join(patterns) or 'none'}"
+            }
+
+
+def many(acme: Estate, use_cases: int) -> Estate:
+    """Acme with so many more use cases like its general chat."""
+    like = acme.use_cases["general-chat"]
+    more = {f"case-{number}": msgspec.structs.replace(like, direct=()) for number in range(use_cases)}
+    return msgspec.structs.replace(acme, use_cases={**acme.use_cases, **more})
+
+
+def parts(snapshot: Snapshot) -> dict[str, set[int]]:
+    """The identities of all that decisions are made of, by field, and of the decisions."""
+    found: dict[str, set[int]] = {}
+    for offers in snapshot.offers.values():
+        for offer in offers.values():
+            for decision in (
+                *offer.decisions.values(),
+                *(d for by in offer.by_operation.values() for d in by.values()),
+            ):
+                found.setdefault("decision", set()).add(id(decision))
+                for field in ("tiers", "denials", "unconfigured", "features", "watched", "stores"):
+                    found.setdefault(field, set()).add(id(getattr(decision, field)))
+    return found
+
+
+def test_more_use_cases_on_the_same_pools_add_their_decisions_and_nothing_that_grows_with_deployments(
+    acme: Estate, surroundings: Surroundings, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[str] = []
+
+    def count(control: str, claim: Claim, *rest: Any) -> bool:
+        weighed.append(control)
+        return satisfies(control, claim, *rest)
+
+    monkeypatch.setattr("trunkline.policy.verdicts.satisfies", count)
+    few = parts(compile_estate(many(acme, 1), surroundings, now))
+    of_few, weighed[:] = len(weighed), []
+    lots = parts(compile_estate(many(acme, 201), surroundings, now))
+    assert len(weighed) == of_few
+    per_case = len(acme.data_classes) - 1
+    assert len(lots.pop("decision")) - len(few.pop("decision")) == 200 * per_case
+    assert {field: len(ids) for field, ids in lots.items()} == {field: len(ids) for field, ids in few.items()}

@@ -50,6 +50,7 @@ def test_a_deprecated_use_case_answers_with_what_to_use_instead(
     decision = permit(snapshot, caller("sales"), asked("workflow")).decision
     assert decision.warning == "use case workflow is deprecated; use general-chat"
     assert decision.sunset is None
+    assert (decision.deprecated, decision.successor) == (now, "general-chat")
     alone = compiled(acme, surroundings, now, workflow={"state": State.DEPRECATED})
     assert permit(alone, caller("sales"), asked("workflow")).decision.warning == "use case workflow is deprecated"
 
@@ -92,6 +93,27 @@ def test_a_retired_use_case_names_the_first_successor_that_still_answers(
         permit(snapshot, caller("hr"), asked("hr-answers"))
     assert "workflow" not in [offer.name for offer in offered(snapshot, caller("sales"))]
     assert "use case workflow is retired: nobody is offered it" in snapshot.warnings
+
+
+def test_a_deprecated_use_case_tells_since_when_and_who_still_answers(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    since = as_datetime(now) - timedelta(days=9)
+    snapshot = compiled(
+        acme,
+        surroundings,
+        now,
+        **{
+            "workflow": {"state": State.DEPRECATED, "successor": "content-drafts", "deprecated_at": since},
+            "content-drafts": {"state": State.RETIRED, "successor": "general-chat"},
+            "general-chat": {"successor": "search-vectors"},
+        },
+    )
+    decision = permit(snapshot, caller("sales"), asked("workflow")).decision
+    assert decision.warning == "use case workflow is deprecated; use general-chat"
+    assert (decision.deprecated, decision.successor) == (as_nanos(since), "general-chat")
+    active = permit(snapshot, caller("sales"), asked("general-chat")).decision
+    assert (active.deprecated, active.successor) == (None, None)
 
 
 def test_retired_successors_in_a_circle_end_with_none(acme: Estate, surroundings: Surroundings, now: int) -> None:

@@ -49,7 +49,7 @@ def mutants(source: str) -> Iterator[Mutant]:
             before = ast.unparse(target) if not isinstance(target, ast.comprehension) else "if"
             apply()
             text = ast.unparse(ast.fix_missing_locations(changed))
-            line = getattr(node, "lineno", 0)
+            line = node.target.lineno if isinstance(node, ast.comprehension) else getattr(node, "lineno", 0)
             yield Mutant(line, f"{name}: {before.splitlines()[0][:70]}", text)
 
 

@@ -11,6 +11,7 @@ from trunkline.estate.checks.rules import check_rules
 from trunkline.estate.checks.services import check_pools, check_use_cases
 from trunkline.estate.checks.skus import check_skus
 from trunkline.estate.checks.units import check_units
+from trunkline.estate.checks.zones import check_zones
 from trunkline.estate.declaration import NOUNS
 from trunkline.estate.declared import Declared
 from trunkline.estate.merge import Owned
@@ -20,6 +21,7 @@ def check(declared: Declared, owned: tuple[Owned, ...], references: list[Referen
     """Hold the estate as a whole against its rules, adding every fault."""
     check_references(declared, references, faults)
     check_units(declared, faults)
+    check_zones(declared, faults)
     check_claims(declared, faults)
     check_reach(declared, faults)
     check_skus(declared, faults)

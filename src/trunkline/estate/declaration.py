@@ -17,6 +17,7 @@ from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.zones import Zone
 
 NOUNS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -39,6 +40,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     units: Annotated[dict[Name, Unit], msgspec.Meta(min_length=1)]
     time_zone: str = "UTC"
     exchange_rates: dict[Currency, Any] = {}  # read by `rates`: the name inside is the estate's own currency
+    zones: dict[Name, Zone] = {}
     data_classes: dict[Name, DataClass] = {}
     boundaries: dict[Name, Boundary] = {}
     deployments: dict[Name, Deployment] = {}

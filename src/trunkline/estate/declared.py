@@ -15,6 +15,7 @@ from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.zones import Zone
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Declared(msgspec.Struct, frozen=True):
     budgets: dict[int, Budget]
     limits: dict[int, Limit]
     rules: dict[str, Rule] = {}
+    zones: dict[str, Zone] = {}
     unread: frozenset[str] = frozenset()
 
     def names(self, section: str) -> tuple[str, ...]:

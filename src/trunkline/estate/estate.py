@@ -13,6 +13,7 @@ from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.zones import Zone
 
 
 class ExchangeRate(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Estate(msgspec.Struct, frozen=True):
     exchange_rates: tuple[ExchangeRate, ...] = ()
     version: str = ""
     rules: dict[str, Rule] = {}
+    zones: dict[str, Zone] = {}
 
     @property
     def root(self) -> str:

@@ -31,6 +31,7 @@ from trunkline.estate.rates import RateReader
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.zones import Zone
 
 _SYSTEM_CLOCK: Final = SystemClock()
 _VERSION_LENGTH: Final = 12
@@ -108,6 +109,7 @@ def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
         pools=_named(tree, "pools", Pool, reader),
         use_cases=_named(tree, "use_cases", UseCase, reader),
         rules=_named(tree, "rules", Rule, reader),
+        zones=_named(tree, "zones", Zone, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
         unread=frozenset(unread),
@@ -159,6 +161,7 @@ def _build(declared: Declared) -> Estate:
         limits=tuple(declared.limits.values()),
         exchange_rates=declared.exchange_rates,
         rules=declared.rules,
+        zones=declared.zones,
     )
     content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
     return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -14,6 +14,7 @@ ENDINGS: Final = frozenset({".yaml", ".yml", ".json"})
 NAMED_SECTIONS: Final = (
     "exchange_rates",
     "units",
+    "zones",
     "data_classes",
     "boundaries",
     "deployments",

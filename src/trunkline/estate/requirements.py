@@ -6,20 +6,24 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from trunkline.catalog.controls import CONTROLS, UNKNOWN, ZONES, Control, ControlValue, ValueKind, lies_in
+from trunkline.catalog.controls import CONTROLS, UNKNOWN, Control, ControlValue, ValueKind
 from trunkline.estate.claims import Requirement
+from trunkline.estate.zones import CATALOGUE, Zones
 
 
-def meets(name: str, value: ControlValue, asked: Requirement) -> bool:
+def meets(name: str, value: ControlValue, asked: Requirement, zones: Zones = CATALOGUE) -> bool:
     """Whether a value meets all that a requirement asks of the control `name`.
 
     What is unknown, or not of the control's kind, meets nothing; nor does anything meet a requirement without an
-    operator, or one whose operator has no meaning for the control.
+    operator, or one whose operator has no meaning for the control. `zones` are those that the estate knows.
     """
     control = CONTROLS.get(name)
     if control is None or value == UNKNOWN or (isinstance(value, tuple) and UNKNOWN in value):
         return False
-    held = list(_KINDS[control.kind](control, value, asked))
+    if control.kind is ValueKind.ZONES:
+        held = list(_zones(zones, value, asked))
+    else:
+        held = list(_KINDS[control.kind](control, value, asked))
     return 0 < len(held) == _given(asked) and all(held)
 
 
@@ -28,10 +32,11 @@ def _given(asked: Requirement) -> int:
     return sum(one is not None for one in operators)
 
 
-def possible(name: str, asked: Iterable[Requirement]) -> bool:
+def possible(name: str, asked: Iterable[Requirement], zones: Zones = CATALOGUE) -> bool:
     """Whether there is any value that meets all of the requirements on a control."""
     control, requirements = CONTROLS[name], tuple(asked)
-    return any(all(meets(name, value, one) for one in requirements) for value in _candidates(control, requirements))
+    values = zones.names if control.kind is ValueKind.ZONES else _candidates(control, requirements)
+    return any(all(meets(name, value, one, zones) for one in requirements) for value in values)
 
 
 def _word(control: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
@@ -57,12 +62,12 @@ def _flag(_: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]
         yield isinstance(value, bool) and value is asked.is_
 
 
-def _zones(_: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
+def _zones(known: Zones, value: ControlValue, asked: Requirement) -> Iterable[bool]:
     zones = _names(value)
     if asked.is_ is not None:
-        yield bool(zones) and isinstance(asked.is_, str) and all(lies_in(zone, asked.is_) for zone in zones)
+        yield bool(zones) and isinstance(asked.is_, str) and all(known.lies_in(zone, asked.is_) for zone in zones)
     if asked.within is not None:
-        yield bool(zones) and all(any(lies_in(zone, one) for one in asked.within or ()) for zone in zones)
+        yield bool(zones) and all(any(known.lies_in(zone, one) for one in asked.within or ()) for zone in zones)
 
 
 def _several(control: Control, value: ControlValue, asked: Requirement) -> Iterable[bool]:
@@ -88,8 +93,6 @@ def _candidates(control: Control, asked: tuple[Requirement, ...]) -> Iterable[Co
             return control.words
         case ValueKind.FLAG:
             return (True, False)
-        case ValueKind.ZONES:
-            return ZONES
         case ValueKind.DAYS:
             bounds = [bound for one in asked for bound in (one.at_most, one.at_least) if bound is not None]
             days = [one.is_ for one in asked if isinstance(one.is_, int)]
@@ -100,6 +103,8 @@ def _candidates(control: Control, asked: tuple[Requirement, ...]) -> Iterable[Co
                 for one in asked
             ]
             return (tuple(name for names in named for name in names), ())
+        case _:
+            return ()
 
 
 _Check = Callable[[Control, ControlValue, Requirement], Iterable[bool]]
@@ -109,7 +114,6 @@ _KINDS: Final[Mapping[ValueKind, _Check]] = MappingProxyType(
         ValueKind.WORD: _word,
         ValueKind.DAYS: _days,
         ValueKind.FLAG: _flag,
-        ValueKind.ZONES: _zones,
         ValueKind.NAMES: _several,
     }
 )

@@ -114,7 +114,9 @@ class Decision(msgspec.Struct, frozen=True):
         unconfigured: the deployments that policy allows but that cannot be called.
         version: the use case's; empty where it has none.
         warning: what callers are told beside each answer; empty when there is nothing to say.
+        deprecated: since when the use case is deprecated, in nanoseconds since 1970; None when it is not.
         sunset: when the use case ends, in nanoseconds since 1970.
+        successor: of a deprecated use case, what to use instead.
         parameters: what the use case lets a request ask for.
         features: for each deployment in it, the features that a request must not use there, each with its denial.
         watched: by dialect and operation, which requests have to be examined; None where none has.
@@ -130,7 +132,9 @@ class Decision(msgspec.Struct, frozen=True):
     instructions: str | None = None
     version: str = ""
     warning: str = ""
+    deprecated: int | None = None
     sunset: int | None = None
+    successor: str | None = None
     parameters: Parameters | None = None
     features: dict[str, dict[str, Denial]] = {}
     watched: dict[tuple[str, str], Watch] | None = None

@@ -48,8 +48,8 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `audience` names units (all below them included), groups (`oidc:...`) and keys. `patterns`, where given, are the
     only patterns allowed. `direct` lists models that its audience may also name by themselves.
 
-    A draft answers its owner unit alone. A deprecated one answers with a warning that names its `successor` and when it
-    `retires`; from then on it is retired, and answers only who took its place.
+    A draft answers its owner unit alone. A deprecated one, as it is since `deprecated_at`, answers with a warning that
+    names its `successor` and when it `retires`; from then on it is retired, and answers only who took its place.
     """
 
     owner: UnitName
@@ -65,5 +65,6 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guardrails: tuple[str, ...] = ()
     state: State = State.ACTIVE
     successor: UseCaseName | None = None
+    deprecated_at: Moment | None = None
     retires: Moment | None = None
     version: str | int | None = None

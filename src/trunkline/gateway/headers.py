@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import lru_cache
+from urllib.parse import quote
 
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Refusal
 from trunkline.estate.deployments import Pattern
-from trunkline.estate.stages import Attempt
+from trunkline.estate.stages import Attempt, Decision
 from trunkline.ids import RequestId
 from trunkline.money import Nano, bare
 from trunkline.wire.headers import line
@@ -21,7 +22,8 @@ CONTENT_TYPE_MOST = 200
 def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes, cost: Nano | None = None) -> bytes:
     """Return the header lines of an upstream's answer: who answered, and what it cost where that is known by now.
 
-    A use case that comes to its end says so, with its day in `sunset` (RFC 8594).
+    A deprecated use case says so: since when in `deprecation` (RFC 9745), its last day in `sunset` (RFC 8594), and what
+    took its place in a `link` to it (RFC 8288, relation `successor-version` of RFC 5829).
     """
     endpoint = attempt.endpoint
     lines = b"%bx-trunkline-request-id: %b\r\n%b" % (
@@ -34,11 +36,18 @@ def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes,
     if note := attempt.permitted.note:
         lines += line(b"x-trunkline-note", note.encode("ascii", "replace"))
     decision = attempt.permitted.decision
-    if decision.warning:
-        lines += line(b"x-trunkline-warning", decision.warning.encode("ascii", "replace"))
+    return lines + _ending(decision) if decision.warning else lines
+
+
+def _ending(decision: Decision) -> bytes:
+    lines = line(b"x-trunkline-warning", decision.warning.encode("ascii", "replace"))
+    if decision.deprecated is not None:
+        lines += b"deprecation: @%d\r\n" % (decision.deprecated // NANOS_PER_SECOND)
     if decision.sunset is not None:
         ends = formatdate(decision.sunset / NANOS_PER_SECOND, usegmt=True)
         lines += b"sunset: %b\r\n" % ends.encode("ascii")
+    if decision.successor is not None:
+        lines += line(b"link", b'</v1/models/%b>; rel="successor-version"' % quote(decision.successor, "").encode())
     return lines
 
 

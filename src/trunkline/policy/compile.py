@@ -10,8 +10,9 @@ from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Decision, Denial, Endpoint, Gone, Offer, Snapshot
 from trunkline.estate.use_cases import State, UseCase
+from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
-from trunkline.policy.life import heir, stand
+from trunkline.policy.life import stand
 from trunkline.policy.own_stores import weigh_stores
 from trunkline.policy.reach import reach
 from trunkline.policy.rules import Rules
@@ -45,8 +46,8 @@ class _Compilation:
         self._warnings: list[str] = []
         self._endpoints = reach(estate, surroundings)
         self._verdicts = Verdicts(estate, surroundings.vendors, self._endpoints, now)
-        self._standings = {name: stand(name, use_case, now) for name, use_case in estate.use_cases.items()}
-        self._stores = weigh_stores(estate.data_classes, now)
+        self._standings = {name: stand(name, estate.use_cases, now) for name in estate.use_cases}
+        self._stores = weigh_stores(estate.data_classes, now, known_zones(estate.zones))
         self._held = {
             name: frozenset(store for store, against in self._stores.items() if not against[name])
             for name in self._classes
@@ -80,7 +81,7 @@ class _Compilation:
             direct=direct,
             warnings=tuple(self._warnings),
             retired={
-                name: Gone(owner=estate.use_cases[name].owner, successor=heir(name, estate.use_cases, self._now))
+                name: Gone(owner=estate.use_cases[name].owner, successor=standing.successor)
                 for name, standing in self._standings.items()
                 if standing.state is State.RETIRED
             },
@@ -148,7 +149,8 @@ class _Compilation:
 
     def _decide(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Decision:
         # Denials over patterns name the use case, so those are not shared.
-        key = (use_case.pools, use_case.patterns and name, index, only, self._rules.mark(name))
+        named = None if use_case.patterns is None else name
+        key = (use_case.pools, named, index, only, self._rules.mark(name))
         if key not in self._sorted:
             self._sorted[key] = self._sort(name, use_case, index, only)
         tiers, denials, unconfigured, features = self._sorted[key]
@@ -163,7 +165,9 @@ class _Compilation:
             instructions=use_case.instructions,
             version="" if use_case.version is None else str(use_case.version),
             warning=standing.warning,
+            deprecated=standing.deprecated,
             sunset=standing.sunset,
+            successor=standing.successor if standing.warning else None,
             parameters=use_case.parameters,
             features=features,
             watched=self._watches.watch(features, use_case.parameters),

@@ -18,6 +18,7 @@ from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
 from trunkline.estate.stages import Decision
 from trunkline.estate.use_cases import State, UseCase
+from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.reach import reach
@@ -246,6 +247,7 @@ class _Writer:
         self._use_case = estate.use_cases[question.use_case]
         self._places = dict(_places(estate, self._use_case))
         self._endpoints = reach(estate, surroundings)
+        self._zones = known_zones(estate.zones)
         classes = tuple(estate.data_classes)
         self._classes = classes[: classes.index(question.data_class) + 1]
 
@@ -301,7 +303,7 @@ class _Writer:
         for data_class in self._classes:
             for control, requirement in self._estate.data_classes[data_class].requires.items():
                 rule = f"data class {data_class} requires {describe_requirement(control, requirement)}"
-                required = Required(name, control, requirement)
+                required = Required(name, control, requirement, self._zones)
                 checks[rule] = _check(rule, required, claims.get(control, ()), question.now, met=rule not in denials)
         others = (
             Check(rule=rule, met=False, claim=claim, would_allow=f"the rule has to change: {rule}")
@@ -312,7 +314,8 @@ class _Writer:
 
 
 def _check(rule: str, required: Required, held: tuple[Sourced, ...], now: int, *, met: bool) -> Check:
-    short = next((one for one in held if not satisfies(required.control, one.claim, required.requirement, now)), None)
+    control, requirement = required.control, required.requirement
+    short = next((one for one in held if not satisfies(control, one.claim, requirement, now, required.zones)), None)
     shown = short if short is not None else next(iter(held), None)
     if shown is None:
         return Check(

@@ -6,6 +6,7 @@ import msgspec
 
 from trunkline.clock import as_datetime
 from trunkline.estate.claims import Basis, Claim, ControlValue, Requirement
+from trunkline.estate.zones import CATALOGUE, Zones
 from trunkline.policy.satisfy import describe_requirement, satisfies
 from trunkline.policy.sources import Source, Sourced
 
@@ -16,6 +17,7 @@ class Required(msgspec.Struct, frozen=True):
     deployment: str
     control: str
     requirement: Requirement
+    zones: Zones = CATALOGUE
 
 
 def remedy(required: Required, held: Sourced | None, now: int) -> str:
@@ -31,10 +33,10 @@ def remedy(required: Required, held: Sourced | None, now: int) -> str:
     if held is None:
         return f"add a claim {to}, with evidence: {asked}"
     current = msgspec.structs.replace(held.claim, verified_at=as_datetime(now), expires=None)
-    if satisfies(required.control, current, required.requirement, now):
+    if satisfies(required.control, current, required.requirement, now, required.zones):
         return f"verify it anew: {_command(required, held.claim)}"
     stronger = msgspec.structs.replace(current, basis=Basis.OPERATOR_RUN)
-    if satisfies(required.control, stronger, required.requirement, now):
+    if satisfies(required.control, stronger, required.requirement, now, required.zones):
         return f"add a claim on a stronger basis {to}, with evidence: {asked}"
     if held.source is Source.ASSERTED:
         return f"use another deployment: an engine of the exchange itself cannot give {asked}"

@@ -12,6 +12,7 @@ from trunkline.catalog.controls import CONTROLS, ControlValue, ValueKind
 from trunkline.clock import NANOS_PER_SECOND, as_nanos
 from trunkline.estate.claims import Basis, Claim, Requirement
 from trunkline.estate.requirements import meets
+from trunkline.estate.zones import CATALOGUE, Zones
 
 FAR = 2**62
 """A time beyond all claims: the year 2116."""
@@ -30,12 +31,12 @@ STRENGTH = {
 }
 
 
-def satisfies(control: str, claim: Claim, requirement: Requirement, now: int) -> bool:
+def satisfies(control: str, claim: Claim, requirement: Requirement, now: int, zones: Zones = CATALOGUE) -> bool:
     """Whether a claim meets all that a requirement asks of the control, at `now` in nanoseconds since 1970."""
     return (
         _strong(claim.basis, requirement.basis)
         and _current(claim, requirement, now)
-        and meets(control, claim.value, requirement)
+        and meets(control, claim.value, requirement, zones)
     )
 
 

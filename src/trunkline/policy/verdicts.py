@@ -9,6 +9,7 @@ from trunkline.catalog.vendor import Vendor
 from trunkline.estate.claims import Claim, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Denial, Endpoint
+from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.claims import Claims, feature_claims, gather_claims
 from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies
@@ -29,6 +30,7 @@ class Verdicts:
         self._endpoints = endpoints
         self._now = now
         self._classes = tuple(estate.data_classes)
+        self._zones = known_zones(estate.zones)
         self._claims: dict[tuple[str, Operations], Claims] = {}
         self._denials: dict[tuple[str, int, Operations], tuple[Denial, ...]] = {}
         self._terms: dict[tuple[object, ...], dict[str, Denial]] = {}
@@ -87,7 +89,9 @@ class Verdicts:
             found = claims.get(control, ())
             for claim in found:
                 self.good_until = min(self.good_until, next_change(claim, requirement, self._now))
-            short = next((claim for claim in found if not satisfies(control, claim, requirement, self._now)), None)
+            short = next(
+                (claim for claim in found if not satisfies(control, claim, requirement, self._now, self._zones)), None
+            )
             if short is not None or not found:
                 rule = f"data class {self._classes[index]} requires {describe_requirement(control, requirement)}"
                 yield rule, describe_claim(control, short, self._now)

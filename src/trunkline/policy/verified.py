@@ -17,6 +17,7 @@ from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import CONTROLS, Basis, Claim, ControlValue, Requirement
 from trunkline.estate.estate import Estate
+from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.satisfy import AHEAD, FAR, STRENGTH, describe_requirement, satisfies
 from trunkline.policy.sources import ClaimId, Source, Sourced, trace
 
@@ -146,8 +147,10 @@ def _compare(claim: Claim, before: Sourced, estate: Estate) -> Weighed:
         return Weighed(Weight.LOOSENS, f"{_where(before)} rests on basis {before.claim.basis}, not {claim.basis}")
     if type(claim.value) is type(before.claim.value) and claim.value == before.claim.value:
         return Weighed(Weight.RENEWS)
+    zones = known_zones(estate.zones)
     for class_name, requirement in requirements_on(estate, before.control):
-        if fits(before.control, claim.value, requirement) and not fits(before.control, before.claim.value, requirement):
+        fitted = fits(before.control, before.claim.value, requirement, zones)
+        if not fitted and fits(before.control, claim.value, requirement, zones):
             return Weighed(
                 Weight.LOOSENS,
                 f"{_where(before)} is {before.claim.value}, and data class {class_name} requires "
@@ -177,11 +180,11 @@ def requirements_on(estate: Estate, control: str) -> Iterator[tuple[str, Require
             yield name, data_class.requires[control]
 
 
-def fits(control: str, value: ControlValue, requirement: Requirement) -> bool:
+def fits(control: str, value: ControlValue, requirement: Requirement, zones: Zones) -> bool:
     """Whether a value alone is what a requirement asks of the control, whatever basis and dates it would need."""
     claim = Claim(value, Basis.OPERATOR_RUN)
     asked = msgspec.structs.replace(requirement, basis=Basis.UNVERIFIED, max_age_days=None)
-    return control in CONTROLS and satisfies(control, claim, asked, FAR)
+    return control in CONTROLS and satisfies(control, claim, asked, FAR, zones)
 
 
 def _strength(basis: Basis) -> int:

@@ -8,11 +8,12 @@ import msgspec
 
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import CONTROLS, ControlValue
+from trunkline.estate.claims import CONTROLS, ControlValue, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
 from trunkline.estate.stages import Decision, Snapshot
 from trunkline.estate.use_cases import State, UseCase
+from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.remedy import write
 from trunkline.policy.satisfy import DAY, describe_claim
@@ -106,12 +107,14 @@ def _mixed_claims(
     """Use cases whose data may go to deployments of which some, by their claims, could have stricter data too."""
     asked = {control for data_class in estate.data_classes.values() for control in data_class.requires}
     claims = {one: trace(estate, one, vendors, now) for one in estate.deployments}
+    requirements = {control: tuple(one for _, one in requirements_on(estate, control)) for control in asked}
+    zones = known_zones(estate.zones)
     for name, decision in decisions.items():
         allowed = tuple(dict.fromkeys(_allowed(decision)))
         mixed: dict[str, dict[str, list[str]]] = {}
         for control in (one for one in CONTROLS if one in asked):
             values = {one: tuple(held.claim.value for held in claims[one].get(control, ())) for one in allowed}
-            if len({_worth(estate, control, value) for value in values.values()}) > 1:
+            if len({_worth(control, value, requirements[control], zones) for value in values.values()}) > 1:
                 for one, value in values.items():
                     said = " and ".join(map(write, value)) or "not claimed"
                     mixed.setdefault(control, {}).setdefault(said, []).append(one)
@@ -123,11 +126,13 @@ def _mixed_claims(
             yield Unwise(("use_cases", name, "pools"), message)
 
 
-def _worth(estate: Estate, control: str, values: tuple[ControlValue, ...]) -> tuple[bool, ...]:
+def _worth(
+    control: str, values: tuple[ControlValue, ...], requirements: Iterable[Requirement], zones: Zones
+) -> tuple[bool, ...]:
     """Which requirements on the control these values could meet."""
     return tuple(
-        bool(values) and all(fits(control, value, requirement) for value in values)
-        for _, requirement in requirements_on(estate, control)
+        bool(values) and all(fits(control, value, requirement, zones) for value in values)
+        for requirement in requirements
     )
 
 

@@ -13,6 +13,7 @@ from trunkline.config.faults import Faults, suggestion
 from trunkline.estate.claims import Attestation, Basis, Claim, Requirement
 from trunkline.estate.declared import Declared
 from trunkline.estate.requirements import possible
+from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 
 _Path = tuple[str | int, ...]
@@ -108,9 +109,10 @@ class _Check:
 
     def possible(self, name: str, asked: dict[str, Requirement]) -> None:
         """Check the last of the classes that ask something of a control against those before it."""
-        if possible(name, asked.values()):
+        zones = known_zones(self._declared.zones)
+        if possible(name, asked.values(), zones):
             return
-        others = [each for each in asked if not possible(name, (asked[each], *list(asked.values())[-1:]))]
+        others = [each for each in asked if not possible(name, (asked[each], *list(asked.values())[-1:]), zones)]
         against = f" what data class {others[0]} requires and" if len(asked) > 1 and others else ""
         self._add(f"no value of {name} meets{against} this, so no deployment could ever be allowed; loosen one of them")
 
@@ -134,7 +136,7 @@ class _Check:
         elif not isinstance(value, (str, tuple)):
             self._add(f"{name} is a word{'' if control.kind is ValueKind.WORD else ' or a list of words'}", field)
         elif control.kind is ValueKind.ZONES:
-            self._words(name, tuple(ZONES), value, field)
+            self._words(name, (*ZONES, *self._declared.names("zones")), value, field)
         elif control.kind is ValueKind.WORD:
             if several and field != "within":
                 self._add(f"{name} is a single word, not a list", field)

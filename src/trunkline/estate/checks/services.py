@@ -53,7 +53,13 @@ def _check_life(declared: Declared, faults: Faults, name: str, use_case: UseCase
         if len(way) > 1:
             message = f"successors go in a circle: {' > '.join((*way, name))}; take one of them out"
         faults.add(declared.place("use_cases", name, "successor"), message)
-    if use_case.retires is not None and use_case.state is not State.DEPRECATED:
+    since, ends = use_case.deprecated_at, use_case.retires
+    if since is not None and use_case.state not in {State.DEPRECATED, State.RETIRED}:
+        message = f"only a deprecated use case has a day since when it is so; this one is {use_case.state}"
+        faults.add(declared.place("use_cases", name, "deprecated_at"), message)
+    if since is not None and ends is not None and ends < since:
+        faults.add(declared.place("use_cases", name, "retires"), "the use case retires before it is deprecated")
+    if ends is not None and use_case.state is not State.DEPRECATED:
         message = f"only a deprecated use case has a day on which it retires; this one is {use_case.state}"
         faults.add(declared.place("use_cases", name, "retires"), message)
 
