@@ -43,7 +43,6 @@ HARMLESS = {
     ("policy/satisfy.py", "and or: known is not None and"),
     ("policy/prompt_parts.py", "drop operand 0: ESCAPE[:1] not in messages"),
     ("policy/prompt_parts.py", "if False: if is_plain(text)"),
-    ("policy/compile.py", "drop operand 0: use_case.patterns and name"),
     ("policy/life.py", "drop operand 0: step is not None and"),
     ("policy/life.py", "drop operand 1: step is not None and"),
     ("estate/requirements.py", "if True: (one.is_,) if isinstance(one.is_, str)"),
