@@ -250,6 +250,7 @@ def test_of_two_use_cases_with_the_same_direct_model_the_first_counts_and_the_op
     estate = changed(acme, "use_cases", "workflow", direct=("openai/gpt-4.1-mini",))
     snapshot = compile_estate(estate, surroundings, now)
     assert snapshot.offers["sales"]["openai/gpt-4.1-mini"].use_case == "general-chat"
+    assert set(snapshot.direct) == {"general-chat", "workflow"}
     (warning,) = snapshot.warnings
     assert warning == (
         "model openai/gpt-4.1-mini is direct in use cases general-chat and workflow, whose audiences meet: "

@@ -73,6 +73,28 @@ def test_an_unknown_model_is_refused_with_the_nearest_of_the_callers_own(snapsho
     assert (refusal.value.status, refusal.value.code, refusal.value.param) == (404, "model_not_found", "model")
 
 
+@pytest.mark.parametrize(("model", "hint"), [
+    ("openai/gpt-4.1-mino", True),
+    (MODEL + MODEL, True),
+    (MODEL + MODEL + "x", False),
+    ("quite other", False),
+])  # fmt: skip
+def test_what_is_like_none_of_the_callers_own_gets_no_hint(snapshot: Snapshot, model: str, hint: bool) -> None:
+    with pytest.raises(Unknown) as refusal:
+        permit(snapshot, caller(), asked(model))
+    assert (f"Did you mean {MODEL}?" in str(refusal.value)) is hint
+    assert ("Did you mean" in str(refusal.value)) is hint
+
+
+def test_a_key_for_several_use_cases_reaches_a_direct_model_through_whichever_has_it(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    estate = changed(acme, "use_cases", "workflow", direct=(MODEL,))
+    snapshot = compile_estate(estate, surroundings, now)
+    key = caller("sales", "content-drafts", "workflow")
+    assert permit(snapshot, key, asked(MODEL)).decision.use_case == "workflow"
+
+
 def test_names_that_are_not_the_callers_are_never_suggested(snapshot: Snapshot) -> None:
     with pytest.raises(Unknown) as refusal:
         permit(snapshot, caller("finance"), asked("content-draft"))
@@ -287,6 +309,14 @@ def test_a_class_that_the_data_turned_out_to_have_is_permitted_anew(snapshot: Sn
     assert raise_class(snapshot, raised, "confidential") is raised
     with pytest.raises(NotPermitted, match="holds data of class 'secret', which the estate does not have"):
         raise_class(snapshot, permitted, "secret")
+
+
+def test_a_call_whose_class_left_the_estate_is_permitted_anew_under_what_its_data_turned_out_to_have(
+    snapshot: Snapshot,
+) -> None:
+    permitted = permit(snapshot, caller(), asked("general-chat"))
+    left = msgspec.structs.replace(permitted, decision=msgspec.structs.replace(permitted.decision, data_class="secret"))
+    assert raise_class(snapshot, left, "restricted").decision.data_class == "restricted"
 
 
 def test_a_deployment_is_not_vouched_for_by_another_at_the_same_place(

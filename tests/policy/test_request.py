@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from trunkline.catalog.requests import load_forms
 from trunkline.dialects.openai.codec import decode, encode
 from trunkline.errors import Malformed, NotPermitted, TooLarge
 from trunkline.estate.claims import AppliesTo, Basis, Claim
@@ -17,6 +18,9 @@ from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.permit import permit, still_permitted
+from trunkline.policy.request import _by_kind as by_kind
+from trunkline.policy.request import _by_limit_field as by_limit_field
+from trunkline.policy.request import examine
 from trunkline.policy.surroundings import Surroundings
 from trunkline.tenancy.callers import Caller
 
@@ -215,6 +219,38 @@ def test_a_dialect_that_nothing_is_known_of_is_refused_where_requests_matter(sna
         permit(snapshot, CALLER, msgspec.structs.replace(asked(), dialect="tongues"))
 
 
+def test_a_decision_that_watches_nothing_lets_nothing_through_unexamined(snapshot: Snapshot) -> None:
+    decision = permit(snapshot, CALLER, asked()).decision
+    assert decision.watched
+    assert examine(decision, asked()) is None
+    assert examine(decision, asked(store=False)) is not None
+    with pytest.raises(NotPermitted, match="nothing is known of chat in the dialect openai"):
+        examine(msgspec.structs.replace(decision, watched=None), asked())
+
+
+@pytest.mark.parametrize(("kind", "feature"), [
+    ("web_search", "web"), ("web_search_2025_08_26", "web"), ("web_search_deep_2", "deep"), ("bash_20250124", None),
+    ("bash", "other"), ("function", None), ("functional", "other"), ("", "other"),
+])  # fmt: skip
+def test_a_type_of_tool_is_known_by_the_longest_name_that_it_begins_with(kind: str, feature: str | None) -> None:
+    kinds = {"web_search": "web", "web_search_deep": "deep", "function": None, "bash_": None}
+    assert by_kind(kinds, kind, "other") == feature
+
+
+@pytest.mark.parametrize(("dialect", "limit", "field"), [
+    ("openai", "max_tokens", "max_tokens"),
+    ("openai", "max_completion_tokens", "max_completion_tokens"),
+    ("openai", "max_words", "max_completion_tokens"),
+    ("tongues", "max_tokens", "max_completion_tokens"),
+])  # fmt: skip
+def test_a_limit_is_written_in_the_field_that_both_the_front_door_and_the_deployment_know(
+    snapshot: Snapshot, dialect: str, limit: str, field: str
+) -> None:
+    endpoint = msgspec.structs.replace(snapshot.endpoints["smol"], dialect=dialect, output_limit=limit)
+    form = load_forms()["openai", "chat"]
+    assert by_limit_field([endpoint], form, "openai") == {field: ["smol"]}
+
+
 def test_an_output_limit_is_set_where_there_is_none_in_the_field_that_the_vendor_takes(
     acme: Estate, surroundings: Surroundings, now: int
 ) -> None:
@@ -238,6 +274,7 @@ def test_an_output_limit_above_the_use_cases_is_lowered_to_it(
     permitted = permit(limited(acme, surroundings, now, max_output_tokens=200), CALLER, asked(None, **given))
     assert {name: sent(permitted, "smol")[name] for name in becomes} == becomes
     assert permitted.asked.output_limit == min(becomes.values())
+    assert {one.field for one in permitted.rewrites} == {name for name in given if given[name] != becomes[name]}
 
 
 @pytest.mark.parametrize(("limits", "given", "param"), [
@@ -259,8 +296,18 @@ def test_what_the_use_case_does_not_let_a_request_ask_for_is_refused(
     assert (refusal.value.code, refusal.value.param) == ("parameter_not_permitted", param)
 
 
+def test_what_is_no_list_of_tools_is_refused_as_something_else(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    with pytest.raises(NotPermitted, match=r"allows no tools, and this offers something else\."):
+        permit(limited(acme, surroundings, now, tools=False), CALLER, asked(None, tools={"type": "function"}))
+    with pytest.raises(NotPermitted, match=r"allows tools of type custom alone, and this offers function\."):
+        permit(limited(acme, surroundings, now, tools=("custom",)), CALLER, asked(None, functions=[{"name": "f"}]))
+
+
 @pytest.mark.parametrize(("limits", "given"), [
     ({"tools": True}, {"tools": [{"type": "function"}]}),
+    ({"answers": 2}, {"tools": [{"type": "function"}]}),
     ({"tools": False}, {"tools": []}),
     ({"tools": False}, {"tools": None}),
     ({"tools": ("function",)}, {"functions": [{"name": "f"}]}),

@@ -134,6 +134,49 @@ def test_what_was_answered_is_remembered_within_bounds(
     snapshot = ruled(acme, surroundings, now, it=Rule(when="request.answers == 2"))
     for answers in (1, 2, 1, 2):
         assert allowed(snapshot, caller(), asked(answers=answers)) == ([] if answers == 2 else ALL)
+        assert len(snapshot.narrow.__self__._answers) == 1  # type: ignore[union-attr]
+
+
+def test_what_takes_few_values_is_remembered_and_what_takes_many_is_not(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    pattern = 'deployment.pattern == "saas"'
+    few = ruled(acme, surroundings, now, it=Rule(when=f"{pattern} && request.answers == 1"))
+    decision = few.offers["sales"]["general-chat"].decisions["internal"]
+    assert few.narrow is not None
+    assert few.narrow(decision, caller(), asked()) is few.narrow(decision, caller(key="key_2"), asked())
+    for name in ('caller.key == "key_1"', "request.bytes == 0", "request.output_limit == 0"):
+        many = ruled(acme, surroundings, now, it=Rule(when=f"{pattern} && {name}"))
+        assert many.narrow is not None
+        first, second = (many.narrow(decision, caller(), asked()) for _ in range(2))
+        assert first == second
+        assert first is not second
+        assert not many.narrow.__self__._answers  # type: ignore[attr-defined]
+
+
+def test_a_decision_that_no_rule_takes_from_stays_itself(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    snapshot = ruled(acme, surroundings, now, it=Rule(when='caller.unit == "hr"'))
+    decision = snapshot.offers["sales"]["general-chat"].decisions["internal"]
+    assert snapshot.narrow is not None
+    assert snapshot.narrow(decision, caller(), asked()) is decision
+
+
+def test_the_owner_of_a_deployment_is_its_own_before_its_boundarys(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    own = msgspec.structs.replace(acme.deployments["gpt-saas"], owner="sales")
+    estate = msgspec.structs.replace(acme, deployments={**acme.deployments, "gpt-saas": own})
+    snapshot = ruled(estate, surroundings, now, it=Rule(when='deployment.owner == "sales"', effect=Effect.ALLOW_ONLY))
+    assert allowed(snapshot, caller(), asked()) == ["gpt-saas"]
+
+
+def test_a_long_expression_is_shortened_in_what_is_told(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    for length in (rules.SHOWN, rules.SHOWN + 1):
+        when = 'use_case.name == "workflow"'.ljust(length)
+        with pytest.raises(NotPermitted) as refusal:
+            permit(ruled(acme, surroundings, now, it=Rule(when=when)), caller(), asked("workflow"))
+        assert (f"`{when}` is true of it" in str(refusal.value)) is (length == rules.SHOWN)
+        assert (f"`{when[:-1]}...` is true of it" in str(refusal.value)) is (length > rules.SHOWN)
 
 
 def test_a_refusal_by_a_rule_names_it_with_its_message(acme: Estate, surroundings: Surroundings, now: int) -> None:
