@@ -14,6 +14,7 @@ TrunklineError
 │   ├── WrongMethod         405
 │   ├── TooLarge            413
 │   ├── RateLimited         429  with Retry-After
+│   ├── OverBudget          429  a hard budget is used up: says which, what is left, when it begins anew, whom to ask
 │   ├── UpstreamFailed      502  every permitted deployment failed; names the last
 │   ├── Unavailable         503  store or overload; with Retry-After
 │   └── UpstreamTooSlow     504
@@ -148,6 +149,13 @@ class RateLimited(Refusal):
     status = 429
     default_code = "rate_limit_exceeded"
     final = False
+
+
+class OverBudget(Refusal):
+    """A hard budget has not enough left for the call; a retry cannot succeed before it begins anew."""
+
+    status = 429
+    default_code = "insufficient_quota"
 
 
 class UpstreamFailed(Refusal):

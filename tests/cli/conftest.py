@@ -142,6 +142,8 @@ use_cases:
   general-chat: {owner: small, audience: [small], data_class: public, pools: [all]}
 budgets:
   - {on: {unit: small}, per: month, amount: 10}
+limits:
+  - {on: {unit: small}, rpm: 10}
 """
 
 

@@ -27,7 +27,7 @@ def leave_behind(data: Path, *rows: AttemptRow) -> None:
     written = header(journal)
     for sequence, row in enumerate(rows):
         intent: dict[str, Any] = {name: getattr(row, name, None) for name in Intent.__struct_fields__}
-        written += frame(Intent(**intent | {"sequence": 2 * sequence, "bound": row.usage}))
+        written += frame(Intent(**intent | {"sequence": 2 * sequence, "bound": row.usage, "leases": ()}))
         settled: dict[str, Any] = {name: getattr(row, name, None) for name in Settlement.__struct_fields__}
         written += frame(Settlement(**settled | {"sequence": 2 * sequence + 1, "at": row.at + 1}))
     (DataFolder(data).journal_folder / f"{journal}{SUFFIX}").write_bytes(written)

@@ -21,8 +21,10 @@ from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway
 from trunkline.ids import mint_journal_id
 from trunkline.metering.book import Book
+from trunkline.metering.cashier import Cashier
 from trunkline.metering.drain import Drainer
 from trunkline.metering.journal import Journal
+from trunkline.metering.purses import Purses
 from trunkline.observability.metrics import Metrics, Readings
 from trunkline.serving.specs import EngineState
 from trunkline.wire.client import Pool, Proxies, trust
@@ -84,6 +86,8 @@ class Answering:
             readiness=readiness,
         )
         self._book.settled = self.exchange.count_attempt
+        self._purses = Purses(ground.store, self._journal, clock)
+        self.exchange.cashier = Cashier(self._purses, checked.budgets)
         self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
         self.exchange.keys_changed = self._watch.look
 
@@ -91,8 +95,9 @@ class Answering:
         """Begin to drain the journal and to follow the keys; the stack ends both, and the connections upstream."""
         self._drainer.start()
         stack.callback(self._drainer.stop)
+        stack.push_async_callback(self._purses.stop)
         stack.push_async_callback(self._pool.close)
-        for following in (self._watch.follow(), self._claims.follow(self.exchange)):
+        for following in (self._watch.follow(), self._claims.follow(self.exchange), self._purses.follow()):
             stack.callback(asyncio.create_task(following).cancel)
 
     async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
@@ -141,6 +146,8 @@ class Answering:
         self._claims.look_again()
         self._watch.adopt(checked.rings, ring)
         self._book.currency = snapshot.currency
+        if exchange.cashier is not None:
+            exchange.cashier.adopt(checked.budgets)
         exchange.metrics.use_currency(snapshot.currency)
 
     async def quiet(self, deployments: Collection[str], within: float) -> None:

@@ -13,6 +13,7 @@ from trunkline.clock import Clock
 from trunkline.config.environment import Environment
 from trunkline.estate.load import Loaded
 from trunkline.estate.stages import Address, Snapshot
+from trunkline.metering.budgets import Budgets, compile_budgets
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import Store
 
@@ -36,6 +37,7 @@ class Checked(msgspec.Struct, frozen=True):
     compiler: Compiler
     rings: Rings
     snapshot: Snapshot
+    budgets: Budgets
 
 
 def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOWHERE) -> Checked:
@@ -59,4 +61,4 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
         root=estate.root,
         admin=os.environ.get(ADMIN_KEY),
     )
-    return Checked(loaded, compiler, rings, compiler.compile())
+    return Checked(loaded, compiler, rings, compiler.compile(), compile_budgets(estate, ground.clock.now()))

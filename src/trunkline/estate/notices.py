@@ -72,6 +72,12 @@ def _all(section: str) -> Find:
     return find
 
 
+def _budgets_on_persons(declared: Declared) -> Iterator[Where]:
+    for index, budget in declared.budgets.items():
+        if budget.on.person is not None:
+            yield ("budgets", index)
+
+
 def _capacity(declared: Declared) -> Iterator[Where]:
     for name, deployment in declared.deployments.items():
         if deployment.capacity is not None:
@@ -113,7 +119,7 @@ def _dialects(declared: Declared) -> Iterator[Where]:
 
 
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
-    ("budgets are not in force yet: no call is refused for money", _all("budgets")),
+    ("budgets on persons are not in force yet: nobody signs in", _budgets_on_persons),
     ("limits are not in force yet: no call is refused for its rate", _all("limits")),
     ("a boundary's quota is not in force yet: calls are not spread by it", _fields("boundaries", "quota")),
     ("capacity is not in force yet: calls are not held back by it", _capacity),

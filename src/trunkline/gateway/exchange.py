@@ -12,7 +12,9 @@ from trunkline.estate.stages import Attempt, Snapshot
 from trunkline.gateway.admit import Gate
 from trunkline.ids import RequestId, RequestIds
 from trunkline.metering.book import Book
+from trunkline.metering.cashier import Cashier
 from trunkline.metering.records import Settlement
+from trunkline.money import bare
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.scrape import render
 from trunkline.tenancy.ring import KeyRing
@@ -41,6 +43,7 @@ class Exchange:
     """All that the path looks things up in. The snapshot and the ring are facts: replaced whole, never changed.
 
     Attributes:
+        cashier: holds attempts in the budgets above them; None where nobody keeps budgets.
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
         scrape: renders the metrics; of this process alone unless replaced.
     """
@@ -49,6 +52,7 @@ class Exchange:
         "_compile",
         "_snapshot",
         "book",
+        "cashier",
         "clock",
         "ejections",
         "gate",
@@ -82,6 +86,7 @@ class Exchange:
         self.readiness = readiness
         self.keys_changed = _nothing_changed
         self.scrape: Scrape = self._scrape_own
+        self.cashier: Cashier | None = None
         self.gate = Gate(metrics)
         self.ids = RequestIds()
         self.ejections = Ejections()
@@ -125,8 +130,19 @@ class Exchange:
         )
 
     def count_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
-        """Count a settled attempt in the metrics."""
+        """Count a settled attempt in the metrics; one that cost more than could be held is an incident."""
         permitted, endpoint = attempt.permitted, attempt.endpoint
+        if settlement.cost > attempt.hold:
+            self.metrics.incident("overrun", endpoint.deployment)
+            log.error(
+                "incident: a deployment billed more than its call could use; it is booked in full, beyond the budgets",
+                extra={
+                    "request_id": settlement.request,
+                    "deployment": endpoint.deployment,
+                    "held": bare(attempt.hold),
+                    "cost": bare(settlement.cost),
+                },
+            )
         asked = permitted.asked
         series = self.metrics.series(
             permitted.caller.unit,

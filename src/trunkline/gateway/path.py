@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.dialects.registry import Door
-from trunkline.errors import Unattested, UpstreamFault
+from trunkline.errors import OverBudget, Refusal, Unattested, Unavailable, UpstreamFault
 from trunkline.gateway.admit import admit
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
@@ -37,6 +37,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         permitted = await screen(permitted)
         failed: list[tuple[str, UpstreamFault]] = []
         ejected: list[str] = []
+        short: list[Refusal] = []
         for attempt in route(permitted, bound):
             current = exchange.snapshot
             if current is not snapshot and not (
@@ -47,12 +48,19 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
             if exchange.is_ejected(attempt):
                 ejected.append(attempt.endpoint.deployment)
                 continue
+            pledge = None
+            if exchange.cashier is not None and exchange.cashier.in_force:
+                try:
+                    pledge = await exchange.cashier.pledge(attempt)
+                except (OverBudget, Unavailable) as refusal:
+                    short.append(refusal)
+                    continue
             try:
-                with reserve(exchange.book, attempt, request_id) as hold:
-                    response = await send(exchange.upstreams, attempt)
+                with reserve(exchange.book, attempt, request_id, pledge) as hold:
+                    response = await send(exchange.upstreams, attempt, None if pledge is None else pledge.output_limit)
                     return await Relay(door.dialect, request_id, attempt, hold, reply).relay(response)
             except UpstreamFault as fault:
                 if isinstance(fault, Unattested):
                     exchange.report(attempt, request_id, fault)
                 failed.append((attempt.endpoint.deployment, fault))
-        raise refuse(permitted, failed, ejected)
+        raise refuse(permitted, failed, ejected, short)

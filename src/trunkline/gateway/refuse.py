@@ -18,14 +18,23 @@ from trunkline.estate.stages import Permitted
 TOO_MANY_REQUESTS = 429
 
 
-def refuse(permitted: Permitted, failed: Sequence[tuple[str, UpstreamFault]], ejected: Sequence[str] = ()) -> Refusal:
+def refuse(
+    permitted: Permitted,
+    failed: Sequence[tuple[str, UpstreamFault]],
+    ejected: Sequence[str] = (),
+    short: Sequence[Refusal] = (),
+) -> Refusal:
     """Turn the faults of a call's attempts into the answer its caller gets: rates, time-out or failure.
 
     Args:
         permitted: the call.
         failed: the deployments that were tried, each with what went wrong.
         ejected: those that were left out after an incident.
+        short: why budgets let no other be tried.
     """
+    if not failed and short:
+        # What may pass by itself counts first: a caller that tries again later can succeed.
+        return next((one for one in short if isinstance(one, Unavailable)), short[0])
     name = permitted.asked.model
     if not failed and ejected:
         return Unavailable(
@@ -46,6 +55,8 @@ def refuse(permitted: Permitted, failed: Sequence[tuple[str, UpstreamFault]], ej
         for deployment, fault in failed
     )
     message = f'No deployment of "{name}" could answer. Tried {tried}.'
+    if short:
+        message += f" Others were not tried: {short[0].message}"
     declined = [fault for _, fault in failed if isinstance(fault, Declined) and fault.status == TOO_MANY_REQUESTS]
     if len(declined) == len(failed):
         waits = [fault.retry_after for fault in declined if fault.retry_after is not None]

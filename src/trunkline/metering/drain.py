@@ -166,6 +166,7 @@ class Drainer:
     def _discard(self, part: Part) -> None:
         """Delete a file that is wholly booked and whose attempts are all settled."""
         if part.sealed and self._offsets.get(part.journal) == part.size and not self._store.open_attempts(part.journal):
+            self._store.close_leases(part.journal)
             self._journal.discard(part)
             del self._offsets[part.journal]
             self._store.forget(part.journal)

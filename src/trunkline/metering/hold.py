@@ -11,21 +11,21 @@ from trunkline.messages import Usage
 from trunkline.metering import price_call
 from trunkline.metering.book import Book
 from trunkline.metering.bound import limited, plausible
+from trunkline.metering.purses import Pledge
 from trunkline.metering.records import Intent, Settlement, Status
 
 NOTHING = Usage()
 LONGEST_TEXT = 1_000
 
 
-def reserve(book: Book, attempt: Attempt, request: RequestId) -> Hold:
+def reserve(book: Book, attempt: Attempt, request: RequestId, pledge: Pledge | None = None) -> Hold:
     """Hold the most an attempt can cost, and write its intent: only then may anything be sent.
-
-    Budgets are not in force yet; this is where an attempt will be held in each of them.
 
     Args:
         book: where it is written.
         attempt: what is about to be sent, with its bound and its hold.
         request: the call's id.
+        pledge: what it holds in the budgets above it; None where there are none.
 
     Raises:
         errors.JournalFailed: the intent could not be written. Nothing is held; send nothing.
@@ -55,9 +55,15 @@ def reserve(book: Book, attempt: Attempt, request: RequestId) -> Hold:
         book.currency,
         attempt.hold,
         attempt.bound,
+        () if pledge is None else pledge.leases,
     )
-    book.journal.append(intent)
-    return Hold(book, attempt, intent)
+    try:
+        book.journal.append(intent, None if pledge is None else pledge.journal)
+    except errors.JournalFailed:
+        if pledge is not None:
+            pledge.settle(0)
+        raise
+    return Hold(book, attempt, intent, pledge)
 
 
 class Hold:
@@ -68,10 +74,11 @@ class Hold:
     counts nothing.
     """
 
-    __slots__ = ("_attempt", "_book", "_first_byte", "_intent", "_started", "settlement")
+    __slots__ = ("_attempt", "_book", "_first_byte", "_intent", "_pledge", "_started", "settlement")
 
-    def __init__(self, book: Book, attempt: Attempt, intent: Intent) -> None:
+    def __init__(self, book: Book, attempt: Attempt, intent: Intent, pledge: Pledge | None = None) -> None:
         self._book = book
+        self._pledge = pledge
         self._attempt = attempt
         self._intent = intent
         self._started = book.clock.ticks()
@@ -137,6 +144,8 @@ class Hold:
             book.journal.append(settlement)
         except errors.JournalFailed:
             book.journal.owe(settlement)
+        if self._pledge is not None:
+            self._pledge.settle(cost)
         if book.settled is not None:
             book.settled(self._attempt, settlement)
         return settlement

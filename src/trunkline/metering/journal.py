@@ -1,7 +1,8 @@
 """The journal: one appended file per worker, written before the upstream is called and after it answered.
 
 A settlement may stand in a later file than its intent, after a rotation: the two are joined by (request, attempt),
-which is minted once. Sequence numbers go on over rotations, so (journal, sequence) names a record for ever.
+which is minted once. A lease is used by the calls of one file alone, so a file that is read whole tells all that was
+used up of its leases. Sequence numbers go on over rotations, so (journal, sequence) names a record for ever.
 """
 
 from __future__ import annotations
@@ -72,8 +73,12 @@ class Journal:
         """Return the number that the next record is to carry."""
         return next(self._count)
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record, within: JournalId | None = None) -> None:
         """Append a record with one `write`: once this returns, it survives the death of the process.
+
+        Args:
+            record: what is to be written.
+            within: the only file that it may stand in, if it matters: one whose leases it is held in.
 
         Raises:
             errors.JournalFailed: nothing of the record is in the file; the file stays readable.
@@ -83,7 +88,9 @@ class Journal:
         except (OverflowError, ValueError, TypeError) as fault:
             raise errors.JournalFailed("the record cannot be written down", inside=f"{record!r}: {fault}") from fault
         with self._lock:
-            self._write(data)
+            self._write(data, within)
+            if self._size >= self._rotate_at:
+                self._rotate()
         if not self.gained.is_set():
             self.gained.set()
 
@@ -136,11 +143,13 @@ class Journal:
                 self._closed = True
                 self._seal()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, within: JournalId | None = None) -> None:
         if self._closed:
             raise errors.JournalFailed("the exchange is shutting down", inside=f"journal {self.id} is closed")
-        if self._size >= self._rotate_at or self._fd < 0:
+        if self._fd < 0:
             self._rotate()
+        if within is not None and within != self.id:
+            raise errors.JournalFailed(_SAFE, inside=f"{self._path} was begun after the call was held")
         try:
             written = os.write(self._fd, data)
         except OSError as fault:

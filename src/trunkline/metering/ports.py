@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from trunkline.ids import JournalId
+from trunkline.metering.leases import Allowance, Answer, Ask, Lease, LeaseId
 from trunkline.metering.records import AttemptRow, Entry
 
 SUM_KEYS = ("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "end_customer")
@@ -68,6 +69,13 @@ class LedgerStore(Protocol):
         """Settle the open attempts of a journal whose worker is gone: lost, at their holds. Return how many."""
         ...
 
+    def close_leases(self, journal: JournalId) -> int:
+        """Free what is left in the leases of a journal that is wholly booked and will not be written again.
+
+        Return how much that was.
+        """
+        ...
+
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
         """Return the newest attempts, oldest of them first; with `after`, only those begun after that time."""
         ...
@@ -78,4 +86,39 @@ class LedgerStore(Protocol):
 
     def sums(self, by: Sequence[str], span: Span) -> tuple[SumRow, ...]:
         """Return sums grouped by some of SUM_KEYS, dearest first."""
+        ...
+
+
+class LeaseRow(msgspec.Struct, frozen=True):
+    """A lease and the allowance it is of."""
+
+    lease: Lease
+    allowance: Allowance
+
+
+class LeaseStore(Protocol):
+    """Where leases are granted. Implemented by the store; every method is one transaction."""
+
+    def ask(self, asks: Sequence[Ask]) -> tuple[Answer, ...]:
+        """Heed what workers ask for, all of it or none; one answer for each, in order."""
+        ...
+
+    def short(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of these allowances of which somebody went without a moment ago. Cheap."""
+        ...
+
+    def allowances(self) -> tuple[Allowance, ...]:
+        """Return every allowance in each of its periods, oldest first."""
+        ...
+
+    def open_leases(self) -> tuple[LeaseRow, ...]:
+        """Return the leases that have something left, frozen ones among them."""
+        ...
+
+    def resolve(self, lease: LeaseId, *, spent: bool, reason: str) -> Lease:
+        """Free what a lapsed lease has left, or count it as spent; return the lease as it was.
+
+        Raises:
+            errors.Unknown: there is no such lease with anything left, or it has not lapsed.
+        """
         ...

@@ -34,6 +34,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
     Attributes:
         decision: the policy decision in short: use case, data class and why, allowed and refused counts, reason for
             this endpoint.
+        leases: those that it is held in.
     """
 
     sequence: int
@@ -58,6 +59,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
     currency: str
     hold: Nano
     bound: Usage
+    leases: tuple[str, ...] = ()
 
 
 class Settlement(msgspec.Struct, frozen=True, array_like=True, tag="s"):

@@ -69,6 +69,9 @@ def recover(
     # Only now: a settlement may stand in a later file than its intent.
     lost = sum(store.close_lost(_journal_of(path), now) for path in paths)
     for path in paths:
+        if path not in damaged:  # What cannot be read may have used up any part of them.
+            store.close_leases(_journal_of(path))
+    for path in paths:
         if path in damaged:
             path.rename(path.with_name(path.name + ".damaged"))
         else:

@@ -8,9 +8,18 @@ from sqlalchemy import Connection, Row, Select, bindparam, case, delete, distinc
 
 from trunkline import errors
 from trunkline.ids import JournalId
+from trunkline.metering.leases import LeaseId
 from trunkline.metering.ports import SUM_KEYS, Span, SumRow
 from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
-from trunkline.store.rows import SETTLEMENT_NAMES, attempt_row, held_values, intent_values, settlement_values
+from trunkline.store.lease_table import add_up, settle_leases
+from trunkline.store.rows import (
+    SETTLEMENT_NAMES,
+    attempt_row,
+    held_values,
+    intent_values,
+    lease_values,
+    settlement_values,
+)
 from trunkline.store.schema import attempts, drained, strays
 from trunkline.store.sessions import Sessions, upsert
 
@@ -69,12 +78,14 @@ class Ledger:
             else:
                 settlements.setdefault((record.request, record.attempt), record)
         with self._sessions.writing() as connection:
-            settlements |= _take_strays(connection, intents)
-            self._begin(connection, intents, settlements)
-            self._end(connection, {key: record for key, record in settlements.items() if key not in intents})
-            if drained:
+            if drained:  # First: it locks the journal's row, so that nobody else books the same records meanwhile.
                 rows = [{"journal": journal, "position": offset} for journal, offset in drained.items()]
                 connection.execute(self._position, rows)
+            settlements |= _take_strays(connection, intents)
+            costs = _costs_by_lease(connection, intents, settlements)
+            self._begin(connection, intents, settlements)
+            self._end(connection, {key: record for key, record in settlements.items() if key not in intents})
+            settle_leases(connection, costs)
 
     def drained(self) -> dict[JournalId, int]:
         """Return up to which byte each journal was read and booked."""
@@ -107,8 +118,14 @@ class Ledger:
                 error="the exchange ended before the attempt was settled",
             )
         )
+        held = select(attempts.c.leases, attempts.c.cost).where(
+            attempts.c.journal == journal, _still_open, attempts.c.leases.is_not(None)
+        )
         with self._sessions.writing() as connection:
-            return connection.execute(lost).rowcount
+            costs = add_up((row.leases, row.cost) for row in connection.execute(held))
+            count = connection.execute(lost).rowcount
+            settle_leases(connection, costs)
+        return count
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
         """Return the newest attempts, oldest of them first; with `after`, only those begun after that time."""
@@ -148,9 +165,9 @@ class Ledger:
         for key, (entry, intent) in intents.items():
             settlement = settlements.get(key)
             if settlement is None:
-                begun.append(intent_values(entry, intent) + held_values(intent))
+                begun.append(intent_values(entry, intent) + held_values(intent) + lease_values(intent))
             else:
-                whole.append(intent_values(entry, intent) + settlement_values(settlement))
+                whole.append(intent_values(entry, intent) + settlement_values(settlement) + lease_values(intent))
         if whole:
             connection.exec_driver_sql(self._whole, whole)
         if begun:
@@ -172,6 +189,9 @@ class Ledger:
 
 
 _known = select(attempts.c.request, attempts.c.attempt)
+_held = select(attempts.c.request, attempts.c.attempt, attempts.c.leases).where(
+    _still_open, attempts.c.leases.is_not(None)
+)
 _waiting = select(strays.c.request, strays.c.attempt, strays.c.settlement)
 
 
@@ -181,6 +201,22 @@ def _found(connection: Connection, wanted: Select[Any], keys: Collection[Attempt
     names = list(keys)
     for start in range(0, len(names), CHUNK):
         yield from connection.execute(wanted.where(identity.in_(names[start : start + CHUNK])))
+
+
+def _costs_by_lease(
+    connection: Connection,
+    intents: Mapping[AttemptKey, tuple[Entry, Intent]],
+    settlements: Mapping[AttemptKey, Settlement],
+) -> dict[LeaseId, int]:
+    """Sum, by their leases, what attempts cost that are settled now and were not before."""
+    here = {
+        key: " ".join(intent.leases) for key, (_, intent) in intents.items() if intent.leases and key in settlements
+    }
+    settled = {(row.request, row.attempt) for row in _found(connection, _known.where(~_still_open), here)}
+    costs = [(leases, settlements[key].cost) for key, leases in here.items() if key not in settled]
+    elsewhere = settlements.keys() - intents.keys()
+    costs += [(row.leases, settlements[row.request, row.attempt].cost) for row in _found(connection, _held, elsewhere)]
+    return add_up(costs)
 
 
 def _take_strays(connection: Connection, intents: Collection[AttemptKey]) -> dict[AttemptKey, Settlement]:

@@ -13,6 +13,7 @@ from trunkline import __version__, errors
 from trunkline.config.environment import Environment, kind_of_reference, resolve
 from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
+from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
 from trunkline.store.schema import HEAD, about, metadata
 from trunkline.store.sessions import Sessions
@@ -35,8 +36,10 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable, ClaimTable):
-    """Ledger, keys and verified claims in one database. Safe to use from several threads; each method one transaction.
+class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
+    """Ledger, keys, verified claims and leases in one database.
+
+    Safe to use from several threads; each method is one transaction.
 
     Raises (from every method):
         errors.Unavailable: the database is away, locked for too long, or takes nothing.
@@ -46,6 +49,7 @@ class Store(Ledger, KeyTable, ClaimTable):
         Ledger.__init__(self, sessions)
         KeyTable.__init__(self, sessions)
         ClaimTable.__init__(self, sessions)
+        LeaseTable.__init__(self, sessions)
 
     def close(self) -> None:
         """Close every connection."""

@@ -16,7 +16,7 @@ from trunkline.store.schema import attempts
 Values = tuple[Any, ...]
 
 _names = tuple(column.name for column in attempts.c)
-SETTLEMENT_NAMES = _names[_names.index("status") :]
+SETTLEMENT_NAMES = _names[_names.index("status") : _names.index("leases")]
 
 
 def intent_values(entry: Entry, intent: Intent) -> Values:
@@ -45,6 +45,11 @@ def intent_values(entry: Entry, intent: Intent) -> Values:
         entry.journal,
         intent.sequence,
     )
+
+
+def lease_values(intent: Intent) -> Values:
+    """Return the last column: which leases the attempt was held in."""
+    return (" ".join(intent.leases) or None,)
 
 
 def held_values(intent: Intent) -> Values:

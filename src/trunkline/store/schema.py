@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -50,6 +50,8 @@ attempts = Table(
     Column("first_byte", BigInteger),
     Column("latency", BigInteger),
     Column("error", Text, nullable=False),
+    # The leases that it was held in, parted by blanks.
+    Column("leases", Text),
 )
 Index("attempts_at", attempts.c.at)
 Index(
@@ -100,6 +102,55 @@ claims = Table(
     Column("number", Integer, primary_key=True),
     Column("claim", Text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
+)
+
+allowances = Table(
+    "allowances",
+    metadata,
+    # A limit in one of its periods. What is settled and leased of it together never exceeds it, if it is hard.
+    Column("name", Text, primary_key=True),
+    Column("starts", BigInteger, primary_key=True),
+    Column("ends", BigInteger, nullable=False),
+    Column("limit", BigInteger, nullable=False),
+    Column("hard", Boolean, nullable=False),
+    Column("declared_at", BigInteger, nullable=False),
+    Column("settled", BigInteger, nullable=False),
+    Column("leased", BigInteger, nullable=False),
+    Column("short_at", BigInteger, nullable=False),
+    Column("warned", Integer, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    # What a worker may use up by itself. Without an allowance: read in a journal, and not asked for yet.
+    Column("id", Text, primary_key=True),
+    Column("allowance", Text, nullable=False),
+    Column("starts", BigInteger, nullable=False),
+    Column("journal", Text, nullable=False, index=True),
+    Column("version", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("settled", BigInteger, nullable=False),
+    Column("ahead", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("ended", Boolean, nullable=False),
+    Column("known", Boolean, nullable=False),
+    Column("resolved", Text, nullable=False),
+)
+Index("leases_of", leases.c.allowance, leases.c.starts)
+
+raises = Table(
+    "raises",
+    metadata,
+    # Temporary increases of an allowance.
+    Column("id", Text, primary_key=True),
+    Column("allowance", Text, nullable=False, index=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("starts", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approver", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
 )
 
 counters = Table(

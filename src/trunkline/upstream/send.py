@@ -28,8 +28,13 @@ class _Said(msgspec.Struct, frozen=True):
     error: _Why = _Why()
 
 
-async def send(pool: Pool, attempt: Attempt) -> Response:
+async def send(pool: Pool, attempt: Attempt, output_limit: int | None = None) -> Response:
     """Send one attempt and return the head of its answer: a success, or a refusal of the request itself.
+
+    Args:
+        pool: the connections.
+        attempt: what is sent.
+        output_limit: the bound of each answer that is sent with it, where nothing else bounds them.
 
     Raises:
         Unreachable: nothing was sent.
@@ -44,6 +49,8 @@ async def send(pool: Pool, attempt: Attempt) -> Response:
     rewrites = [
         (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
     ]  # fmt: skip
+    if output_limit is not None:
+        rewrites.append((endpoint.output_limit, b"%d" % output_limit))
     body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions, rewrites)
     head = b"POST %b%b HTTP/1.1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
         endpoint.base_path.encode(),

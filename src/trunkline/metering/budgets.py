@@ -1,0 +1,137 @@
+"""The estate's budgets, compiled: which of them stand above a call, and what each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, tzinfo
+from functools import partial
+
+import msgspec
+
+from trunkline.config.zones import find_zone
+from trunkline.estate.budgets import Budget, Node
+from trunkline.estate.estate import Estate
+from trunkline.metering.periods import Period, period_at
+from trunkline.metering.purse import Account
+from trunkline.money import Nano, to_nano
+
+WORDS = {"end_customer": "end customer", "use_case": "use case"}
+UNITS = "unit"
+PERSONS = "person"
+
+
+class Stands(msgspec.Struct, frozen=True):
+    """A budget in force.
+
+    Attributes:
+        account: its allowance; money in billionths of the currency.
+        kind: what it binds: a field of `Node`.
+        node: the name of that.
+        per: how often it begins anew.
+        zone: by whose clocks.
+        owner: the unit to ask for more; empty where the estate names none.
+        warn_at: the amounts at which the operator is told.
+    """
+
+    account: Account
+    kind: str
+    node: str
+    per: str
+    zone: str
+    currency: str
+    owner: str = ""
+    warn_at: tuple[Nano, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What it binds, in words: `unit "marketing"`."""
+        return f'{WORDS.get(self.kind, self.kind)} "{self.node}"'
+
+
+class Budgets(msgspec.Struct, frozen=True):
+    """All budgets of an estate.
+
+    Attributes:
+        of: the budgets of each node, by its kind and name.
+        lineage: for each unit, itself and all above it.
+    """
+
+    of: dict[tuple[str, str], tuple[Stands, ...]]
+    lineage: dict[str, tuple[str, ...]]
+
+    def __iter__(self) -> Iterator[Stands]:
+        for several in self.of.values():
+            yield from several
+
+    def __bool__(self) -> bool:
+        return bool(self.of)
+
+    def above(self, unit: str, use_case: str, deployment: str, boundary: str) -> tuple[Stands, ...]:
+        """Return the budgets above a unit's calls of a use case at a deployment; those at the root last."""
+        nodes = [("deployment", deployment), ("boundary", boundary), ("use_case", use_case)]
+        nodes += [(UNITS, name) for name in self.lineage.get(unit, (unit,))]
+        return tuple(one for node in nodes for one in self.of.get(node, ()))
+
+    def on(self, kind: str, name: str) -> tuple[Stands, ...]:
+        """Return the budgets of one node."""
+        return self.of.get((kind, name), ())
+
+
+def compile_budgets(estate: Estate, declared_at: int) -> Budgets:
+    """Return the budgets of a checked estate, in force from `declared_at`, in nanoseconds since 1970.
+
+    Those on persons are left out: nobody signs in yet.
+    """
+    of: dict[tuple[str, str], tuple[Stands, ...]] = {}
+    for budget in estate.budgets:
+        kind, name = node_of(budget.on)
+        if kind != PERSONS:
+            of[kind, name] = (*of.get((kind, name), ()), _stand(estate, budget, declared_at))
+    return Budgets(of, {name: estate.lineage(name) for name in estate.units})
+
+
+def node_of(node: Node) -> tuple[str, str]:
+    """Return the kind and the name of what a budget or limit binds."""
+    return next((kind, name) for kind in node.__struct_fields__ if (name := getattr(node, kind)) is not None)
+
+
+def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
+    kind, name = node_of(budget.on)
+    zone = budget.time_zone or estate.time_zone
+    amount = to_nano(budget.amount)
+    account = Account(
+        name=f"{kind}:{name}/{budget.per}/{estate.currency}",
+        limit=amount,
+        hard=budget.hard,
+        declared_at=declared_at,
+        period_at=partial(_period, budget.per, find_zone(zone) or UTC),
+    )
+    return Stands(
+        account=account,
+        kind=kind,
+        node=name,
+        per=budget.per,
+        zone=zone,
+        currency=estate.currency,
+        owner=_owner(estate, kind, name),
+        warn_at=tuple(sorted(to_nano(budget.amount * portion) for portion in budget.warn_at)),
+    )
+
+
+def _period(per: str, zone: tzinfo, moment: int) -> Period:
+    return period_at(per, zone, moment)
+
+
+def _owner(estate: Estate, kind: str, name: str) -> str:
+    """The unit to ask: that of the thing; above a unit, the one that shares out."""
+    match kind:
+        case "unit":
+            return estate.units[name].parent or name
+        case "use_case":
+            return estate.use_cases[name].owner
+        case "boundary":
+            return estate.boundaries[name].owner
+        case "deployment":
+            deployment = estate.deployments[name]
+            return deployment.owner or estate.boundaries[deployment.boundary].owner
+    return ""
