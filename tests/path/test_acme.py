@@ -62,6 +62,7 @@ def acme(upstream: Upstream) -> dict[str, Any]:
         if deployment.pop("engine", None) is not None:
             house = made["deployments"]["mistral-house"]["controls"]
             claims = {control: {**claim, **LASTING} for control, claim in house.items()}
+        deployment.setdefault("price", {"input_mtok": 1, "output_mtok": 2})
         claims.setdefault("training_use", {"value": "never", **PUBLISHED})
         claims.setdefault("human_review", {"value": "flagged_only", **PUBLISHED})
         deployment |= {

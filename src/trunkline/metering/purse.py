@@ -29,6 +29,11 @@ IDLE = 5_000_000_000
 """Nanoseconds without a call after which what is left goes back."""
 
 
+LINGER = 300_000_000
+"""Nanoseconds for which a worker keeps what it has just got or used, also where somebody goes without: the call that it
+is for may still wait for another allowance."""
+
+
 class Account(msgspec.Struct, frozen=True):
     """An allowance through all its periods, as the estate declares it.
 
@@ -258,9 +263,9 @@ class Purse:
             due = used + sum(waiting)
             ahead = 0 if tight else self._ahead(found, max(waiting))
             return [self._ask(found, due + ahead, (due, used + waiting[0]))]
-        if tight or at.ticks - self._idle_since >= IDLE:
+        if at.ticks - self._idle_since >= (LINGER if tight else IDLE):
             found.let_go()
-        elif found.room < found.low:
+        elif found.room < found.low and not tight:
             return [self._ask(found, max(used + self._ahead(found, self._last_hold), found.amount), (0, 0))]
         old = (found.open or found.room > 0) and found.until_ticks - at.ticks < RENEW_BEFORE - MARGIN
         return [self._ask(found, found.amount, (0, 0))] if old or found.amount < found.told else []
@@ -288,6 +293,8 @@ class Purse:
         )
 
     def _hear(self, one: Slice, answer: Answer, sent: Moment) -> None:
+        if answer.amount > one.amount:
+            self._idle_since = sent.ticks
         one.room += answer.amount - one.amount
         one.amount = answer.amount
         one.taken = 0
