@@ -25,6 +25,7 @@ TrunklineError
 │   ├── Slow                a time-out; says which of connect, first byte, between, total
 │   ├── Declined            the deployment answered with an error of its own
 │   └── Unattested          the answer lacks what the deployment attests with each: an incident
+├── NotCarried              a deployment cannot carry something of the request; another may, else 400 names the field
 └── JournalFailed           the intent could not be written; the call is refused before it is sent
 
 An error has two messages: `str(error)` is safe to show outside; `inside` is for the log. The request id joins them.
@@ -247,6 +248,18 @@ class Unattested(UpstreamFault):
     def __init__(self, message: str, *, control: str, inside: str | None = None) -> None:
         super().__init__(message, inside=inside)
         self.control = control
+
+
+class NotCarried(TrunklineError):
+    """A deployment of another dialect cannot carry something of the request: nothing is sent there.
+
+    Attributes:
+        fields: of the caller's request, as he names them.
+    """
+
+    def __init__(self, message: str, *, fields: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 class JournalFailed(TrunklineError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import date
+from typing import Final, Literal, get_args
 
 import msgspec
 
 from trunkline.catalog.read import read_folder
 from trunkline.messages import Operation
+
+Ability = Literal["tools", "images", "json_schema", "reasoning"]
+ABILITIES: Final = frozenset(get_args(Ability))
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +21,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         operations: what it can be asked to do.
         context_length: the most tokens of prompt and answer together.
         output_bound: the most tokens of one answer; None where only the context length bounds it.
+        features: what it can do beside plain text; what is not named it cannot.
+        refuses: parameters that it refuses, by their names in the neutral form.
         source: where this was read.
+        verified: the day it was read.
     """
 
     model: str
@@ -25,7 +32,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     context_length: int | None = None
     output_bound: int | None = None
-    features: tuple[Literal["tools", "images", "json_schema"], ...] = ()
+    features: tuple[Ability, ...] = ()
+    refuses: tuple[Literal["temperature", "top_p", "top_k", "stop", "seed", "logprobs"], ...] = ()
+    verified: date | None = None
 
 
 def load_profiles() -> dict[str, Profile]:

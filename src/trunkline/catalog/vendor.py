@@ -50,6 +50,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             an address of his own.
         endpoint_path: what an address without a path gets.
         auth: the header line that carries the key, `{key}` standing for it.
+        headers: further header lines of every request.
         key_required: whether it answers nobody without a key.
         prices: its name in the bundled price table, or None where that has no prices for it.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
@@ -66,6 +67,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str | None = None
     endpoint_path: str = "/v1"
     auth: str = "authorization: Bearer {key}"
+    headers: tuple[str, ...] = ()
     key_required: bool = True
     prices: str | None = None
     output_limit: str = "max_tokens"

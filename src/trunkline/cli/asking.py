@@ -11,7 +11,8 @@ import typer
 from trunkline.app.ground import ADMIN_KEY
 from trunkline.cli.considered import Considered
 from trunkline.config.faults import nearest
-from trunkline.dialects.registry import DOORS, Door
+from trunkline.dialects.dialect import Door
+from trunkline.dialects.registry import DOORS, find_door
 from trunkline.errors import TrunklineError
 from trunkline.estate.estate import Estate
 from trunkline.gateway.decode import decode
@@ -83,7 +84,7 @@ class Asking:
             "1.1",
         )
         self.request.body = body
-        door = DOORS.get(self.request.path)
+        door = find_door(self.request.path)
         if door is None:
             raise typer.BadParameter(
                 f"no requests come to {self.request.path}: use {' or '.join(DOORS)}", param_hint="--request"

@@ -112,12 +112,6 @@ def _open_secrets(declared: Declared) -> Iterator[Where]:
                 yield (section, name, "credentials")
 
 
-def _dialects(declared: Declared) -> Iterator[Where]:
-    for name, deployment in declared.deployments.items():
-        if deployment.dialect not in {None, "openai"}:
-            yield ("deployments", name, "dialect")
-
-
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
     ("budgets on persons are not in force yet: nobody signs in", _budgets_on_persons),
     ("limits are not in force yet: no call is refused for its rate", _all("limits")),
@@ -133,6 +127,5 @@ NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
     ("groups in an audience are not in force yet: nobody is let in by one", _group_audiences),
     ("groups of a unit are not in force yet: nobody signs in by one", _fields("units", "groups")),
     ("a cloud's own credentials cannot be used yet: the deployment is not configured", _chains),
-    ("only the dialect openai is spoken yet: the deployment is not configured", _dialects),
 )
 """Each kind: what is not in force, and where it is declared."""

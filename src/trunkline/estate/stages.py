@@ -56,6 +56,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
         attested: what each of its answers must carry before a byte of it may reach the caller, by control.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
+        features: what its model can do; None where nothing is known of it.
+        refuses: parameters of the neutral form that its model refuses.
     """
 
     deployment: str
@@ -76,6 +78,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     engine: bool = False
     attested: tuple[tuple[str, Attestation], ...] = ()
     output_limit: str = "max_tokens"
+    features: frozenset[str] | None = None
+    refuses: frozenset[str] = frozenset()
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -121,6 +125,7 @@ class Decision(msgspec.Struct, frozen=True):
         features: for each deployment in it, the features that a request must not use there, each with its denial.
         watched: by dialect and operation, which requests have to be examined; None where none has.
         stores: the exchange's own stores that may hold content of this class.
+        drops_uncarried: whether what a deployment of another dialect cannot carry is left out, with a warning.
     """
 
     use_case: str
@@ -139,6 +144,7 @@ class Decision(msgspec.Struct, frozen=True):
     features: dict[str, dict[str, Denial]] = {}
     watched: dict[tuple[str, str], Watch] | None = None
     stores: frozenset[str] = frozenset()
+    drops_uncarried: bool = False
 
     @property
     def endpoints(self) -> Iterator[Endpoint]:

@@ -48,6 +48,9 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `audience` names units (all below them included), groups (`oidc:...`) and keys. `patterns`, where given, are the
     only patterns allowed. `direct` lists models that its audience may also name by themselves.
 
+    `uncarried` says what becomes of fields that a deployment of another dialect cannot carry: the request is refused
+    there, or they are dropped and named in the answer's header `x-trunkline-dropped`.
+
     A draft answers its owner unit alone. A deprecated one, as it is since `deprecated_at`, answers with a warning that
     names its `successor` and when it `retires`; from then on it is retired, and answers only who took its place.
     """
@@ -64,6 +67,7 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_sets: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
     state: State = State.ACTIVE
+    uncarried: Literal["refuse", "drop"] = "refuse"
     successor: UseCaseName | None = None
     deprecated_at: Moment | None = None
     retires: Moment | None = None

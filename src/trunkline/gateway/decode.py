@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from trunkline.dialects.registry import Door
+from trunkline.dialects.dialect import Door
 from trunkline.messages import Asked
 from trunkline.wire.server import Request
 
@@ -16,7 +16,7 @@ def decode(door: Door, request: Request) -> Asked:
     Raises:
         Malformed: the body cannot be read.
     """
-    asked = door.dialect.decode(door.operation, request.body)
+    asked = door.dialect.decode(door.operation, request.body, request.path, request.query)
     data_class, end_customer = request.headers.get(DATA_CLASS), request.headers.get(END_CUSTOMER)
     if data_class is not None:
         asked = msgspec.structs.replace(asked, data_class=data_class.decode("latin-1").strip())

@@ -17,6 +17,15 @@ from trunkline.wire.headers import line
 JSON = b"application/json"
 CONTENT_TYPE_MOST = 200
 """Bytes of an upstream's content type that are passed on."""
+DROPPED_MOST = 2_000
+"""Characters of the list of what was dropped that a header holds."""
+
+
+def dropped_header(fields: tuple[str, ...]) -> bytes:
+    """Return the header line that names what of a request was not sent; empty where all was."""
+    if not fields:
+        return b""
+    return line(b"x-trunkline-dropped", ", ".join(fields)[:DROPPED_MOST].encode("ascii", "replace"))
 
 
 def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes, cost: Nano | None = None) -> bytes:

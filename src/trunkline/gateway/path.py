@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.dialects.registry import Door
-from trunkline.errors import OverBudget, Refusal, Unattested, Unavailable, UpstreamFault
+from trunkline.dialects.dialect import Door
+from trunkline.errors import NotCarried, OverBudget, Refusal, Unattested, Unavailable, UpstreamFault
 from trunkline.gateway.admit import admit
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
@@ -16,6 +16,7 @@ from trunkline.ids import RequestId
 from trunkline.metering.bound import bound
 from trunkline.metering.hold import reserve
 from trunkline.policy.permit import permit, still_permitted
+from trunkline.upstream.compose import compose
 from trunkline.upstream.route import route
 from trunkline.upstream.send import send
 from trunkline.wire.server import Reply, Request
@@ -38,6 +39,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         failed: list[tuple[str, UpstreamFault]] = []
         ejected: list[str] = []
         short: list[Refusal] = []
+        uncarried: list[tuple[str, NotCarried]] = []
         for attempt in route(permitted, bound):
             current = exchange.snapshot
             if current is not snapshot and not (
@@ -56,11 +58,17 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
                     short.append(refusal)
                     continue
             try:
+                letter = compose(attempt, pledge)
+            except NotCarried as lost:
+                uncarried.append((attempt.endpoint.deployment, lost))
+                continue
+            try:
                 with reserve(exchange.book, attempt, request_id, pledge) as hold:
-                    response = await send(exchange.upstreams, attempt, None if pledge is None else pledge.output_limit)
-                    return await Relay(door.dialect, request_id, attempt, hold, reply).relay(response)
+                    response = await send(exchange.upstreams, attempt, letter)
+                    relay = Relay(door.dialect, request_id, (attempt, letter), hold, reply)
+                    return await relay.relay(response)
             except UpstreamFault as fault:
                 if isinstance(fault, Unattested):
                     exchange.report(attempt, request_id, fault)
                 failed.append((attempt.endpoint.deployment, fault))
-        raise refuse(permitted, failed, ejected, short)
+        raise refuse(permitted, failed, (ejected, uncarried), short)

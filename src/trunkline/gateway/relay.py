@@ -3,15 +3,17 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from trunkline.dialects.registry import AnswerStream, Dialect
+from trunkline.dialects.dialect import Answer, AnswerStream, Dialect
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint
-from trunkline.gateway.headers import JSON, answer_headers
+from trunkline.gateway.headers import JSON, answer_headers, dropped_header
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering.hold import Hold
 from trunkline.metering.records import Status
+from trunkline.money import Nano
 from trunkline.upstream.attest import attest_body, attest_event
+from trunkline.upstream.compose import Letter
 from trunkline.upstream.send import OK
 from trunkline.wire.client import Response
 from trunkline.wire.server import Reply
@@ -24,12 +26,16 @@ EVENT_STREAM: Final = b"text/event-stream"
 class Relay:
     """Passes one attempt's answer back to the caller, and settles what it used."""
 
-    __slots__ = ("_attempt", "_dialect", "_hold", "_request_id", "reply")
+    __slots__ = ("_attempt", "_bridge", "_dialect", "_dropped", "_hold", "_request_id", "reply")
 
-    def __init__(self, dialect: Dialect, request_id: RequestId, attempt: Attempt, hold: Hold, reply: Reply) -> None:
+    def __init__(
+        self, dialect: Dialect, request_id: RequestId, sent: tuple[Attempt, Letter], hold: Hold, reply: Reply
+    ) -> None:
         self._dialect = dialect
         self._request_id = request_id
-        self._attempt = attempt
+        self._attempt, letter = sent
+        self._bridge = letter.bridge
+        self._dropped = letter.dropped
         self._hold = hold
         self.reply = reply
 
@@ -51,26 +57,42 @@ class Relay:
         if self._attempt.endpoint.attested:
             attest_body(self._attempt.endpoint, body)
         self._hold.first_byte()
-        answer = self._dialect.read_answer(self._attempt.permitted.asked, body)
+        answer, body = self._read(body)
         settled = self._hold.settle(
             status=Status.OK, http_status=response.status, usage=answer.usage, model_served=answer.model
         )
-        headers = answer_headers(self._request_id, self._attempt, _content_type(response), settled.cost)
-        self.reply.send(response.status, headers, body)
+        self.reply.send(response.status, self._headers(self._content_type(response, JSON), settled.cost), body)
+
+    def _read(self, body: bytes) -> tuple[Answer, bytes]:
+        """What metering reads of a whole answer, and the answer in the caller's dialect."""
+        if self._bridge is not None:
+            return self._bridge.answer(body)
+        return self._dialect.read_answer(self._attempt.permitted.asked, body), body
+
+    def _headers(self, content_type: bytes, cost: Nano | None = None) -> bytes:
+        headers = answer_headers(self._request_id, self._attempt, content_type, cost)
+        return headers + dropped_header(self._dropped) if self._dropped else headers
+
+    def _content_type(self, response: Response, own: bytes) -> bytes:
+        """The upstream's own; `own` where the answer is written anew."""
+        return _content_type(response) if self._bridge is None else own
 
     async def _reject(self, response: Response) -> None:
-        body = await response.read()
-        self._hold.settle(status=Status.REJECTED, http_status=response.status, usage=Usage())
-        headers = answer_headers(self._request_id, self._attempt, _content_type(response))
-        self.reply.send(response.status, headers, body)
+        status, body = response.status, await response.read()
+        self._hold.settle(status=Status.REJECTED, http_status=status, usage=Usage())
+        if self._bridge is not None:
+            refusal = self._bridge.refusal(status, body)
+            status, body = refusal.status, self._dialect.refusal_body(refusal)
+        self.reply.send(status, self._headers(self._content_type(response, JSON)), body)
 
     async def _stream(self, response: Response) -> None:
         content_type = _content_type(response)
         if not content_type.startswith(EVENT_STREAM):
             response.close()
             raise Garbled("it answered without a stream", inside=f"content type {content_type!r}")
-        stream = self._dialect.follow(self._attempt.permitted.asked)
-        headers = answer_headers(self._request_id, self._attempt, content_type)
+        follow = self._dialect.follow
+        stream = follow(self._attempt.permitted.asked) if self._bridge is None else self._bridge.follow()
+        headers = self._headers(self._content_type(response, EVENT_STREAM))
         events = _Events(stream, headers, self._attempt.endpoint, self)
         self.reply.watch(response.pause, response.resume)
         try:
@@ -95,7 +117,7 @@ class Relay:
         else:
             self.settle_whole(stream)
             if not stream.done:
-                self.reply.write(self._dialect.end_event)
+                self.reply.write(stream.end())
             self.reply.end()
 
     def begin(self, headers: bytes) -> None:
@@ -142,14 +164,15 @@ class _Events:
 
     def feed(self, data: bytes) -> None:
         take = self._stream.take
-        ours = [event for event in self._framer.feed(data) if take(event)]
+        events = self._framer.feed(data)
+        ours = [told for event in events if (told := take(event))]
         if not ours:
             return
         if not self._reply.started:
             if self._stream.failed:
                 raise Declined("it ended the stream with an error", status=200, said=ours[-1].decode(errors="replace"))
             if self._endpoint.attested:
-                attest_event(self._endpoint, ours[0])
+                attest_event(self._endpoint, events[0])
             self._relay.begin(self._headers)
         if self._stream.done:
             # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.

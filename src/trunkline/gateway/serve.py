@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.registry import DOORS, OPENAI, Door
+from trunkline.dialects.dialect import Door
+from trunkline.dialects.openai.dialect import OPENAI
+from trunkline.dialects.registry import DOORS, find_door
 from trunkline.errors import JournalFailed, Refusal, Unavailable, Unidentified, Unknown, WrongMethod
 from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
@@ -44,7 +46,7 @@ class Gateway:
         """Answer one request, whatever happens."""
         exchange = self._exchange
         request_id = exchange.ids.mint()
-        door = DOORS.get(request.path)
+        door = find_door(request.path)
         if self._cross_origin is not None:
             reply.also(self._cross_origin.lines(request))
         try:
@@ -84,7 +86,7 @@ class Gateway:
 
     def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         path = request.path
-        methods = OF_ALL if path == "*" else OF_DOORS if path in DOORS else OF_OWN
+        methods = OF_ALL if path == "*" else OF_DOORS if find_door(path) is not None else OF_OWN
         if methods is OF_OWN and not _answers(path):
             raise _no_such_path(path)
         lines = b"allow: %b\r\nx-trunkline-request-id: %b\r\n" % (methods, request_id.encode())

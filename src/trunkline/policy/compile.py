@@ -172,6 +172,7 @@ class _Compilation:
             features=features,
             watched=self._watches.watch(features, use_case.parameters),
             stores=self._held[data_class],
+            drops_uncarried=use_case.uncarried == "drop",
         )
 
     def _sort(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Sorted:

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from trunkline.catalog.profile import Profile
+from trunkline.catalog.profile import ABILITIES, Profile
 from trunkline.catalog.vendor import Vendor
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.claims import Attestation, Basis
@@ -63,7 +63,8 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
             place, credentials = _reach_engine(name, surroundings)
         else:
             place, credentials = _reach_remote(deployment, boundary, vendor, surroundings)
-        headers = place.host_line + credentials
+        further = vendor.headers if vendor is not None and deployment.engine is None else ()
+        headers = place.host_line + credentials + b"".join(one.encode("ascii") + b"\r\n" for one in further)
     except NotConfigured as why:
         missing = str(why)
     times = deployment.timeouts
@@ -87,6 +88,8 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         engine=deployment.engine is not None and surroundings.engines,
         attested=_attested(deployment),
         output_limit=vendor.output_limit if vendor else DEFAULT_OUTPUT_LIMIT,
+        features=_features(deployment, profile),
+        refuses=frozenset(profile.refuses) if profile else frozenset(),
     )
 
 
@@ -181,6 +184,14 @@ def _operations(deployment: Deployment, profile: Profile | None) -> tuple[Operat
     if declared:
         return declared
     return profile.operations if profile else tuple(Operation)
+
+
+def _features(deployment: Deployment, profile: Profile | None) -> frozenset[str] | None:
+    """What the model can do as the catalogue says, and what the estate declares beside it."""
+    declared = ABILITIES.intersection(deployment.capabilities)
+    if profile is None:
+        return frozenset(declared) or None
+    return declared.union(profile.features)
 
 
 def _attested(deployment: Deployment) -> tuple[tuple[str, Attestation], ...]:

@@ -4,11 +4,11 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.registry import DIALECTS
 from trunkline.errors import Declined, Unattested
 from trunkline.estate.stages import Attempt
 from trunkline.observability.log import redact
 from trunkline.upstream.attest import attest_head
+from trunkline.upstream.compose import Letter
 from trunkline.wire.client import Pool, Response
 
 SECRETIVE: Final = frozenset({401, 403, 407})
@@ -28,13 +28,13 @@ class _Said(msgspec.Struct, frozen=True):
     error: _Why = _Why()
 
 
-async def send(pool: Pool, attempt: Attempt, output_limit: int | None = None) -> Response:
+async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
     """Send one attempt and return the head of its answer: a success, or a refusal of the request itself.
 
     Args:
-        pool: the connections.
-        attempt: what is sent.
-        output_limit: the bound of each answer that is sent with it, where nothing else bounds them.
+        pool: the connections to upstreams.
+        attempt: what was permitted and held.
+        letter: the same as it was composed.
 
     Raises:
         Unreachable: nothing was sent.
@@ -44,17 +44,10 @@ async def send(pool: Pool, attempt: Attempt, output_limit: int | None = None) ->
         Declined: the deployment answered with an error that another deployment may not have.
         Unattested: the head lacks what the deployment attests with each answer.
     """
-    endpoint, asked = attempt.endpoint, attempt.permitted.asked
-    dialect = DIALECTS[endpoint.dialect]
-    rewrites = [
-        (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
-    ]  # fmt: skip
-    if output_limit is not None:
-        rewrites.append((endpoint.output_limit, b"%d" % output_limit))
-    body = dialect.encode(asked, endpoint.upstream_model, attempt.permitted.decision.instructions, rewrites)
+    endpoint, body = attempt.endpoint, letter.body
     head = b"POST %b%b HTTP/1.1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
         endpoint.base_path.encode(),
-        dialect.paths[asked.operation].encode(),
+        letter.path,
         endpoint.headers,
         len(body),
     )

@@ -6,12 +6,13 @@ API reference, "Create chat completion" and "Create embeddings".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import read_fields
 from trunkline.dialects.openai.usage import ABSENT, NOTHING, estimate_tokens, read_usage
 from trunkline.errors import Garbled, Malformed
@@ -19,6 +20,7 @@ from trunkline.messages import Asked, Operation, Usage
 
 DIALECT: Final = "openai"
 PATHS: Final = {Operation.CHAT: "/chat/completions", Operation.EMBEDDINGS: "/embeddings"}
+DOORS: Final = {f"/v1{path}": operation for operation, path in PATHS.items()}
 PROMPT_FIELDS: Final = {Operation.CHAT: "messages", Operation.EMBEDDINGS: "input"}
 
 
@@ -102,25 +104,14 @@ _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def decode(operation: Operation, body: bytes) -> Asked:
-    """Read a request body.
+def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -> Asked:
+    """Read a request body; path and query say nothing more in this dialect.
 
     Raises:
         Malformed: it is not JSON (the message has the position), not UTF-8, or a field that is read has a wrong type.
     """
-    try:
-        if not body.isascii():
-            body.decode()
-        fields = read_fields(body)
-        return _chat(body, fields) if operation is Operation.CHAT else _embeddings(body, fields)
-    except msgspec.ValidationError as error:
-        raise _invalid(error) from error
-    except msgspec.DecodeError as error:
-        raise Malformed(f"The request body is not valid JSON: {_position(str(error))}.") from error
-    except UnicodeDecodeError as error:
-        raise Malformed(f"The request body is not valid UTF-8 at byte {error.start}.") from error
-    except RecursionError as error:
-        raise Malformed("The request body is nested too deeply to be read.", code="nested_too_deeply") from error
+    del path, query
+    return read_body(body, _chat if operation is Operation.CHAT else _embeddings)
 
 
 def _chat(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
@@ -173,6 +164,12 @@ def _end_customer(metadata: msgspec.Raw) -> str | None:
     return end_customer
 
 
+def path(asked: Asked, model: str) -> str:
+    """Return where an upstream takes what is asked, behind its base path."""
+    del model
+    return PATHS[asked.operation]
+
+
 def encode(
     asked: Asked, model: str, instructions: str | None, rewrites: Iterable[tuple[str, bytes | None]] = ()
 ) -> bytes:
@@ -181,12 +178,7 @@ def encode(
     A use case's instructions go before the caller's messages. Where a stream does not ask for usage, it is asked for.
     `rewrites` are the fields that policy sends with another value, as JSON, or leaves out (None).
     """
-    fields = dict(asked.fields)
-    for field, value in rewrites:
-        if value is None:
-            fields.pop(field, None)
-        else:
-            fields[field] = msgspec.Raw(value)
+    fields = rewrite(asked.fields, rewrites)
     fields["model"] = msgspec.Raw(_encode(model))
     if asked.operation is Operation.CHAT:
         if instructions:
@@ -194,6 +186,12 @@ def encode(
         if asked.stream and not asked.wants_usage:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
     return _encode(fields)
+
+
+def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:
+    """Return the field that bounds each answer, by the name that the deployment takes."""
+    del asked
+    return target.output_limit, b"%d" % most
 
 
 def _instruct(instructions: str, messages: bytes) -> msgspec.Raw:
@@ -233,17 +231,3 @@ def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and of what was produced."""
     prompt = asked.fields[PROMPT_FIELDS[asked.operation]]
     return Usage(input=estimate_tokens(len(bytes(prompt))), output=estimate_tokens(produced), estimated=True)
-
-
-def _invalid(error: msgspec.ValidationError) -> Malformed:
-    text = str(error)
-    missing = re.search(r"missing required field `(\w+)`", text)
-    if missing:
-        return Malformed(f"The request has no `{missing[1]}`.", code="missing_field", param=missing[1])
-    at = re.search(r" - at `\$\.?(.*?)`$", text)
-    param = at[1] if at and at[1] else None
-    return Malformed(f"The request is not as the API expects it: {text}.", code="invalid_type", param=param)
-
-
-def _position(text: str) -> str:
-    return text.removeprefix("JSON is malformed: ")

@@ -1,9 +1,15 @@
-"""Refusals in OpenAI's shape. Source: OpenAI API reference, "Errors"; the official SDKs' status-to-error tables."""
+"""Refusals in OpenAI's shape, and what its errors mean.
+
+Source: OpenAI API reference, "Errors"; the official SDKs' status-to-error tables.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
+from trunkline.dialects.neutral import Failure, Trouble
 from trunkline.errors import Refusal
 
 TYPES = {
@@ -15,6 +21,59 @@ TYPES = {
     413: "invalid_request_error",
     429: "rate_limit_error",
 }
+BY_CODE: Final = {
+    "context_length_exceeded": Trouble.CONTEXT,
+    "string_above_max_length": Trouble.CONTEXT,
+    "content_filter": Trouble.FILTERED,
+    "content_policy_violation": Trouble.FILTERED,
+    "insufficient_quota": Trouble.QUOTA,
+    "rate_limit_exceeded": Trouble.RATE,
+    "invalid_api_key": Trouble.AUTHENTICATION,
+    "model_not_found": Trouble.NOT_FOUND,
+}
+BY_TYPE: Final = {
+    # llama.cpp's server has no codes of this kind, but a type.
+    "exceed_context_size_error": Trouble.CONTEXT,
+    "invalid_request_error": Trouble.INVALID,
+    "authentication_error": Trouble.AUTHENTICATION,
+    "permission_error": Trouble.PERMISSION,
+    "not_found_error": Trouble.NOT_FOUND,
+    "rate_limit_error": Trouble.RATE,
+    "insufficient_quota": Trouble.QUOTA,
+}
+BY_STATUS: Final = {
+    400: Trouble.INVALID,
+    401: Trouble.AUTHENTICATION,
+    403: Trouble.PERMISSION,
+    404: Trouble.NOT_FOUND,
+    408: Trouble.TIMEOUT,
+    409: Trouble.INVALID,
+    413: Trouble.TOO_LARGE,
+    415: Trouble.INVALID,
+    422: Trouble.INVALID,
+    429: Trouble.RATE,
+    503: Trouble.OVERLOADED,
+    504: Trouble.TIMEOUT,
+}
+
+
+class Why(msgspec.Struct, frozen=True):
+    """The error object. Some vendors number their codes."""
+
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What stands around it."""
+
+    error: Why | str
+
+
+_decode = msgspec.json.Decoder(Body).decode
+_decode_why = msgspec.json.Decoder(Why | str).decode
 
 
 def refusal_body(refusal: Refusal) -> bytes:
@@ -25,6 +84,35 @@ def refusal_body(refusal: Refusal) -> bytes:
 def error_event(refusal: Refusal) -> bytes:
     """Return the stream event that ends a broken stream; the official SDKs raise on it."""
     return b"data: " + refusal_body(refusal) + b"\n\n"
+
+
+def read_failure(status: int, body: bytes) -> Failure:
+    """Read what an upstream's error means; one that cannot be read means what its status says."""
+    try:
+        why = _decode(body).error
+    except (msgspec.DecodeError, RecursionError):
+        return Failure(BY_STATUS.get(status, Trouble.SERVER))
+    return _failure(why, BY_STATUS.get(status, Trouble.SERVER))
+
+
+def failure_of(error: msgspec.Raw) -> Failure:
+    """Read the error object of a stream's event."""
+    try:
+        why = _decode_why(error)
+    except (msgspec.DecodeError, RecursionError):
+        return Failure(Trouble.SERVER)
+    return _failure(why, Trouble.SERVER)
+
+
+def _failure(why: Why | str, otherwise: Trouble) -> Failure:
+    if isinstance(why, str):
+        return Failure(otherwise, why)
+    code = str(why.code or "")
+    trouble = BY_CODE.get(code)
+    if trouble is None:
+        vague = otherwise in (Trouble.SERVER, Trouble.INVALID)
+        trouble = BY_TYPE.get(why.type or "", otherwise) if vague else otherwise
+    return Failure(trouble, why.message or "", code or why.type or "", why.param)
 
 
 def _error(refusal: Refusal) -> dict[str, str | None]:

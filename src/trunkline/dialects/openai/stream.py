@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder(Chunk).decode
 
 
 class ChatStream:
-    """Follows one stream: takes each event, says whether it goes on to the caller, and knows what was used so far.
+    """Follows one stream: takes each event, says what of it goes on to the caller, and knows what was used so far.
 
     Usage is read from whole events only. An event that carries nothing but usage, which the exchange asked for and
     the caller did not, is kept back.
@@ -51,26 +51,30 @@ class ChatStream:
         self.failed = False
         self.model = ""
 
-    def take(self, event: bytes) -> bool:
-        """Read one whole event; return whether it is the caller's.
+    def take(self, event: bytes) -> bytes:
+        """Read one whole event; return it where it is the caller's.
 
         Raises:
             Garbled: the event's data is not JSON.
         """
         data = data_of(event)
         if not data:
-            return True
+            return event
         if data == b"[DONE]":
             self.done = True
-            return True
+            return event
         try:
             chunk = _decode(data)
         except msgspec.ValidationError:
             self._produced += len(data)
-            return True
+            return event
         except (msgspec.DecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
-        return self._read(chunk)
+        return event if self._read(chunk) else b""
+
+    def end(self) -> bytes:
+        """Return the mark of the end, where the upstream sent none."""
+        return b"" if self.done else DONE
 
     def _read(self, chunk: Chunk) -> bool:
         if bytes(chunk.error) not in NOTHING:

@@ -1,0 +1,57 @@
+"""Request bodies: JSON objects, read with every fault told as a refusal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from trunkline.dialects.fields import read_fields
+from trunkline.errors import Malformed
+from trunkline.messages import Asked
+
+
+def read_body(body: bytes, parse: Callable[[bytes, dict[str, msgspec.Raw]], Asked]) -> Asked:
+    """Read a request body: `parse` gets it with its top-level fields, each as it was written.
+
+    Raises:
+        Malformed: it is not JSON (the message has the position), not UTF-8, or a field that is read has a wrong type.
+    """
+    try:
+        if not body.isascii():
+            body.decode()
+        return parse(body, read_fields(body))
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    except msgspec.DecodeError as error:
+        raise Malformed(f"The request body is not valid JSON: {_position(str(error))}.") from error
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The request body is not valid UTF-8 at byte {error.start}.") from error
+    except RecursionError as error:
+        raise Malformed("The request body is nested too deeply to be read.", code="nested_too_deeply") from error
+
+
+def rewrite(fields: dict[str, msgspec.Raw], rewrites: Iterable[tuple[str, bytes | None]]) -> dict[str, msgspec.Raw]:
+    """Return the fields with other values, as JSON; None leaves one out."""
+    written = dict(fields)
+    for field, value in rewrites:
+        if value is None:
+            written.pop(field, None)
+        else:
+            written[field] = msgspec.Raw(value)
+    return written
+
+
+def _invalid(error: msgspec.ValidationError) -> Malformed:
+    text = str(error)
+    missing = re.search(r"missing required field `(\w+)`", text)
+    if missing:
+        return Malformed(f"The request has no `{missing[1]}`.", code="missing_field", param=missing[1])
+    at = re.search(r" - at `\$\.?(.*?)`$", text)
+    param = at[1] if at and at[1] else None
+    return Malformed(f"The request is not as the API expects it: {text}.", code="invalid_type", param=param)
+
+
+def _position(text: str) -> str:
+    return text.removeprefix("JSON is malformed: ")

@@ -1,0 +1,295 @@
+"""Streamed chat answers from and to the neutral form.
+
+Source: OpenAI API reference, "The chat completion chunk object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from trunkline.dialects.deltas import (
+    ENDED,
+    Cited,
+    Delta,
+    Ended,
+    Failed,
+    Kind,
+    PartStarted,
+    PartStopped,
+    Piece,
+    Signed,
+    Started,
+    Stopped,
+    Used,
+    Weighed,
+)
+from trunkline.dialects.neutral import Reasoning, Stop
+from trunkline.dialects.openai.answers import (
+    REASONS,
+    STOPS,
+    Call,
+    Likelihoods,
+    Said,
+    read_citation,
+    read_thoughts,
+    read_tokens,
+    write_citation,
+    write_thought,
+    write_tokens,
+    write_usage,
+)
+from trunkline.dialects.openai.errors import failure_of
+from trunkline.dialects.openai.stream import DONE
+from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.errors import Garbled
+from trunkline.messages import Asked
+from trunkline.wire.sse import data_of
+
+
+class ChoicePiece(msgspec.Struct, frozen=True):
+    """A piece of one of the answers."""
+
+    index: int = 0
+    delta: Said | None = None
+    finish_reason: str | None = None
+    logprobs: Likelihoods | None = None
+
+
+class ReadChunk(msgspec.Struct, frozen=True):
+    """One event."""
+
+    id: str = ""
+    model: str = ""
+    created: int = 0
+    choices: tuple[ChoicePiece, ...] = ()
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+_decode = msgspec.json.Decoder(ReadChunk).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Open:
+    """The parts of one candidate so far: which of them still goes on, and which tool call is which part."""
+
+    __slots__ = ("calls", "kind", "part", "parts", "stopped")
+
+    def __init__(self) -> None:
+        self.parts = 0
+        self.part = -1
+        self.kind: Kind | None = None
+        self.calls: dict[int, int] = {}
+        self.stopped = False
+
+
+class ChatReader:
+    """Reads one stream. Where parts begin and end is told by what the pieces are: the wire does not say."""
+
+    __slots__ = ("_candidates", "_ended", "_started")
+
+    def __init__(self) -> None:
+        self._candidates: dict[int, _Open] = {}
+        self._started = False
+        self._ended = False
+
+    def take(self, event: bytes) -> Sequence[Delta]:
+        """Read one whole event.
+
+        Raises:
+            Garbled: it is no chunk.
+        """
+        data = data_of(event)
+        if not data:
+            return ()
+        if data == b"[DONE]":
+            self._ended = True
+            return (ENDED,)
+        try:
+            chunk = _decode(data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Garbled("an event of the stream is no chunk", inside=f"{error}; {data[:200]!r}") from error
+        if bytes(chunk.error) not in NOTHING:
+            return (Failed(failure_of(chunk.error)),)
+        deltas: list[Delta] = []
+        if not self._started:
+            self._started = True
+            deltas.append(Started(chunk.id, chunk.model, chunk.created))
+        for choice in chunk.choices:
+            self._choice(choice, deltas)
+        if bytes(chunk.usage) not in NOTHING and (usage := read_usage(chunk.usage)) is not None:
+            deltas.append(Used(usage))
+        return deltas
+
+    def _choice(self, choice: ChoicePiece, deltas: list[Delta]) -> None:
+        index = choice.index
+        opened = self._candidates.get(index)
+        if opened is None:
+            opened = self._candidates[index] = _Open()
+        if choice.delta is not None:
+            self._said(index, opened, choice.delta, deltas)
+        if choice.logprobs is not None and (tokens := read_tokens(choice.logprobs)):
+            deltas.append(Weighed(index, tokens))
+        if choice.finish_reason is not None and not opened.stopped:
+            opened.stopped = True
+            _close(index, opened, deltas)
+            deltas.append(Stopped(index, STOPS.get(choice.finish_reason, Stop.OTHER)))
+
+    def _said(self, index: int, opened: _Open, said: Said, deltas: list[Delta]) -> None:
+        if said.reasoning_content or said.reasoning or said.reasoning_details:
+            for thought in read_thoughts(said):
+                self._thought(index, opened, thought, deltas)
+        if said.content:
+            _enter(index, opened, Kind.TEXT, deltas)
+            deltas.append(Piece(index, opened.part, Kind.TEXT, said.content))
+        for one in said.annotations or ():
+            if (citation := read_citation(one)) is not None:
+                _enter(index, opened, Kind.TEXT, deltas)
+                deltas.append(Cited(index, opened.part, citation))
+        if said.refusal:
+            _enter(index, opened, Kind.REFUSAL, deltas)
+            deltas.append(Piece(index, opened.part, Kind.REFUSAL, said.refusal))
+        for call in said.tool_calls or ():
+            _call(index, opened, call, deltas)
+
+    def _thought(self, index: int, opened: _Open, thought: Reasoning, deltas: list[Delta]) -> None:
+        _enter(index, opened, Kind.REASONING, deltas)
+        if thought.text:
+            deltas.append(Piece(index, opened.part, Kind.REASONING, thought.text))
+        if thought.redacted is not None:
+            deltas.append(Signed(index, opened.part, thought.redacted, thought.origin, redacted=True))
+        elif thought.signature is not None:
+            deltas.append(Signed(index, opened.part, thought.signature, thought.origin))
+
+
+def _enter(index: int, opened: _Open, kind: Kind, deltas: list[Delta]) -> None:
+    """Go on with the part that is open, or begin one where it is of another kind."""
+    if opened.kind is not kind:
+        _close(index, opened, deltas)
+        _begin(index, opened, kind, deltas)
+
+
+def _begin(index: int, opened: _Open, kind: Kind, deltas: list[Delta], call: tuple[str, str] = ("", "")) -> None:
+    opened.part, opened.kind = opened.parts, kind
+    opened.parts += 1
+    deltas.append(PartStarted(index, opened.part, kind, *call))
+
+
+def _close(index: int, opened: _Open, deltas: list[Delta]) -> None:
+    if opened.kind is not None:
+        deltas.append(PartStopped(index, opened.part))
+        opened.kind = None
+
+
+def _call(index: int, opened: _Open, call: Call, deltas: list[Delta]) -> None:
+    number = call.index if call.index is not None else len(opened.calls)
+    if number not in opened.calls:
+        _close(index, opened, deltas)
+        name = call.function.name if call.function is not None else None
+        _begin(index, opened, Kind.TOOL_CALL, deltas, (call.id or "", name or ""))
+        opened.calls[number] = opened.part
+    if call.function is not None and call.function.arguments:
+        deltas.append(Piece(index, opened.calls[number], Kind.TOOL_CALL, call.function.arguments))
+
+
+class ChatWriter:
+    """Writes one stream: usage in an event of its own, for a caller that asked for it, and `[DONE]` at the end."""
+
+    __slots__ = ("_calls", "_head", "_usage", "_wants_usage")
+
+    def __init__(self, asked: Asked) -> None:
+        self._wants_usage = asked.wants_usage
+        self._head = b""
+        self._calls: dict[tuple[int, int], int] = {}
+        self._usage: Used | None = None
+
+    def write(self, delta: Delta) -> bytes:
+        """Return the events that tell it."""
+        tell = self._TELL.get(type(delta))
+        return b"" if tell is None else tell(self, delta)
+
+    def _start(self, delta: Started) -> bytes:
+        self._head = _head(delta)
+        return b""
+
+    def _begin(self, delta: PartStarted) -> bytes:
+        if delta.kind is Kind.TOOL_CALL:
+            return self._call(delta)
+        return b"" if delta.part else self._chunk(delta.candidate, {"role": "assistant", "content": ""})
+
+    def _cited(self, delta: Cited) -> bytes:
+        annotation = write_citation(delta.citation)
+        return b"" if annotation is None else self._chunk(delta.candidate, {"annotations": [annotation]})
+
+    def _weighed(self, delta: Weighed) -> bytes:
+        return self._chunk(delta.candidate, {}, logprobs={"content": write_tokens(delta.tokens), "refusal": None})
+
+    def _stopped(self, delta: Stopped) -> bytes:
+        return self._chunk(delta.candidate, {}, finish_reason=REASONS[delta.stop])
+
+    def _used(self, delta: Used) -> bytes:
+        self._usage = delta
+        return b""
+
+    def _piece(self, delta: Piece) -> bytes:
+        match delta.kind:
+            case Kind.TEXT:
+                said: dict[str, Any] = {"content": delta.text}
+            case Kind.TOOL_CALL:
+                number = self._calls[delta.candidate, delta.part]
+                said = {"tool_calls": [{"index": number, "function": {"arguments": delta.text}}]}
+            case Kind.REASONING:
+                said = {"reasoning_content": delta.text}
+            case Kind.REFUSAL:
+                said = {"refusal": delta.text}
+        return self._chunk(delta.candidate, said)
+
+    def _call(self, delta: PartStarted) -> bytes:
+        number = sum(1 for candidate, _ in self._calls if candidate == delta.candidate)
+        self._calls[delta.candidate, delta.part] = number
+        called = {
+            "index": number,
+            "id": delta.id,
+            "type": "function",
+            "function": {"name": delta.name, "arguments": ""},
+        }
+        first: dict[str, Any] = {} if delta.part else {"role": "assistant", "content": None}
+        return self._chunk(delta.candidate, first | {"tool_calls": [called]})
+
+    def _signed(self, delta: Signed) -> bytes:
+        if delta.redacted:
+            thought = Reasoning(redacted=delta.signature, origin=delta.origin)
+        else:
+            thought = Reasoning(signature=delta.signature, origin=delta.origin)
+        return self._chunk(delta.candidate, {"reasoning_details": [write_thought(thought)]})
+
+    def _chunk(self, candidate: int, delta: dict[str, Any], **more: Any) -> bytes:
+        choice = {"index": candidate, "delta": delta, "logprobs": None, "finish_reason": None, **more}
+        return b"%b[%b]%b}\n\n" % (self._head, _encode(choice), b',"usage":null' if self._wants_usage else b"")
+
+    def _end(self, delta: Ended) -> bytes:
+        del delta
+        if self._usage is None or not self._wants_usage:
+            return DONE
+        return b'%b[],"usage":%b}\n\n%b' % (self._head, _encode(write_usage(self._usage.usage)), DONE)
+
+    _TELL: ClassVar[dict[type, Callable[[ChatWriter, Any], bytes]]] = {
+        Piece: _piece,
+        Started: _start,
+        PartStarted: _begin,
+        Signed: _signed,
+        Cited: _cited,
+        Weighed: _weighed,
+        Stopped: _stopped,
+        Used: _used,
+        Ended: _end,
+    }
+
+
+def _head(started: Started) -> bytes:
+    """What all chunks of a stream have alike, up to the value of `choices`."""
+    common = {"id": started.id, "object": "chat.completion.chunk", "created": started.created, "model": started.model}
+    return b'data: %b,"choices":' % _encode(common)[:-1]

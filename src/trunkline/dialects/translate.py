@@ -1,0 +1,214 @@
+"""From one dialect to another by way of the neutral form: the request there, the answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from trunkline.dialects import neutral
+from trunkline.dialects.bodies import rewrite
+from trunkline.dialects.deltas import Delta, Ended, Failed, PartStarted, Piece, Started, Stopped, Used
+from trunkline.dialects.dialect import Answer, AnswerStream, ChatCodec, Dialect, Target, Written
+from trunkline.dialects.fit import fit
+from trunkline.dialects.neutral import Failure, Trouble
+from trunkline.errors import Malformed, NotCarried, Refusal, TooLarge, UpstreamFailed
+from trunkline.messages import Asked, Operation, Usage
+
+Rewrites = Iterable[tuple[str, bytes | None]]
+REFUSED_CODE: Final = "upstream_refused"
+BROKE_CODE: Final = "upstream_broke"
+CONTEXT_CODE: Final = "context_length_exceeded"
+FILTER_CODE: Final = "content_filter"
+RATE_CODE: Final = "upstream_rate_limit"
+OVERLOADED_CODE: Final = "upstream_overloaded"
+TIMEOUT_CODE: Final = "upstream_timeout"
+CODES: Final = {
+    Trouble.CONTEXT: CONTEXT_CODE,
+    Trouble.FILTERED: FILTER_CODE,
+    Trouble.RATE: RATE_CODE,
+    Trouble.QUOTA: RATE_CODE,
+    Trouble.OVERLOADED: OVERLOADED_CODE,
+    Trouble.TIMEOUT: TIMEOUT_CODE,
+}
+"""What callers are told that an upstream's error means; for all others there are the first two."""
+
+
+class Metered(msgspec.Struct, frozen=True):
+    """A buffered answer as metering sees it."""
+
+    model: str
+    usage: Usage
+
+
+def translate(
+    asked: Asked, way: tuple[Dialect, Dialect], target: Target, instructions: str | None, rewrites: Rewrites
+) -> Written:
+    """Write a request for an upstream of another dialect.
+
+    Args:
+        asked: the request, in the first dialect.
+        way: from which dialect into which.
+        target: the deployment.
+        instructions: of the use case; they go before the caller's own.
+        rewrites: fields of the caller's that policy sends with another value, as JSON, or leaves out (None).
+
+    Raises:
+        NotCarried: there is no way for this operation.
+        Malformed: the request is not as its dialect has it.
+    """
+    door, far = _codecs(asked, way)
+    asked = msgspec.structs.replace(asked, fields=rewrite(asked.fields, rewrites))
+    conversation = door.read_request(asked)
+    if instructions:
+        system = (neutral.Text(instructions), *conversation.system)
+        conversation = msgspec.structs.replace(conversation, system=system)
+    return far.write_request(fit(conversation, target), target)
+
+
+def _codecs(asked: Asked, way: tuple[Dialect, Dialect]) -> tuple[ChatCodec, ChatCodec]:
+    door, far = way
+    if asked.operation is not Operation.CHAT or door.chat is None or far.chat is None:
+        what = f"{asked.operation.value} cannot be translated from {door.name} to {far.name}"
+        raise NotCarried(what, fields=("model",))
+    return door.chat, far.chat
+
+
+class Bridge:
+    """The way back: answers of an upstream in one dialect, for a caller of another."""
+
+    __slots__ = ("_asked", "_door", "_door_codec", "_far", "_far_codec")
+
+    def __init__(self, asked: Asked, door: Dialect, far: Dialect) -> None:
+        self._asked = asked
+        self._door = door
+        self._far = far
+        self._door_codec, self._far_codec = _codecs(asked, (door, far))
+
+    def answer(self, body: bytes) -> tuple[Answer, bytes]:
+        """Return what metering reads of a buffered answer, and the answer for the caller.
+
+        Raises:
+            Garbled: it is not what the upstream's dialect promises.
+        """
+        answer = self._far_codec.read_answer(body)
+        usage = answer.usage
+        if usage is None:
+            usage = self._door.estimate(self._asked, sum(map(_size, answer.candidates)))
+        return Metered(answer.model, usage), self._door_codec.write_answer(self._asked, answer)
+
+    def follow(self) -> AnswerStream:
+        """Follow a stream."""
+        return _BridgedStream(self._asked, self._door, self._far)
+
+    def refusal(self, status: int, body: bytes) -> Refusal:
+        """Return what an upstream's refusal of the request means to the caller."""
+        return refusal_of(self._far.read_failure(status, body))
+
+
+def refusal_of(failure: Failure) -> Refusal:
+    """Return the refusal that tells a caller what an upstream said of the request itself."""
+    message = failure.message or f"The deployment refused the request: {failure.trouble.value}."
+    if failure.trouble is Trouble.TOO_LARGE:
+        return TooLarge(message)
+    return Malformed(message, code=CODES.get(failure.trouble, REFUSED_CODE))
+
+
+class _BridgedStream:
+    """Reads a stream in one dialect and writes it in another."""
+
+    __slots__ = (
+        "_asked",
+        "_door",
+        "_finished",
+        "_produced",
+        "_read",
+        "_usage",
+        "_write",
+        "done",
+        "failed",
+        "model",
+    )
+
+    def __init__(self, asked: Asked, door: Dialect, far: Dialect) -> None:
+        door_codec, far_codec = _codecs(asked, (door, far))
+        self._asked = asked
+        self._door = door
+        self._read = far_codec.reader().take
+        self._write = door_codec.writer(asked).write
+        self._usage: Usage | None = None
+        self._produced = 0
+        self._finished = 0
+        self.done = False
+        self.failed = False
+        self.model = ""
+
+    def take(self, event: bytes) -> bytes:
+        """Read one whole event; return the caller's events that tell the same.
+
+        Raises:
+            Garbled: it is not what the upstream's dialect promises.
+        """
+        deltas = self._read(event)
+        if len(deltas) == 1:
+            return self._tell(deltas[0])
+        return b"".join(map(self._tell, deltas))
+
+    def _tell(self, delta: Delta) -> bytes:
+        if isinstance(delta, Piece):
+            self._produced += len(delta.text)
+        elif not isinstance(delta, PartStarted):
+            if isinstance(delta, Failed):
+                return self._fail(delta.failure)
+            self._note(delta)
+        return self._write(delta)
+
+    def _note(self, delta: Delta) -> None:
+        match delta:
+            case Started():
+                self.model = delta.model
+            case Used():
+                self._usage = delta.usage
+            case Stopped():
+                self._finished += 1
+            case Ended():
+                self.done = True
+
+    def _fail(self, failure: Failure) -> bytes:
+        self.failed = True
+        said = failure.message or f"The deployment ended the answer with an error: {failure.trouble.value}."
+        return self._door.error_event(UpstreamFailed(said, code=CODES.get(failure.trouble, BROKE_CODE)))
+
+    def end(self) -> bytes:
+        """Return the end, where the upstream did not tell it."""
+        if self.done:
+            return b""
+        self.done = True
+        return self._write(Ended())
+
+    @property
+    def whole(self) -> bool:
+        """Whether every answer asked for has come to its end."""
+        return self.done or self._finished >= self._asked.answers
+
+    def used(self, *, complete: bool) -> Usage:
+        """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""
+        if complete and self._usage is not None:
+            return self._usage
+        counted = self._door.estimate(self._asked, self._produced)
+        if self._usage is None:
+            return counted
+        output = max(self._usage.output, counted.output)
+        return msgspec.structs.replace(self._usage, output=output, estimated=True)
+
+
+def _size(candidate: neutral.Candidate) -> int:
+    size = 0
+    for part in candidate.parts:
+        match part:
+            case neutral.Text() | neutral.Reasoning() | neutral.Refused():
+                size += len(part.text)
+            case neutral.ToolCall():
+                size += len(part.name) + len(part.arguments)
+    return size

@@ -1,0 +1,84 @@
+"""Writing what is sent: the caller's own bytes where the deployment speaks his dialect, else translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from trunkline.dialects.neutral import Uncarried
+from trunkline.dialects.registry import DIALECTS
+from trunkline.dialects.translate import Bridge, translate
+from trunkline.errors import NotCarried
+from trunkline.estate.stages import Attempt
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """What one attempt sends.
+
+    Attributes:
+        path: behind the deployment's base path.
+        body: the JSON.
+        dropped: fields of the caller's request that are not in it.
+        bridge: the way back for the answer; None where the deployment speaks the caller's dialect.
+    """
+
+    path: bytes
+    body: bytes
+    dropped: tuple[str, ...] = ()
+    bridge: Bridge | None = None
+
+
+class Bounded(Protocol):
+    """What is held for an attempt, as far as it bounds what is sent."""
+
+    @property
+    def output_limit(self) -> int | None:
+        """The bound of each answer that has to be sent, so that the hold is the most it can cost."""
+        ...
+
+    def settle(self, cost: int, /) -> None:
+        """Release the hold."""
+        ...
+
+
+def compose(attempt: Attempt, held: Bounded | None = None) -> Letter:
+    """Write what an attempt sends; what is held for one that cannot be written is released.
+
+    Raises:
+        NotCarried: the deployment cannot carry something of the request, and the use case does not let it be dropped.
+        Malformed: a request that must be translated is not as its dialect has it.
+    """
+    try:
+        return _compose(attempt, None if held is None else held.output_limit)
+    except Exception:
+        if held is not None:
+            held.settle(0)
+        raise
+
+
+def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
+    endpoint, asked, decision = attempt.endpoint, attempt.permitted.asked, attempt.permitted.decision
+    rewrites = [
+        (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
+    ]  # fmt: skip
+    door, model = DIALECTS[asked.dialect], endpoint.upstream_model
+    if output_limit is not None:
+        rewrites.append(door.limit(asked, endpoint, output_limit))
+        asked = msgspec.structs.replace(asked, output_limit=output_limit)
+    if endpoint.dialect == asked.dialect:
+        body = door.encode(asked, model, decision.instructions, rewrites)
+        return Letter(door.path(asked, model).encode(), body)
+    far = DIALECTS[endpoint.dialect]
+    written = translate(asked, (door, far), endpoint, decision.instructions, rewrites)
+    lost = [one for one in written.uncarried if not one.hint]
+    if lost and not decision.drops_uncarried:
+        raise _not_carried(lost)
+    dropped = tuple(dict.fromkeys(one.field for one in written.uncarried))
+    return Letter(far.path(asked, model).encode(), written.body, dropped, Bridge(asked, door, far))
+
+
+def _not_carried(lost: Iterable[Uncarried]) -> NotCarried:
+    reasons = dict.fromkeys(f"`{one.field}`: {one.why}" for one in lost)
+    return NotCarried("; ".join(reasons), fields=tuple(dict.fromkeys(one.field for one in lost)))
