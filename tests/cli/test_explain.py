@@ -19,7 +19,7 @@ ACME = Path(__file__).parents[2] / "examples" / "acme" / "estate.yaml"
 KEYS = {
     "deployment", "pattern", "boundary", "model", "pool", "tier", "order", "allowed", "configured", "missing", "rule",
     "control", "claim", "value", "basis", "evidence", "verified_at", "verified_by", "expires", "source", "would_allow",
-    "checks",
+    "checks", "depends_on", "hangs_on", "file", "line",
 }  # fmt: skip
 
 
@@ -186,3 +186,73 @@ def test_no_line_is_wider_than_the_terminal(trunkline: Command, width: str, monk
     assert max(map(len, done.out.splitlines())) <= int(width)
     for name in ("smol", "mistral-house", "gpt-reserved", "gpt-payg", "gpt-saas", "gpt-checkout", "minilm"):
         assert any(name in line.split() for line in done.out.splitlines())
+
+
+RULES = """
+rules:
+  no-sales-outside:
+    when: 'caller.unit == "sales" && deployment.pattern != "self_managed"'
+    message: drafts stay in
+  no-lists: {when: "request.answers > 1"}
+"""
+
+
+@pytest.fixture
+def ruled(tmp_path: Path) -> Path:
+    path = tmp_path / "estate.yaml"
+    path.write_text(ACME.read_text("utf-8").rstrip() + RULES, "utf-8")
+    return path
+
+
+def test_a_rule_that_looks_at_the_call_is_told_with_its_expression_file_and_line(
+    trunkline: Command, ruled: Path
+) -> None:
+    lines = ruled.read_text("utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, start=1) if text.startswith("  no-sales-outside:"))
+    found = rows(trunkline("explain", "general-chat", "--estate", ruled, "--json"))
+    assert found["gpt-saas"]["allowed"]
+    assert found["gpt-saas"]["depends_on"] == ["caller.unit", "request.answers"]
+    assert found["smol"]["depends_on"] == ["request.answers"]
+    (check,) = (one for one in found["gpt-saas"]["checks"] if one["hangs_on"] == ["caller.unit"])
+    assert (check["rule"], check["met"]) == ("rule no-sales-outside (drafts stay in)", True)
+    assert (check["file"], check["line"]) == (str(ruled), line)
+    text = " ".join(trunkline("explain", "general-chat", "--estate", ruled).out.split())
+    assert "depends on the request" in text
+    assert "unless rule no-sales-outside (drafts stay in) refuses it" in text
+    assert f":{line}:3" in text
+
+
+def test_a_caller_settles_the_rules_that_look_at_callers(trunkline: Command, ruled: Path) -> None:
+    found = rows(trunkline("explain", "general-chat", "--caller", "sales", "--estate", ruled, "--json"))
+    refused = found["gpt-saas"]
+    assert (refused["allowed"], refused["rule"]) == (False, "rule no-sales-outside (drafts stay in)")
+    assert refused["claim"].endswith("is true of it")
+    assert refused["line"] is not None
+    assert found["smol"]["depends_on"] == ["request.answers"]
+    others = rows(trunkline("explain", "general-chat", "--caller", "hr", "--estate", ruled, "--json"))
+    assert others["gpt-saas"]["allowed"]
+    assert others["gpt-saas"]["depends_on"] == ["request.answers"]
+
+
+def test_a_request_settles_all_rules(trunkline: Command, ruled: Path, tmp_path: Path) -> None:
+    words = ("--caller", "sales", "--estate", ruled)
+    found = rows(trunkline("explain", "--request", request(tmp_path, HELLO), *words, "--json"))
+    assert not found["gpt-saas"]["allowed"]
+    assert found["smol"]["allowed"]
+    assert not any(row["depends_on"] for row in found.values())
+    done = trunkline("explain", "--request", request(tmp_path, HELLO | {"n": 2}), *words, "--json")
+    assert done.code == 1
+    assert "no_deployment_allowed" in done.err
+    assert not any(row["allowed"] for row in rows(done).values())
+
+
+def test_what_would_be_sent_otherwise_is_told_with_why_and_where(
+    trunkline: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_AZURE_ENDPOINT", "https://acme.example")
+    monkeypatch.setenv("ACME_AZURE_KEY", "k")
+    monkeypatch.setenv("COLUMNS", "200")
+    asked = {"headers": {"x-trunkline-data-class": "restricted"}, "body": HELLO | {"store": True}}
+    done = trunkline("explain", "--request", request(tmp_path, asked), "--estate", ACME)
+    assert done.code == 0
+    assert "set store=false (stored_answer) at gpt-reserved" in " ".join(done.out.split())

@@ -11,14 +11,15 @@ from tests.policy.test_compile_properties import NOW as THEN
 from tests.policy.test_compile_properties import SURROUNDINGS, compiled, estates
 
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, DataClass, Requirement
+from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Denial
 from trunkline.estate.use_cases import State
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.explain import Explanation, Question, Row, explain, narrow, settle
-from trunkline.policy.sources import Source
+from trunkline.policy.explain import Check, Explanation, Question, Row, explain, narrow, settle
+from trunkline.policy.satisfy import satisfies
+from trunkline.policy.sources import Source, trace
 from trunkline.policy.surroundings import Surroundings
 
 NOW = as_nanos(datetime(2026, 11, 22, 12, tzinfo=UTC))
@@ -183,3 +184,53 @@ def test_over_made_up_estates_it_says_what_the_compiler_decides(
     assert denied == {
         (one.deployment, check.claim) for one in explanation.rows if one.pool for check in one.checks if not check.met
     }
+
+
+def test_a_claim_for_one_operation_is_told_where_that_is_asked_for(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    both = acme.deployments["gpt-reserved"]
+    claim = msgspec.structs.replace(both.controls["training_use"], applies_to=AppliesTo(endpoints=("chat",)))
+    controls = {**both.controls, "training_use": claim}
+    limited = msgspec.structs.replace(both, controls=controls, capabilities=("chat", "embeddings"))
+    estate = msgspec.structs.replace(acme, deployments={**acme.deployments, "gpt-reserved": limited})
+
+    def check(operation: Operation | None) -> Check:
+        question = Question("general-chat", now, "confidential", operation=operation)
+        found = row(explain(estate, surroundings, question), "gpt-reserved")
+        assert found.allowed is (operation is Operation.CHAT)
+        rule = "data class confidential requires training_use is never (basis contract or stronger)"
+        return next(check for check in found.checks if check.rule == rule)
+
+    chat = check(Operation.CHAT)
+    assert (chat.met, chat.source, chat.evidence) == (True, Source.DECLARED, claim.evidence)
+    for operation in (Operation.EMBEDDINGS, None):
+        other = check(operation)
+        assert (other.met, other.source, other.basis) == (False, Source.PUBLISHED, Basis.PUBLISHED_DEFAULT)
+    listed = trace(estate, "gpt-reserved", surroundings.vendors, now)["training_use"]
+    assert [one.source for one in listed] == [Source.DECLARED, Source.PUBLISHED]
+    elsewhere = msgspec.structs.replace(claim, applies_to=AppliesTo(endpoints=("chat",), models=("other/*",)))
+    never = msgspec.structs.replace(limited, controls={"training_use": elsewhere})
+    estate = msgspec.structs.replace(acme, deployments={**acme.deployments, "gpt-reserved": never})
+    (only,) = trace(estate, "gpt-reserved", surroundings.vendors, now)["training_use"]
+    assert only.source is Source.PUBLISHED
+
+
+def test_an_explanation_weighs_each_deployment_once_however_many_use_cases_there_are(
+    acme: Estate, surroundings: Surroundings, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[str] = []
+
+    def count(control: str, claim: Claim, *rest: Any) -> bool:
+        weighed.append(control)
+        return satisfies(control, claim, *rest)
+
+    monkeypatch.setattr("trunkline.policy.verdicts.satisfies", count)
+    counts = []
+    for more in (1, 300):
+        like = acme.use_cases["general-chat"]
+        cases = {**acme.use_cases, **{f"case-{number}": like for number in range(more)}}
+        weighed.clear()
+        explain(msgspec.structs.replace(acme, use_cases=cases), surroundings, Question("general-chat", now))
+        counts.append(len(weighed))
+    assert counts[0] == counts[1] > 0

@@ -31,6 +31,7 @@ class Mutant(NamedTuple):
     """One change: where it stands, what it is, and the module with it."""
 
     line: int
+    function: str
     change: str
     text: str
 
@@ -39,6 +40,7 @@ def mutants(source: str) -> Iterator[Mutant]:
     """Every change that can be made to a module, one at a time."""
     tree = ast.parse(source)
     spared = {id(inner) for outer in _spared(tree) for inner in ast.walk(outer)}
+    within = _functions(tree)
     for place, node in enumerate(ast.walk(tree)):
         if id(node) in spared:
             continue
@@ -50,7 +52,17 @@ def mutants(source: str) -> Iterator[Mutant]:
             apply()
             text = ast.unparse(ast.fix_missing_locations(changed))
             line = node.target.lineno if isinstance(node, ast.comprehension) else getattr(node, "lineno", 0)
-            yield Mutant(line, f"{name}: {before.splitlines()[0][:70]}", text)
+            yield Mutant(line, within.get(id(node), ""), f"{name}: {before.splitlines()[0][:70]}", text)
+
+
+def _functions(tree: ast.Module) -> dict[int, str]:
+    """The innermost function that each part stands in, by the part's identity."""
+    within: dict[int, str] = {}
+    for outer in ast.walk(tree):
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef):
+            # Outer functions come first, so that inner ones have the last word.
+            within.update((id(inner), outer.name) for inner in ast.walk(outer))
+    return within
 
 
 def _spared(tree: ast.Module) -> Iterator[ast.AST]:

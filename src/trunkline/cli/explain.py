@@ -13,13 +13,14 @@ from trunkline.cli.asking import Asking, find_caller
 from trunkline.cli.considered import Considered, consider
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile
 from trunkline.cli.output import console, facts, print_json
-from trunkline.cli.truth_table import explanation_view, row_json
+from trunkline.cli.truth_table import Where, explanation_view, row_json
 from trunkline.config.faults import nearest
 from trunkline.errors import Refusal
-from trunkline.estate.stages import Permitted
-from trunkline.messages import Asked
+from trunkline.estate.stages import Permitted, Rewrite
+from trunkline.messages import Asked, Operation
 from trunkline.metering.bound import bound
 from trunkline.policy.explain import Explanation, Question, explain, narrow, settle, shut
+from trunkline.policy.pending import hold_call
 from trunkline.policy.permit import offered, permit
 from trunkline.tenancy.callers import Caller
 from trunkline.upstream.route import route
@@ -83,12 +84,16 @@ def _explain_use_case(
     considered: Considered, use_case: str, caller: str | None, data_class: str | None, *, as_json: bool
 ) -> bool:
     explanation = _explain(considered, use_case, data_class)
-    if caller is not None and not explanation.closed:
-        asks = find_caller(considered, caller)
-        if all(offer.name != use_case for offer in offered(considered.compile(), asks)):
-            explanation = msgspec.structs.replace(explanation, closed=_not_open(considered, use_case, asks))
+    asks = find_caller(considered, caller) if caller is not None else None
+    explanation = hold_call(explanation, considered.estate, asks)
+    if (
+        asks is not None
+        and not explanation.closed
+        and all(offer.name != use_case for offer in offered(considered.compile(), asks))
+    ):
+        explanation = msgspec.structs.replace(explanation, closed=_not_open(considered, use_case, asks))
     if as_json:
-        print_json([row_json(row) for row in shut(explanation).rows])
+        print_json([row_json(row, _where(considered)) for row in shut(explanation).rows])
         if explanation.closed:
             sys.stderr.write(f"trunkline: {use_case}: {explanation.closed}\n")
     else:
@@ -96,8 +101,10 @@ def _explain_use_case(
     return explanation.allowed
 
 
-def _explain(considered: Considered, use_case: str, data_class: str | None) -> Explanation:
-    question = Question(use_case, considered.now, data_class or "", considered.overlaid.verified)
+def _explain(
+    considered: Considered, use_case: str, data_class: str | None, operation: Operation | None = None
+) -> Explanation:
+    question = Question(use_case, considered.now, data_class or "", considered.overlaid.verified, operation)
     return explain(considered.estate, considered.surroundings, question)
 
 
@@ -125,7 +132,7 @@ def _show_use_case(considered: Considered, explanation: Explanation, asked: str 
         )
     )
     shown.print()
-    shown.print(explanation_view(shown, explanation))
+    shown.print(explanation_view(shown, explanation, _where(considered)))
     shown.print()
     if explanation.closed:
         shown.print(Text(explanation.closed, style="bold red"))
@@ -141,12 +148,18 @@ def _why(explanation: Explanation, asked: str | None) -> str:
     return "its own"
 
 
+def _where(considered: Considered) -> Where:
+    return lambda path: considered.loaded.place(*path)
+
+
 def _sum(explanation: Explanation) -> Text:
     allowed = sum(row.allowed for row in explanation.rows)
     ready = sum(row.allowed and row.configured for row in explanation.rows)
     if not allowed:
         return Text("no deployment is allowed: every call is refused", style="bold red")
-    said = f"{allowed} of {len(explanation.rows)} deployments allowed, {ready} of them configured"
+    depend = sum(bool(row.hangs_on) for row in explanation.rows)
+    hang = f"; for {depend} of them it depends on the request" if depend else ""
+    said = f"{allowed} of {len(explanation.rows)} deployments allowed, {ready} of them configured{hang}"
     return Text(said, style="bold green" if ready else "bold yellow")
 
 
@@ -169,11 +182,11 @@ def _explain_request(
     except Refusal as refused:
         refusal = refused
     if as_json:
-        print_json([row_json(row) for row in found.rows] if found is not None else [])
+        print_json([row_json(row, _where(considered)) for row in found.rows] if found is not None else [])
         if refusal is not None:
             sys.stderr.write(f"trunkline: {refusal.status} {refusal.code}: {refusal.message}\n")
     else:
-        _show_request(asks, permitted, refusal, found)
+        _show_request(considered, asks, permitted, refusal, found)
     return permitted is not None
 
 
@@ -182,13 +195,18 @@ def _explain_asked(considered: Considered, caller: Caller, asked: Asked) -> Expl
     for offer in offered(considered.compile(), caller):
         if offer.name == asked.model:
             raised = asked.data_class if asked.data_class in considered.estate.data_classes else None
-            whole = _explain(considered, offer.use_case, raised)
-            return narrow(whole, asked.operation, None if offer.name == offer.use_case else offer.name)
+            whole = _explain(considered, offer.use_case, raised, asked.operation)
+            asked_for = narrow(whole, asked.operation, None if offer.name == offer.use_case else offer.name)
+            return hold_call(asked_for, considered.estate, caller, asked)
     return None
 
 
 def _show_request(
-    caller: Caller | None, permitted: Permitted | None, refusal: Refusal | None, found: Explanation | None
+    considered: Considered,
+    caller: Caller | None,
+    permitted: Permitted | None,
+    refusal: Refusal | None,
+    found: Explanation | None,
 ) -> None:
     shown = console()
     told: dict[str, str | Text] = {}
@@ -204,6 +222,7 @@ def _show_request(
         told["asks for"] = f"{permitted.asked.operation} of {permitted.asked.model}"
         told["decision"] = f"{ready} allowed, {len(decision.unconfigured)} not configured, {refused} refused"
         told["note"] = permitted.note
+        told["rewrites"] = "\n".join(_rewrite(one) for one in permitted.rewrites)
         told["attempts"] = Text("\n").join(
             Text.assemble(f"{attempt.number}  ", (attempt.endpoint.deployment, "bold"), f"  {attempt.reason}")
             for attempt in route(permitted, bound)
@@ -211,12 +230,17 @@ def _show_request(
     shown.print(facts(told))
     if found is not None:
         shown.print()
-        shown.print(explanation_view(shown, found))
+        shown.print(explanation_view(shown, found, _where(considered)))
     shown.print()
     if refusal is not None:
         shown.print(Text(f"{refusal.status} {refusal.code}: {refusal.message}", style="bold red"))
     else:
         shown.print(Text("it would be sent", style="bold green"))
+
+
+def _rewrite(rewrite: Rewrite) -> str:
+    """What is sent otherwise, why and where."""
+    return f"{rewrite} at {', '.join(sorted(rewrite.deployments)) if rewrite.deployments is not None else 'all'}"
 
 
 def _why_asked(found: Explanation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trunkline.config.faults import Place
 from trunkline.policy.explain import Check, Explanation, Row
 
 _TICK, _RING, _CROSS, _ARROW = "✓", "○", "✕", "→"
@@ -19,7 +21,11 @@ NARROW = 100
 """Below this width the pattern stands under the deployment, not beside it."""
 
 
-def row_json(row: Row) -> dict[str, Any]:
+Where = Callable[[tuple[str, ...]], Place]
+"""Tells where something stands in the estate's files."""
+
+
+def row_json(row: Row, where: Where) -> dict[str, Any]:
     """Return one deployment: the verdict, then the check that tells most, then every check."""
     return {
         "deployment": row.deployment,
@@ -32,16 +38,18 @@ def row_json(row: Row) -> dict[str, Any]:
         "allowed": row.allowed,
         "configured": row.configured,
         "missing": row.missing,
-        **_check_json(row.telling),
+        "depends_on": list(row.hangs_on),
+        **_check_json(row.telling, where),
         "would_allow": _would_allow(row),
-        "checks": [{"met": check.met, **_check_json(check)} for check in row.checks],
+        "checks": [{"met": check.met, **_check_json(check, where)} for check in row.checks],
     }
 
 
-def _check_json(check: Check | None) -> dict[str, Any]:
+def _check_json(check: Check | None, where: Where) -> dict[str, Any]:
     """The fields of a check; all of them None where there is none."""
     if check is None:
-        return dict.fromkeys(_check_json(_NOTHING))
+        return dict.fromkeys(_check_json(_NOTHING, where))
+    place = where(check.at) if check.at else None
     return {
         "rule": check.rule,
         "control": check.control,
@@ -54,6 +62,9 @@ def _check_json(check: Check | None) -> dict[str, Any]:
         "expires": moment(check.expires),
         "source": check.source,
         "would_allow": check.would_allow or None,
+        "hangs_on": list(check.hangs_on),
+        "file": None if place is None else place.file,
+        "line": None if place is None else place.line,
     }
 
 
@@ -68,7 +79,7 @@ def _would_allow(row: Row) -> str | None:
     return "; and ".join(check.would_allow for check in row.checks if not check.met)
 
 
-def explanation_view(console: Console, explanation: Explanation) -> RenderableType:
+def explanation_view(console: Console, explanation: Explanation, where: Where) -> RenderableType:
     """Return the whole table, one deployment below the other."""
     plain = not console.encoding.lower().startswith("utf")
     narrow = console.width < NARROW
@@ -82,7 +93,7 @@ def explanation_view(console: Console, explanation: Explanation) -> RenderableTy
         mark, style = _mark(row)
         name = Text(row.deployment, style="bold" if row.allowed and row.configured else "")
         first = [Text(_PLAIN[mark] if plain else mark, style=style), name]
-        said = Text("\n").join(_said(row, plain=plain))
+        said = Text("\n").join(_said(row, where, plain=plain))
         if narrow:
             name.append(f"\n{row.pattern}", style="not bold dim")
         else:
@@ -97,7 +108,7 @@ def _mark(row: Row) -> tuple[str, str]:
     return (_TICK, "green") if row.configured else (_RING, "yellow")
 
 
-def _said(row: Row, *, plain: bool) -> list[Text]:
+def _said(row: Row, where: Where, *, plain: bool) -> list[Text]:
     """The verdict, and what it rests on: for a refusal the first broken rule, and all that would help."""
     arrow = _PLAIN[_ARROW] if plain else _ARROW
     if row.allowed:
@@ -106,6 +117,10 @@ def _said(row: Row, *, plain: bool) -> list[Text]:
             lines.append(Text(f"{arrow} {row.missing}", style="cyan"))
         if (rests := _rests_on(row)) is not None:
             lines.append(rests)
+        for check in row.checks:
+            if check.hangs_on:
+                lines.append(Text.assemble(f"unless {check.rule} refuses it", (f"  {where(check.at)}", "dim")))
+                lines.append(Text(check.claim, style="dim"))
         return lines
     broken = [check for check in row.checks if not check.met]
     # What stands outside the pools is refused for that alone; how it would fare in them is in the JSON.
@@ -113,7 +128,7 @@ def _said(row: Row, *, plain: bool) -> list[Text]:
     lines = [Text("refused", style="red")]
     first, *others = shown
     lines += [
-        Text(first.rule),
+        Text.assemble(first.rule, (f"  {where(first.at)}" if first.at and first.control is None else "", "dim")),
         Text(f"but {first.claim}", style="dim"),
         *(Text(f"{arrow} {check.would_allow}", style="cyan") for check in (first, *others)),
     ]
@@ -127,15 +142,17 @@ def _allowed(row: Row) -> Text:
     if not row.configured:
         return Text.assemble(("allowed, but not configured", "yellow"), (f"  {where}", "dim"))
     return Text.assemble(
-        ("allowed", "green"), (f"  attempt {row.order}  {where}" if row.order else f"  {where}", "dim")
+        ("allowed", "green"),
+        (" depends on the request" if row.hangs_on else "", "yellow"),
+        (f"  attempt {row.order}  {where}" if row.order else f"  {where}", "dim"),
     )
 
 
 def _rests_on(row: Row) -> Text | None:
     telling = row.telling
-    if telling is None:
+    count = len({check.control for check in row.checks if check.control is not None})
+    if telling is None or not count:
         return Text("the data class asks for nothing", style="dim")
-    count = len({check.control for check in row.checks})
     said = f"rests on {count} claim{'s' if count != 1 else ''}"
     if telling.expires is not None and count > 1:
         return Text(f"{said}, the first to expire: {telling.claim}", style="dim")

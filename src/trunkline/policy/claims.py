@@ -101,10 +101,15 @@ def _asserted(value: ControlValue, now: int) -> Claim:
 
 
 def _applies(claim: Claim, deployment: Deployment, operations: Collection[Operation]) -> bool:
-    to = claim.applies_to
-    if to.models and not any(fnmatchcase(deployment.model, one) for one in to.models):
-        return False
-    return not to.endpoints or (bool(operations) and all(one.value in to.endpoints for one in operations))
+    endpoints = claim.applies_to.endpoints
+    covered = not endpoints or (bool(operations) and all(one.value in endpoints for one in operations))
+    return covered and covers_model(claim, deployment.model)
+
+
+def covers_model(claim: Claim, model: str) -> bool:
+    """Whether a claim holds for a model at all."""
+    models = claim.applies_to.models
+    return not models or any(fnmatchcase(model, one) for one in models)
 
 
 def _published(

@@ -53,7 +53,7 @@ class _Compilation:
             for name in self._classes
         }
         self._watches = Watches()
-        self._rules = Rules(estate, self._endpoints)
+        self._rules = Rules(estate)
         self._tiers: dict[tuple[str, ...], tuple[tuple[Endpoint, ...], ...]] = {}
         self._sorted: dict[tuple[object, ...], Sorted] = {}
 

@@ -23,6 +23,7 @@ from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.reach import reach
 from trunkline.policy.remedy import Required, remedy
+from trunkline.policy.rules import rule_words
 from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, satisfies
 from trunkline.policy.sources import ClaimId, Source, Sourced, trace
 from trunkline.policy.surroundings import Surroundings
@@ -37,12 +38,14 @@ class Question(msgspec.Struct, frozen=True):
     Attributes:
         data_class: what a caller would raise it to; empty for the use case's own.
         verified: which claims of the estate come from a later verification.
+        operation: what is asked for; without it a claim counts that holds for all that a deployment does.
     """
 
     use_case: str
     now: int
     data_class: str = ""
     verified: Collection[ClaimId] = ()
+    operation: Operation | None = None
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -53,6 +56,8 @@ class Check(msgspec.Struct, frozen=True):
         claim: what it was held against, in words.
         value: of the claim; like all that follows None where there is no claim.
         would_allow: what would have to be done; empty where the rule is met.
+        hangs_on: what of a call the rule has to know before it is decided; met so far.
+        at: where the rule stands in the estate; empty where it stands in no one place.
     """
 
     rule: str
@@ -67,6 +72,8 @@ class Check(msgspec.Struct, frozen=True):
     verified_by: str | None = None
     expires: datetime | None = None
     source: Source | None = None
+    hangs_on: tuple[str, ...] = ()
+    at: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -95,6 +102,11 @@ class Row(msgspec.Struct, frozen=True):
     def configured(self) -> bool:
         """Whether it can be called at all."""
         return not self.missing
+
+    @property
+    def hangs_on(self) -> tuple[str, ...]:
+        """What of a call has to be known before it is sure to be allowed; empty for one that is refused anyway."""
+        return tuple(dict.fromkeys(name for check in self.checks for name in check.hangs_on)) if self.allowed else ()
 
     @property
     def telling(self) -> Check | None:
@@ -137,7 +149,7 @@ def explain(estate: Estate, surroundings: Surroundings, question: Question) -> E
     # A looser class than the use case's own is ignored, as it is in a request.
     under = max(question.data_class or declared.data_class, declared.data_class, key=tuple(estate.data_classes).index)
     question = msgspec.structs.replace(question, data_class=under)
-    inside, everything = _decide(estate, surroundings, question.now, question.use_case, under)
+    inside, everything = _decide(estate, surroundings, question)
     writer = _Writer(estate, surroundings, question)
     return Explanation(
         use_case=question.use_case,
@@ -220,10 +232,9 @@ def _unasked(row: Row, operation: Operation, model: str | None) -> Iterator[Chec
         )
 
 
-def _decide(
-    estate: Estate, surroundings: Surroundings, now: int, name: str, data_class: str
-) -> tuple[Decision, Decision]:
+def _decide(estate: Estate, surroundings: Surroundings, question: Question) -> tuple[Decision, Decision]:
     """What policy decides over the use case's own pools, and over all deployments."""
+    name = question.use_case
     declared = estate.use_cases[name]
     whole = Pool(owner=estate.root, tiers=(tuple(estate.deployments),))
     decisions = []
@@ -232,9 +243,23 @@ def _decide(
             declared, state=State.ACTIVE, audience=(estate.root,), direct=(), pools=pools
         )
         alone = msgspec.structs.replace(estate, use_cases={name: use_case}, pools={**estate.pools, EVERYTHING: whole})
-        compiled = compile_estate(alone, surroundings, now)
-        decisions.append(compiled.offers[estate.root][name].decisions[data_class])
+        offer = compile_estate(alone, surroundings, question.now).offers[estate.root][name]
+        anything = offer.decisions[question.data_class]
+        asked = offer.by_operation.get(question.operation) if question.operation is not None else None
+        decisions.append(anything if asked is None else _join(asked[question.data_class], anything))
     return decisions[0], decisions[1]
+
+
+def _join(asked: Decision, whole: Decision) -> Decision:
+    """What is decided for an operation, and beside it of the deployments that do not do it what is decided anyway."""
+    known = {one.deployment for one in (*asked.endpoints, *asked.unconfigured)}
+    known |= {denial.deployment for denial in asked.denials}
+    return msgspec.structs.replace(
+        asked,
+        tiers=(*asked.tiers, tuple(one for one in whole.endpoints if one.deployment not in known)),
+        denials=(*asked.denials, *(one for one in whole.denials if one.deployment not in known)),
+        unconfigured=(*asked.unconfigured, *(one for one in whole.unconfigured if one.deployment not in known)),
+    )
 
 
 class _Writer:
@@ -285,6 +310,11 @@ class _Writer:
             checks=checks,
         )
 
+    def _where(self, words: str) -> tuple[str, ...]:
+        """Where a rule stands that a denial names; empty where it is none of the estate's rules."""
+        named = (("rules", name) for name, rule in self._estate.rules.items() if rule_words(name, rule) == words)
+        return next(named, ())
+
     def _elsewhere(self, name: str) -> Check:
         pools = ", ".join(self._use_case.pools)
         others = [pool for pool, each in self._estate.pools.items() if any(name in tier for tier in each.tiers)]
@@ -298,15 +328,20 @@ class _Writer:
     def _checks(self, name: str, denials: dict[str, str]) -> tuple[Check, ...]:
         """What was denied for other reasons, then every requirement in order; unmet are those among the denials."""
         question = self._question
-        claims = trace(self._estate, name, self._surroundings.vendors, question.now, question.verified)
+        does, asked = self._endpoints[name].operations, question.operation
+        operations = (asked,) if asked in does else does
+        claims = trace(self._estate, name, self._surroundings.vendors, question.now, question.verified, operations)
         checks: dict[str, Check] = {}
         for data_class in self._classes:
             for control, requirement in self._estate.data_classes[data_class].requires.items():
                 rule = f"data class {data_class} requires {describe_requirement(control, requirement)}"
                 required = Required(name, control, requirement, self._zones)
-                checks[rule] = _check(rule, required, claims.get(control, ()), question.now, met=rule not in denials)
+                check = _check(rule, required, claims.get(control, ()), question.now, met=rule not in denials)
+                checks[rule] = msgspec.structs.replace(check, at=("data_classes", data_class, "requires", control))
         others = (
-            Check(rule=rule, met=False, claim=claim, would_allow=f"the rule has to change: {rule}")
+            Check(
+                rule=rule, met=False, claim=claim, would_allow=f"the rule has to change: {rule}", at=self._where(rule)
+            )
             for rule, claim in denials.items()
             if rule not in checks
         )

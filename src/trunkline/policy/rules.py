@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from trunkline.estate.estate import Estate
 from trunkline.estate.expressions import Expression, read_expression
 from trunkline.estate.rules import Effect, Rule
-from trunkline.estate.stages import Decision, Denial, Endpoint, Narrow
+from trunkline.estate.stages import Decision, Denial, Narrow
 from trunkline.messages import Asked
 from trunkline.tenancy.callers import Caller
 
@@ -23,6 +23,22 @@ MOST_REMEMBERED = 10_000
 SHOWN = 120
 
 Values = Mapping[str, object]
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A rule that could not be decided ahead, held against one deployment as far as a call is known.
+
+    Attributes:
+        words: the rule as refusals name it.
+        hangs_on: what it still has to know of the call; empty where it is decided.
+        denial: what it refuses the deployment with; None where it does not, or not yet.
+    """
+
+    name: str
+    words: str
+    when: str
+    hangs_on: tuple[str, ...] = ()
+    denial: Denial | None = None
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -41,10 +57,9 @@ class _Held(msgspec.Struct, frozen=True):
 
     def denial(self, deployment: str) -> Denial:
         """Say so."""
-        message = f" ({self.rule.message})" if self.rule.message else ""
         when = self.rule.when if len(self.rule.when) <= SHOWN else self.rule.when[:SHOWN] + "..."
         truth = "is true" if self.rule.effect is Effect.DENY else "is not true"
-        return Denial(deployment=deployment, rule=f"rule {self.name}{message}", claim=f"`{when}` {truth} of it")
+        return Denial(deployment=deployment, rule=rule_words(self.name, self.rule), claim=f"`{when}` {truth} of it")
 
 
 class Rules:
@@ -54,12 +69,12 @@ class Rules:
         BadExpression: a rule cannot be used; a checked estate has none.
     """
 
-    def __init__(self, estate: Estate, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, estate: Estate) -> None:
         held = [_Held(name, rule, read_expression(rule.when)) for name, rule in estate.rules.items()]
         self._ahead = [one for one in held if not _later(one)]
         self._later = tuple(one for one in held if _later(one))
         self._estate = estate
-        self._deployments = {name: _deployment(estate, name) for name in endpoints} if held else {}
+        self._deployments = {name: _deployment(estate, name) for name in estate.deployments} if held else {}
         self._use_cases = {name: _use_case(estate, name) for name in estate.use_cases} if held else {}
         self._classes = {name: _data_class(name, level) for level, name in enumerate(estate.data_classes)}
         self._answers: dict[tuple[object, ...], bool] = {}
@@ -77,6 +92,23 @@ class Rules:
         values = {**self._deployments[deployment], **self._use_cases[use_case], **self._classes[data_class]}
         return tuple(one.denial(deployment) for one in self._ahead if self._refuses(one, values))
 
+    def pending(self, deployment: str, use_case: str, data_class: str, call: Values) -> Iterator[Pending]:
+        """Yield the rules that are left for the call, held against a deployment as far as `call` tells.
+
+        One that comes out the same whatever the rest of the call is hangs on nothing more.
+        """
+        if not self._later:
+            return
+        values = {**self._deployments[deployment], **self._use_cases[use_case], **self._classes[data_class], **call}
+        for one in self._later:
+            words = rule_words(one.name, one.rule)
+            unknown = tuple(sorted(name for name in one.expression.names if name not in values))
+            if unknown and one.expression.holds(values) is None:
+                yield Pending(one.name, words, one.rule.when, hangs_on=unknown)
+            else:
+                denial = one.denial(deployment) if one.refuses(values) else None
+                yield Pending(one.name, words, one.rule.when, denial=denial)
+
     def narrow(self) -> Narrow | None:
         """Return what decides the rest once a call is there; None where nothing is left."""
         return _Narrow(self._later, self).decide if self._later else None
@@ -86,9 +118,15 @@ class Rules:
         known = self._use_cases[decision.use_case]
         return {**self._deployments[deployment], **known, **self._classes[decision.data_class]}
 
-    def lineage(self, unit: str) -> list[str]:
-        """Return a unit and all above it; nothing for one that is not declared."""
-        return list(self._estate.lineage(unit)) if unit in self._estate.units else []
+    def of_caller(self, caller: Caller) -> dict[str, object]:
+        """Return what expressions may know of a caller. A unit that is not declared has nothing above it."""
+        unit = caller.unit
+        return {
+            "caller.unit": unit,
+            "caller.units": list(self._estate.lineage(unit)) if unit in self._estate.units else [],
+            "caller.cost_centre": caller.cost_centre,
+            "caller.key": caller.key,
+        }
 
     def _refuses(self, one: _Held, values: Values) -> bool:
         key = (one.name, *(values.get(name) for name in sorted(one.expression.names)))
@@ -110,7 +148,7 @@ class _Narrow:
 
     def decide(self, decision: Decision, caller: Caller, asked: Asked) -> Decision:
         """Take from a decision what the rules refuse this caller or this request."""
-        values = _call(caller, asked, self._rules)
+        values = {**self._rules.of_caller(caller), **of_request(asked)}
         if not self._remembers:
             return self._without(decision, values)
         key = (id(decision), *(str(values[name]) for name in self._asked_of))
@@ -137,6 +175,11 @@ class _Narrow:
             denials=(*decision.denials, *against),
             unconfigured=tuple(one for one in decision.unconfigured if one.deployment not in refused),
         )
+
+
+def rule_words(name: str, rule: Rule) -> str:
+    """Return a rule as refusals name it."""
+    return f"rule {name} ({rule.message})" if rule.message else f"rule {name}"
 
 
 def _later(one: _Held) -> bool:
@@ -173,12 +216,9 @@ def _data_class(name: str, level: int) -> dict[str, object]:
     return {"data_class.name": name, "data_class.level": level}
 
 
-def _call(caller: Caller, asked: Asked, rules: Rules) -> dict[str, object]:
+def of_request(asked: Asked) -> dict[str, object]:
+    """Return what expressions may know of a request."""
     return {
-        "caller.unit": caller.unit,
-        "caller.units": rules.lineage(caller.unit),
-        "caller.cost_centre": caller.cost_centre,
-        "caller.key": caller.key,
         "request.operation": asked.operation.value,
         "request.dialect": asked.dialect,
         "request.stream": asked.stream,

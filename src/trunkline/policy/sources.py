@@ -11,7 +11,8 @@ from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import Claim
 from trunkline.estate.estate import Estate
-from trunkline.policy.claims import gather_claims
+from trunkline.messages import Operation
+from trunkline.policy.claims import covers_model, gather_claims
 from trunkline.policy.satisfy import DAY
 
 ClaimId = tuple[str, str]
@@ -56,7 +57,12 @@ def expiring(claims: Iterable[Sourced], now: int) -> tuple[Sourced, ...]:
 
 
 def trace(
-    estate: Estate, deployment: str, vendors: dict[str, Vendor], now: int, verified: Collection[ClaimId] = ()
+    estate: Estate,
+    deployment: str,
+    vendors: dict[str, Vendor],
+    now: int,
+    verified: Collection[ClaimId] = (),
+    operations: Collection[Operation] | None = None,
 ) -> dict[str, tuple[Sourced, ...]]:
     """Return the claims that count for a deployment by control; a requirement must be met by all of a control's.
 
@@ -66,6 +72,8 @@ def trace(
         vendors: by id.
         now: nanoseconds since 1970.
         verified: which claims of the estate are such verifications.
+        operations: what is asked of the deployment, all of which a claim must hold for. Without, a claim for some
+            operations alone stands first, before what counts for the others.
     """
     declared = estate.deployments[deployment]
     boundary = estate.boundaries[declared.boundary]
@@ -76,9 +84,14 @@ def trace(
             return Source.VERIFIED if (deployment, control) in verified else Source.DECLARED
         return Source.ASSERTED if declared.engine is not None else Source.PUBLISHED
 
+    held = gather_claims(declared, boundary, vendor, now, operations or ())
+    if operations is None:
+        for control, claim in declared.controls.items():
+            if claim.applies_to.endpoints and covers_model(claim, declared.model):
+                held[control] = (claim, *held.get(control, ()))
     return {
         control: tuple(Sourced(deployment, control, claim, source(control, claim)) for claim in claims)
-        for control, claims in gather_claims(declared, boundary, vendor, now).items()
+        for control, claims in held.items()
     }
 
 
