@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.path.exchange import CLAIMS, Exchange, deployment, estate, exchange
 from tests.path.raw import HELLO, ask
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream
+
+from trunkline.catalog.stores import STORES
 
 FOREVER = {"verified_at": "2020-01-01", "expires": "2099-01-01"}
 HEADER = {"header": "x-zero-data-retention", "expect": "true"}
@@ -165,6 +168,14 @@ def test_a_deprecated_use_case_answers_with_a_warning_and_its_last_day(running: 
     assert got.headers["link"] == '</v1/models/short>; rel="successor-version"'
     active = ask(running.port, key, HELLO | {"model": "short"}).headers
     assert {"x-trunkline-warning", "deprecation", "sunset", "link"}.isdisjoint(active)
+
+
+def test_all_that_an_exchange_writes_belongs_to_one_of_its_own_stores(running: Exchange, key: str) -> None:
+    assert ask(running.port, key, HELLO | {"model": "short"}).status == 200
+    written = [one.relative_to(running.folder).as_posix() for one in running.folder.rglob("*") if one.is_file()]
+    assert {"trunkline.db", "pepper", "exchange.lock"} <= set(written)
+    patterns = [pattern for store in STORES.values() for pattern in store.files]
+    assert [one for one in written if sum(fnmatchcase(one, pattern) for pattern in patterns) != 1] == []
 
 
 def test_a_retired_use_case_answers_with_the_name_of_its_successor(running: Exchange, key: str) -> None:

@@ -150,6 +150,7 @@ CHAT, EMBED = (Operation.CHAT,), (Operation.EMBEDDINGS,)
     (applied(models=("v/m",)), CHAT, True),
     (applied(models=("v/*",)), CHAT, True),
     (applied(models=("w/*", "v/other")), CHAT, False),
+    (applied(models=("w/*", "v/m")), CHAT, True),
 ])  # fmt: skip
 def test_a_claim_counts_only_for_what_it_applies_to_and_else_the_vendors_does(
     claim: Claim, operations: tuple[Operation, ...], counts: bool

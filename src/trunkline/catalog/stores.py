@@ -17,6 +17,8 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         keeps: what it is for.
+        tables: of the store's database that are this store's.
+        files: patterns of the paths below the data folder that are.
         content: whether prompts, answers and what an upstream says of them can be written there at all.
         controls: what the exchange says of it. A control that is absent is unknown and satisfies nothing.
     """
@@ -24,6 +26,8 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keeps: str
     content: bool
     controls: dict[str, ControlValue] = {}
+    tables: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 STORES: Final[Mapping[str, Store]] = MappingProxyType(read_file("stores.yaml", dict[str, Store]))
