@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,8 @@ def test_a_tightening_takes_the_deployment_out_of_the_class(trunkline: Command, 
         ("gpt-reserved.training_use", "--expires", "2020-01-01", "--evidence", "x"),
         ("gpt-payg.network", "--evidence", "x"),
         ("gpt-reserved.training_use",),
+        ("gpt-reserved.residency_processing", "--value", "eu, atlantis", "--evidence", "x"),
+        ("gpt-reserved.training_use", "--evidence", "x", "--document", "/nowhere/at/all"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(trunkline: Command, acme: Path, words: tuple[str, ...]) -> None:
@@ -121,6 +124,15 @@ def test_values_are_read_as_the_control_has_them(trunkline: Command, acme: Path)
     ):
         done = trunkline("claims", "verify", name, "--value", text, "--evidence", "x", "--data", acme, "--json")
         assert json.loads(done.out)["value"] == value
+
+
+def test_the_digest_of_the_evidence_itself_is_kept(trunkline: Command, acme: Path, tmp_path: Path) -> None:
+    paper = tmp_path / "approval.pdf"
+    paper.write_bytes(b"approved")
+    words = ("claims", "verify", "gpt-reserved.network", "--evidence", "Approval|SEC-9", "--document", paper)
+    assert trunkline(*words, "--data", acme).code == 0
+    rows = json.loads(trunkline("claims", "history", "gpt-reserved.network", "--data", acme, "--json").out)
+    assert rows[-1]["evidence"]["sha256"] == hashlib.sha256(b"approved").hexdigest()
 
 
 def test_a_claim_that_expires_soon_or_has_expired_says_so(trunkline: Command, acme: Path) -> None:

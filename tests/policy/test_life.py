@@ -116,6 +116,14 @@ def test_a_deprecated_use_case_tells_since_when_and_who_still_answers(
     assert (active.deprecated, active.successor) == (None, None)
 
 
+def test_only_a_deprecated_use_case_is_retired_by_its_day(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    over = as_datetime(now) - timedelta(days=1)
+    snapshot = compiled(acme, surroundings, now, workflow={"state": State.ACTIVE, "retires": over})
+    assert "workflow" in snapshot.offers["sales"]
+    drafted = compiled(acme, surroundings, now, workflow={"state": State.DRAFT, "retires": over})
+    assert "workflow" in drafted.offers["engineering"]
+
+
 def test_retired_successors_in_a_circle_end_with_none(acme: Estate, surroundings: Surroundings, now: int) -> None:
     snapshot = compiled(
         acme,

@@ -12,6 +12,7 @@ from trunkline.estate.claims import DataClass, Requirement
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
+from trunkline.estate.rules import Effect, Rule
 from trunkline.estate.use_cases import State
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.surroundings import Surroundings
@@ -121,3 +122,25 @@ def test_what_nobody_uses_is_told(acme: Estate, told: Any) -> None:
 def test_a_draft_is_not_held_against_its_routes(acme: Estate, told: Any) -> None:
     found = told(changed(acme, "use_cases", "search-vectors", state=State.DRAFT))
     assert ("use_cases", "search-vectors") not in found
+
+
+@pytest.mark.parametrize(("when", "effect", "idle"), [
+    ('deployment.pattern == "sas"', Effect.DENY, True),
+    ('deployment.pattern == "saas"', Effect.DENY, False),
+    ('deployment.pattern in ["saas", "cloud_shared", "cloud_private", "self_managed"]', Effect.ALLOW_ONLY, True),
+    ('deployment.pattern in ["saas", "cloud_shared", "cloud_private"]', Effect.ALLOW_ONLY, False),
+    ('use_case.name == "workflow" && data_class.level > 2', Effect.DENY, False),
+    ('use_case.name == "workflow" && data_class.level > 3', Effect.DENY, True),
+    ('caller.unit == "sales"', Effect.DENY, False),
+    ('caller.unit == "sales" && deployment.provider == "opneai"', Effect.DENY, True),
+    ('caller.unit == "sales" || deployment.provider != "opneai"', Effect.ALLOW_ONLY, True),
+    ("request.bytes > 10", Effect.ALLOW_ONLY, False),
+    ("true", Effect.ALLOW_ONLY, True),
+    ("1 / data_class.level > 9", Effect.DENY, False),
+])  # fmt: skip
+def test_a_rule_that_never_refuses_anything_is_told(
+    acme: Estate, told: Any, when: str, effect: Effect, idle: bool
+) -> None:
+    found = told(msgspec.structs.replace(acme, rules={"it": Rule(when=when, effect=effect)}))
+    said = "rule it refuses no deployment to any use case: it has no effect"
+    assert found.get(("rules", "it")) == (said if idle else None)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -17,6 +19,7 @@ from trunkline.clock import as_datetime
 from trunkline.config.faults import nearest
 from trunkline.errors import Unstartable
 from trunkline.estate.claims import CONTROLS, Basis, Claim, ControlValue, Evidence, ValueKind
+from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.sources import Sourced, trace
 from trunkline.policy.verified import UNKNOWN, ClaimStore, Version, Weight, overlay, weigh
 
@@ -33,6 +36,18 @@ BasisOption = Annotated[
 ]
 EvidenceOption = Annotated[
     str, typer.Option("--evidence", metavar="TITLE|REFERENCE|QUOTE", help="Where it can be looked up; a title will do.")
+]
+Document = Annotated[
+    Path | None,
+    typer.Option(
+        "--document",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="The evidence itself: its SHA-256 is kept with the title.",
+        show_default=False,
+    ),
 ]
 Expires = Annotated[
     str | None,
@@ -76,6 +91,7 @@ def verify(  # noqa: PLR0913 - one for each option
     claim: ClaimName,
     *,
     evidence: EvidenceOption,
+    document: Document = None,
     value: Value = None,
     basis: BasisOption = None,
     expires: Expires = None,
@@ -92,9 +108,11 @@ def verify(  # noqa: PLR0913 - one for each option
         deployment, control = _split(considered, claim)
         before = _before(considered, deployment, control)
         fresh = Claim(
-            value=_value(control, value) if value is not None else _said(before, claim).value,
+            value=_value(control, value, known_zones(considered.estate.zones))
+            if value is not None
+            else _said(before, claim).value,
             basis=basis if basis is not None else _said(before, claim).basis,
-            evidence=_evidence(evidence),
+            evidence=_evidence(evidence, document),
             verified_at=as_datetime(considered.now),
             verified_by=by if by is not None else getpass.getuser(),
             expires=_expiry(considered, before, expires),
@@ -187,7 +205,7 @@ def _store(considered: Considered) -> ClaimStore:
     return considered.claims
 
 
-def _value(control: str, text: str) -> ControlValue:
+def _value(control: str, text: str, zones: Zones) -> ControlValue:
     """Read a value as the control has it."""
     known, text = CONTROLS[control], text.strip()
     if text == UNKNOWN:
@@ -203,6 +221,11 @@ def _value(control: str, text: str) -> ControlValue:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise typer.BadParameter(f"{control} wants at least one word", param_hint="--value")
+    for word in words if known.kind is ValueKind.ZONES else ():
+        if word != UNKNOWN and word not in zones.names:
+            near = nearest(word, zones.names)
+            hint = f": did you mean {near}?" if near else ""
+            raise typer.BadParameter(f"there is no zone {word!r}{hint}", param_hint="--value")
     return words[0] if len(words) == 1 else words
 
 
@@ -213,11 +236,12 @@ def _among(control: str, text: str, words: tuple[str, ...]) -> None:
         raise typer.BadParameter(f"{control} is {number}{known}, not {text!r}", param_hint="--value")
 
 
-def _evidence(text: str) -> Evidence:
+def _evidence(text: str, document: Path | None) -> Evidence:
     title, reference, quote = (part.strip() for part in (*text.split("|", 2), "", "")[:3])
     if not title:
         raise typer.BadParameter("evidence needs a title: TITLE, TITLE|REFERENCE or TITLE|REFERENCE|QUOTE")
-    return Evidence(title, reference or None, quote or None)
+    digest = None if document is None else hashlib.sha256(document.read_bytes()).hexdigest()
+    return Evidence(title, reference or None, quote or None, digest)
 
 
 def _expiry(considered: Considered, before: Sourced | None, expires: str | None) -> datetime:

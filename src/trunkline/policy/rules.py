@@ -74,9 +74,9 @@ class Rules:
         self._ahead = [one for one in held if not _later(one)]
         self._later = tuple(one for one in held if _later(one))
         self._estate = estate
-        self._deployments = {name: _deployment(estate, name) for name in estate.deployments} if held else {}
-        self._use_cases = {name: _use_case(estate, name) for name in estate.use_cases} if held else {}
-        self._classes = {name: _data_class(name, level) for level, name in enumerate(estate.data_classes)}
+        self._deployments = {name: of_deployment(estate, name) for name in estate.deployments} if held else {}
+        self._use_cases = {name: of_use_case(estate, name) for name in estate.use_cases} if held else {}
+        self._classes = {name: of_data_class(name, level) for level, name in enumerate(estate.data_classes)}
         self._answers: dict[tuple[object, ...], bool] = {}
 
     def mark(self, use_case: str) -> tuple[object, ...]:
@@ -186,7 +186,8 @@ def _later(one: _Held) -> bool:
     return any(name.startswith(LATER) for name in one.expression.names)
 
 
-def _deployment(estate: Estate, name: str) -> dict[str, object]:
+def of_deployment(estate: Estate, name: str) -> dict[str, object]:
+    """Return what expressions may know of a deployment."""
     deployment = estate.deployments[name]
     boundary = estate.boundaries[deployment.boundary]
     return {
@@ -202,7 +203,8 @@ def _deployment(estate: Estate, name: str) -> dict[str, object]:
     }
 
 
-def _use_case(estate: Estate, name: str) -> dict[str, object]:
+def of_use_case(estate: Estate, name: str) -> dict[str, object]:
+    """Return what expressions may know of a use case."""
     use_case = estate.use_cases[name]
     return {
         "use_case.name": name,
@@ -212,7 +214,8 @@ def _use_case(estate: Estate, name: str) -> dict[str, object]:
     }
 
 
-def _data_class(name: str, level: int) -> dict[str, object]:
+def of_data_class(name: str, level: int) -> dict[str, object]:
+    """Return what expressions may know of the data class that counts; the loosest has level 0."""
     return {"data_class.name": name, "data_class.level": level}
 
 

@@ -15,6 +15,7 @@ from trunkline.estate.stages import Decision, Snapshot
 from trunkline.estate.use_cases import State, UseCase
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.idle_rules import idle_rules
 from trunkline.policy.remedy import write
 from trunkline.policy.satisfy import DAY, describe_claim
 from trunkline.policy.sources import expiring, trace, trace_all
@@ -47,6 +48,7 @@ def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: in
         *_patterns(estate),
         *_never_used(estate, decisions),
         *_unused(estate),
+        *_idle(estate),
         *_expiring(estate, surroundings.vendors, now),
     )
 
@@ -186,6 +188,11 @@ def _unused(estate: Estate) -> Iterator[Unwise]:
     for name in estate.boundaries:
         if name not in paid:
             yield Unwise(("boundaries", name), f"boundary {name} is unused: no deployment stands in it")
+
+
+def _idle(estate: Estate) -> Iterator[Unwise]:
+    for name in idle_rules(estate):
+        yield Unwise(("rules", name), f"rule {name} refuses no deployment to any use case: it has no effect")
 
 
 def _expiring(estate: Estate, vendors: dict[str, Vendor], now: int) -> Iterator[Unwise]:
