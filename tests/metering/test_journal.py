@@ -35,6 +35,48 @@ def test_an_appended_record_is_in_the_file_at_once(journal: Journal) -> None:
     assert journal.gained.is_set()
 
 
+def test_what_is_gathered_is_written_before_the_next_record_and_at_a_flush(journal: Journal) -> None:
+    journal.rouse = lambda: True
+    journal.gather(settlement(1))
+    journal.gather(settlement(2))
+    assert _records(journal) == []
+    journal.append(intent(3))
+    assert [record.sequence for record in _records(journal)] == [1, 2, 3]
+    journal.gather(settlement(4))
+    journal.flush()
+    journal.flush()
+    assert [record.sequence for record in _records(journal)] == [1, 2, 3, 4]
+    assert journal.appended == 4
+
+
+def test_what_is_gathered_where_no_flush_is_to_come_is_written_at_once(journal: Journal) -> None:
+    journal.gather(settlement(1))
+    assert len(_records(journal)) == 1
+
+
+def test_what_is_gathered_when_the_journal_closes_is_in_it(journal: Journal) -> None:
+    journal.rouse = lambda: True
+    journal.gather(settlement(1))
+    journal.close()
+    assert len(_records(journal)) == 1
+
+
+def test_what_was_gathered_and_finds_the_disk_full_is_owed(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal.rouse = lambda: True
+    journal.gather(settlement(1))
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(errors.JournalFailed):
+        journal.append(intent(2))
+    journal.flush()
+    assert (journal.owed, journal.appended) == (1, 0)
+    monkeypatch.undo()
+    journal.pay()
+    assert [record.sequence for record in _records(journal)] == [1]
+
+
 def test_the_file_is_its_owners_alone(journal: Journal) -> None:
     (part,) = journal.parts()
     assert part.path.stat().st_mode & 0o777 == 0o600

@@ -14,6 +14,7 @@ from tests.wire.stage import Transport
 
 from trunkline.errors import Broke, Garbled, UpstreamFault
 from trunkline.wire.link import HEAD_MOST, Link
+from trunkline.wire.outbox import Outbox
 
 REST = b"\r\nhello\r\n0\r\n\r\n"
 LENGTH = b"content-length: 5\r\n"
@@ -80,6 +81,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.kept = False
+        self.outbox = Outbox()
 
     def opened(self, link: Link) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import os
 import socket
@@ -28,10 +29,13 @@ from trunkline.metering.purses import Purses
 from trunkline.observability.metrics import Metrics, Readings
 from trunkline.serving.specs import EngineState
 from trunkline.wire.client import Pool, Proxies, trust
-from trunkline.wire.server import Server
+from trunkline.wire.server import Outbox, Server
 
 LOOK_EVERY = 0.05
 """Seconds between two looks whether calls under way have come to their end."""
+
+COLLECT_EVERY = 20_000
+"""How many more objects than before there must be for the collector to look at the young ones."""
 
 EngineStates = Callable[[], Mapping[str, EngineState]]
 
@@ -64,7 +68,11 @@ class Answering:
         self._journal = Journal.open(journal_folder, mint_journal_id())
         self._drainer = Drainer(self._journal, ground.store, clock)
         self._book = Book(self._journal, clock=clock, currency=checked.loaded.estate.currency)
-        self._pool = Pool(tls=trust(options.ca_file), proxies=Proxies.from_environment(os.environ))
+        self._outbox = Outbox()
+        # Settlements are written before the answers that they belong to leave.
+        self._outbox.before, self._journal.rouse = self._journal.flush, self._outbox.rouse
+        proxies = Proxies.from_environment(os.environ)
+        self._pool = Pool(tls=trust(options.ca_file), proxies=proxies, outbox=self._outbox)
         self._claims = ClaimWatch(checked.compiler, ground.store, clock)
         keys = ground.store.all()
         readings = Readings(
@@ -109,9 +117,12 @@ class Answering:
         options = self._ground.options
         shown = self._front
         gateway = Gateway(self.exchange, shown.cross_origin)
-        server = await Server.start(gateway, options.host, options.port, shown.limits, sock=listener, tls=shown.tls)
+        server = await Server.start(
+            gateway, options.host, options.port, shown.limits, sock=listener, tls=shown.tls, outbox=self._outbox
+        )
         self._server = server
         stack.push_async_callback(_drain, server, signals, options.grace)
+        _settle_memory()
 
     @property
     def port(self) -> int:
@@ -167,3 +178,10 @@ async def _drain(server: Server, signals: Signals, grace: float) -> None:
         await server.close(0)
     hurried.cancel()
     await closing
+
+
+def _settle_memory() -> None:
+    """Spare the collector what stays for ever: code, catalogue, estate. It would look through them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, 10, 10)

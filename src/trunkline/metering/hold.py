@@ -107,7 +107,8 @@ class Hold:
     ) -> Settlement:
         """Settle the attempt; later calls change nothing and return what was settled.
 
-        A settlement that the disk does not take is kept in memory and written later: the answer is not held up.
+        It is in the journal before anything that is written after this call leaves for the caller. A settlement that
+        the disk does not take is kept in memory and written later: the answer is not held up.
 
         Args:
             status: how it ended.
@@ -141,7 +142,7 @@ class Hold:
         self.settlement = settlement
         del book.held[intent.sequence]
         try:
-            book.journal.append(settlement)
+            book.journal.gather(settlement)
         except errors.JournalFailed:
             book.journal.owe(settlement)
         if self._pledge is not None:

@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -40,6 +41,7 @@ class Journal:
     Attributes:
         gained: set when there is something to drain.
         appended: how many records were appended so far.
+        rouse: has `flush` called in a moment and returns True, or returns False: then nobody will.
     """
 
     def __init__(self, folder: Path, journal_id: JournalId, *, rotate_at: int = ROTATE_AT) -> None:
@@ -49,11 +51,13 @@ class Journal:
         self._count = itertools.count(1)
         self._sealed: list[Part] = []
         self._owed: deque[Settlement] = deque()
+        self._gathered: list[tuple[Settlement, bytes]] = []
         self._closed = False
         self._fd = -1
         self.id = journal_id
         self.gained = threading.Event()
         self.appended = 0
+        self.rouse: Callable[[], bool] = lambda: False
         self._begin(journal_id)
 
     @classmethod
@@ -83,14 +87,48 @@ class Journal:
         Raises:
             errors.JournalFailed: nothing of the record is in the file; the file stays readable.
         """
-        try:
-            data = frame(record)
-        except (OverflowError, ValueError, TypeError) as fault:
-            raise errors.JournalFailed("the record cannot be written down", inside=f"{record!r}: {fault}") from fault
+        data = _framed(record)
         with self._lock:
-            self._write(data, within)
+            if self._gathered:
+                self._write(b"".join([*(early for _, early in self._gathered), data]), within, len(self._gathered) + 1)
+                self._gathered.clear()
+            else:
+                self._write(data, within)
             if self._size >= self._rotate_at:
                 self._rotate()
+        if not self.gained.is_set():
+            self.gained.set()
+
+    def gather(self, settlement: Settlement) -> None:
+        """Write a settlement down with the next record or at the next `flush`, at once if none is to come.
+
+        A process that dies before that leaves the attempt open: it counts at its hold.
+
+        Raises:
+            errors.JournalFailed: as `append`.
+        """
+        if self.rouse():
+            self._gathered.append((settlement, _framed(settlement)))
+        else:
+            self.append(settlement)
+
+    def flush(self) -> None:
+        """Write down what was gathered, with one `write`; what the disk does not take is owed."""
+        if not self._gathered:
+            return
+        with self._lock:
+            gathered = self._gathered.copy()
+            self._gathered.clear()
+            try:
+                self._write(b"".join([data for _, data in gathered]), records=len(gathered))
+            except errors.JournalFailed:
+                failed = gathered
+            else:
+                failed = []
+                if self._size >= self._rotate_at:
+                    self._rotate()
+        for settlement, _ in failed:
+            self.owe(settlement)
         if not self.gained.is_set():
             self.gained.set()
 
@@ -136,6 +174,7 @@ class Journal:
 
     def close(self) -> None:
         """Write what is owed, if the disk takes it, and append no more. The files stay, to be drained."""
+        self.flush()
         try:
             self.pay()
         finally:
@@ -143,7 +182,7 @@ class Journal:
                 self._closed = True
                 self._seal()
 
-    def _write(self, data: bytes, within: JournalId | None = None) -> None:
+    def _write(self, data: bytes, within: JournalId | None = None, records: int = 1) -> None:
         if self._closed:
             raise errors.JournalFailed("the exchange is shutting down", inside=f"journal {self.id} is closed")
         if self._fd < 0:
@@ -160,7 +199,7 @@ class Journal:
             reason = f"only {written} of {len(data)} bytes could be written"
             raise errors.JournalFailed(_SAFE, inside=f"{self._path}: {reason}: is the disk full?")
         self._size += written
-        self.appended += 1
+        self.appended += records
 
     def _begin(self, journal_id: JournalId) -> None:
         path = self._folder / f"{journal_id}{SUFFIX}"
@@ -207,6 +246,13 @@ class Journal:
 
     def _part(self, *, sealed: bool) -> Part:
         return Part(self.id, self._path, self._size, sealed)
+
+
+def _framed(record: Record) -> bytes:
+    try:
+        return frame(record)
+    except (OverflowError, ValueError, TypeError) as fault:
+        raise errors.JournalFailed("the record cannot be written down", inside=f"{record!r}: {fault}") from fault
 
 
 _SAFE = "the call could not be written to the journal, so it was not sent"

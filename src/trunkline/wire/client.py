@@ -9,6 +9,7 @@ import ssl
 from trunkline.errors import Broke, Slow, Unreachable, UpstreamFault
 from trunkline.wire.link import Link, Stale
 from trunkline.wire.origins import Origin, Times
+from trunkline.wire.outbox import Outbox
 from trunkline.wire.proxies import Proxies, Proxy
 from trunkline.wire.response import Response
 from trunkline.wire.trust import trust
@@ -29,13 +30,14 @@ class Lane:
         opening: how many are being made.
     """
 
-    __slots__ = ("_loop", "_pool", "busy", "idle", "opening", "origin", "proxy")
+    __slots__ = ("_loop", "_pool", "busy", "idle", "opening", "origin", "outbox", "proxy")
 
     def __init__(self, pool: Pool, origin: Origin, proxy: Proxy | None) -> None:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self.origin = origin
         self.proxy = proxy
+        self.outbox = pool.outbox
         self.idle: list[Link] = []
         self.busy = 0
         self.opening = 0
@@ -96,6 +98,7 @@ class Pool:
         idle: seconds after which a connection without a request is closed.
         per_origin_idle: the most connections kept per origin.
         closed: no request can be sent any more.
+        outbox: where requests leave.
     """
 
     def __init__(
@@ -105,12 +108,14 @@ class Pool:
         proxies: Proxies | None = None,
         idle: float = 55.0,
         per_origin_idle: int = 256,
+        outbox: Outbox | None = None,
     ) -> None:
         self._tls = tls
         self._proxies = proxies or Proxies()
         self.idle = idle
         self.per_origin_idle = per_origin_idle
         self.closed = False
+        self.outbox = outbox if outbox is not None else Outbox()
         self._lanes: dict[Origin, Lane] = {}
         self._links: set[Link] = set()
         self._empty = asyncio.Event()

@@ -148,11 +148,13 @@ class Connection(asyncio.Protocol):
         """Close once everything written is sent."""
         self._deaf = True
         self.expires = self.hall.loop.time() + self.hall.limits.stall_time
+        self.hall.outbox.flush()
         self.transport.close()
 
     def break_off(self, *, reset: bool) -> None:
         """Close in the middle of an answer; with `reset` so that even an answer without a length is seen as cut."""
         if reset:
+            self.hall.outbox.flush()
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.transport.abort()
         else:
@@ -205,11 +207,13 @@ class Connection(asyncio.Protocol):
             self.expires = self.hall.loop.time() + self.hall.stage_times[stage]
         if reader.expects:
             reader.expects = False
+            self.hall.outbox.flush()
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _begin(self, request: Request) -> None:
         self.expires = math.inf
         self._timed = -1
+        self.hall.outbox.busy += 1
         reply = self.reply = Reply(self, request)
         self.task = self.hall.loop.create_task(self._answer(request, reply))
 
@@ -226,6 +230,7 @@ class Connection(asyncio.Protocol):
             reply.abort()
             self.reply = None
             self.task = None
+            self.hall.outbox.busy -= 1
             if not self.gone:
                 self._reader.release(len(request.body))
                 self._proceed()
@@ -273,6 +278,7 @@ class Connection(asyncio.Protocol):
         self._fault = None
         self._reader.drop()
         self.expires = self.hall.loop.time() + LINGER
+        self.hall.outbox.flush()
         self.transport.write(head + body)
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from trunkline.wire.limits import Limits
+from trunkline.wire.outbox import Outbox
 from trunkline.wire.reader import Bodies
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
@@ -43,6 +44,7 @@ class Hall:
         empty: set while no connection is open.
         closing: no answer may promise to keep its connection.
         bodies: how much all clients together have in memory.
+        outbox: where answers leave.
     """
 
     __slots__ = (
@@ -55,13 +57,17 @@ class Hall:
         "handler",
         "limits",
         "loop",
+        "outbox",
         "stage_times",
     )
 
-    def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop, outbox: Outbox | None = None
+    ) -> None:
         self.handler = handler
         self.limits = limits
         self.loop = loop
+        self.outbox = outbox if outbox is not None else Outbox()
         self.stage_times = (limits.idle_time, limits.header_time, limits.body_time)
         self.connections: set[Guest] = set()
         self.empty = asyncio.Event()

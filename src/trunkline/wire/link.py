@@ -11,6 +11,7 @@ import httptools
 
 from trunkline.errors import Broke, Garbled, Slow
 from trunkline.wire.origins import Times
+from trunkline.wire.outbox import Outbox
 from trunkline.wire.response import Response
 
 HEAD_MOST = 256 * 1024
@@ -30,7 +31,13 @@ class Stale(Exception):
 
 
 class Home(Protocol):
-    """Where a connection belongs: it hears what becomes of it."""
+    """Where a connection belongs: it hears what becomes of it.
+
+    Attributes:
+        outbox: where requests leave.
+    """
+
+    outbox: Outbox
 
     def opened(self, link: Link) -> None:
         """Note a new connection."""
@@ -121,7 +128,7 @@ class Link(asyncio.Protocol):
         self._head_only = head_only
         self._response = None
         waiter = self._waiter = self._loop.create_future()
-        self.transport.write(request)
+        self._lane.outbox.put(self.transport, request)
         return waiter
 
     def abort(self) -> None:

@@ -7,6 +7,7 @@ import http
 from collections.abc import Callable
 from typing import Protocol
 
+from trunkline.wire.outbox import Outbox
 from trunkline.wire.request import Request
 
 STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in http.HTTPStatus}
@@ -16,10 +17,11 @@ JOINED_MOST = 64 * 1024
 
 
 class House(Protocol):
-    """What all connections of a server say alike: a ready `Date` line, and whether none of them is to be kept."""
+    """What all connections of a server have alike: a ready `Date` line, whether none is to be kept, and the outbox."""
 
     date: bytes
     closing: bool
+    outbox: Outbox
 
 
 class Line(Protocol):
@@ -115,9 +117,11 @@ class Reply:
         connection = self._connection
         if connection.gone:
             return
+        outbox = connection.hall.outbox
         if len(body) <= JOINED_MOST:
-            connection.transport.write(head + body)
+            outbox.put(connection.transport, head + body)
         else:
+            outbox.flush()
             connection.transport.writelines((head, body))
         if not self._request.keep_alive:
             connection.hang_up()
@@ -149,6 +153,9 @@ class Reply:
             data = self._head + data
             self._head = b""
         if data:
+            outbox = self._connection.hall.outbox
+            if outbox.waiting:
+                outbox.flush()
             self._connection.transport.write(data)
 
     def end(self) -> None:
@@ -161,6 +168,7 @@ class Reply:
             return
         tail = b"0\r\n\r\n" if self._chunked and not self._head_only else b""
         if self._head or tail:
+            connection.hall.outbox.flush()
             connection.transport.write(self._head + tail)
         if not self._request.keep_alive:
             connection.hang_up()

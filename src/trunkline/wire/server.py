@@ -14,11 +14,12 @@ from trunkline.errors import Unstartable
 from trunkline.wire.connection import Connection
 from trunkline.wire.hall import Guest, Hall, Handler
 from trunkline.wire.limits import Limits
+from trunkline.wire.outbox import Outbox
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
 from trunkline.wire.tls import Certificates
 
-__all__ = ["Certificates", "Handler", "Limits", "Reply", "Request", "Server", "bind"]
+__all__ = ["Certificates", "Handler", "Limits", "Outbox", "Reply", "Request", "Server", "bind"]
 
 BACKLOG = 2048
 LINGER = 0.3
@@ -47,6 +48,7 @@ class Server:
         *,
         sock: socket.socket | None = None,
         tls: Certificates | None = None,
+        outbox: Outbox | None = None,
     ) -> Self:
         """Listen on `host` and `port` (0: a free one), or on a socket that is bound already; with `tls`, over TLS.
 
@@ -56,7 +58,7 @@ class Server:
             Unstartable: the address cannot be had; the message says why and what to do.
         """
         loop = asyncio.get_running_loop()
-        hall = Hall(handler, limits or Limits(), loop)
+        hall = Hall(handler, limits or Limits(), loop, outbox)
         listen = partial(
             loop.create_server,
             lambda: Connection(hall),
