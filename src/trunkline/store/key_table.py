@@ -20,6 +20,7 @@ class KeyTable:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._counted = "SELECT value FROM counters WHERE name = 'keys'"
         counted = upsert(sessions.engine, counters).values(name="keys", value=1)
         self._count = counted.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + 1})
 
@@ -47,8 +48,7 @@ class KeyTable:
 
     def changed(self) -> int:
         """Count the changes ever made to keys, by any process: when the number differs, read them again. Cheap."""
-        rows = self._sessions.rows(select(counters.c.value).where(counters.c.name == "keys"))
-        return int(rows[0][0]) if rows else 0
+        return self._sessions.glance(self._counted)
 
     def _changed(self, connection: Connection) -> None:
         connection.execute(self._count)

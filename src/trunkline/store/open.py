@@ -53,7 +53,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
 
     def close(self) -> None:
         """Close every connection."""
-        self._sessions.engine.dispose()
+        self._sessions.close()
 
     def __enter__(self) -> Self:
         return self

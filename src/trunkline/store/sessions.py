@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, Table
+from sqlalchemy import Connection, Engine, Executable, PoolProxiedConnection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -21,6 +23,8 @@ class Sessions:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._glancing = threading.Lock()
+        self._kept: PoolProxiedConnection | None = None
         self._writing = engine.execution_options(writing=True)
 
     @contextmanager
@@ -40,6 +44,30 @@ class Sessions:
         with self.reading() as connection:
             return connection.execute(statement).all()
 
+    def glance(self, statement: str) -> int:
+        """Return the one number that a statement selects, 0 where there is none; for looks that come all the time.
+
+        On SQLite it costs microseconds: over a connection of its own, without a transaction around it.
+        """
+        if self.engine.dialect.name != "sqlite":
+            with self.reading() as connection:
+                return int(connection.exec_driver_sql(statement).scalar() or 0)
+        with _translated(), self._glancing:
+            if self._kept is None:
+                self._kept = self.engine.raw_connection()
+            cursor = self._kept.cursor()
+            cursor.execute(statement)
+            found = cursor.fetchall()
+            return int(found[0][0]) if found else 0
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._glancing:
+            if self._kept is not None:
+                self._kept.invalidate()
+                self._kept = None
+        self.engine.dispose()
+
 
 def upsert(engine: Engine, table: Table) -> Any:
     """Return an INSERT that knows ON CONFLICT, in the engine's dialect."""
@@ -52,6 +80,6 @@ def upsert(engine: Engine, table: Table) -> Any:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as fault:
+    except (OperationalError, InterfaceError, PoolTimeoutError, sqlite3.OperationalError) as fault:
         message = "the store cannot be used at the moment: try again in a few seconds"
         raise errors.Unavailable(message, inside=f"{message}: {fault}", retry_after=5) from fault
