@@ -126,6 +126,8 @@ class Decision(msgspec.Struct, frozen=True):
         watched: by dialect and operation, which requests have to be examined; None where none has.
         stores: the exchange's own stores that may hold content of this class.
         drops_uncarried: whether what a deployment of another dialect cannot carry is left out, with a warning.
+        named: use case, version and data class, for the ledger; made from the rest.
+        counted: how many deployments are allowed and how many not, for the ledger; made from the rest.
     """
 
     use_case: str
@@ -145,6 +147,17 @@ class Decision(msgspec.Struct, frozen=True):
     watched: dict[tuple[str, str], Watch] | None = None
     stores: frozenset[str] = frozenset()
     drops_uncarried: bool = False
+    named: str = ""
+    counted: str = ""
+
+    def __post_init__(self) -> None:
+        name = f"{self.use_case} {self.version}" if self.version else self.use_case
+        refused = len({denial.deployment for denial in self.denials})
+        counted = f"{sum(map(len, self.tiers))} allowed, {refused} refused"
+        if self.unconfigured:
+            counted += f", {len(self.unconfigured)} not configured"
+        msgspec.structs.force_setattr(self, "named", f"{name} as {self.data_class}")
+        msgspec.structs.force_setattr(self, "counted", counted)
 
     @property
     def endpoints(self) -> Iterator[Endpoint]:

@@ -168,7 +168,8 @@ class _Events:
         ours = [told for event in events if (told := take(event))]
         if not ours:
             return
-        if not self._reply.started:
+        reply = self._reply
+        if not reply.started:
             if self._stream.failed:
                 raise Declined("it ended the stream with an error", status=200, said=ours[-1].decode(errors="replace"))
             if self._endpoint.attested:
@@ -177,7 +178,7 @@ class _Events:
         if self._stream.done:
             # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.
             self._relay.settle_whole(self._stream)
-        self._reply.write(ours[0] if len(ours) == 1 else b"".join(ours))
+        reply.write(ours[0] if len(ours) == 1 else b"".join(ours))
 
     def end(self) -> None:
         if self._framer.rest:

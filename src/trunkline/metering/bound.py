@@ -33,8 +33,14 @@ def limited(amount: int) -> Nano:
 
 def plausible(usage: Usage) -> Usage:
     """Return usage with each count fit to be stored; one that was not makes it estimated."""
-    counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
-    if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
+    if (
+        0 <= usage.input <= MOST_TOKENS
+        and 0 <= usage.cached <= MOST_TOKENS
+        and 0 <= usage.cache_write <= MOST_TOKENS
+        and 0 <= usage.output <= MOST_TOKENS
+        and 0 <= usage.reasoning <= MOST_TOKENS
+    ):
         return usage
+    counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
     fit = [min(max(count, 0), MOST_TOKENS) for count in counts]
     return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True)

@@ -198,15 +198,9 @@ def _writable(text: str) -> str:
 def _in_short(attempt: Attempt) -> str:
     permitted = attempt.permitted
     decision = permitted.decision
-    allowed = sum(map(len, decision.tiers))
-    refused = len({denial.deployment for denial in decision.denials})
     asked = ", as the caller asked" if permitted.asked.data_class == decision.data_class else ""
-    counts = f"{allowed} allowed, {refused} refused"
-    if decision.unconfigured:
-        counts += f", {len(decision.unconfigured)} not configured"
     note = f"; {permitted.note}" if permitted.note else ""
     for rewrite in permitted.rewrites:
         if rewrite.holds_at(attempt.endpoint.deployment):
             note += f"; {rewrite}"
-    name = f"{decision.use_case} {decision.version}" if decision.version else decision.use_case
-    return f"{name} as {decision.data_class}{asked}: {counts}{note}; {attempt.reason}"
+    return f"{decision.named}{asked}: {decision.counted}{note}; {attempt.reason}"

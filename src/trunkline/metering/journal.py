@@ -87,7 +87,10 @@ class Journal:
         Raises:
             errors.JournalFailed: nothing of the record is in the file; the file stays readable.
         """
-        data = _framed(record)
+        try:
+            data = frame(record)
+        except (OverflowError, ValueError, TypeError) as fault:
+            raise _unwritable(record, fault) from fault
         with self._lock:
             if self._gathered:
                 self._write(b"".join([*(early for _, early in self._gathered), data]), within, len(self._gathered) + 1)
@@ -107,10 +110,13 @@ class Journal:
         Raises:
             errors.JournalFailed: as `append`.
         """
-        if self.rouse():
-            self._gathered.append((settlement, _framed(settlement)))
-        else:
+        if not self.rouse():
             self.append(settlement)
+            return
+        try:
+            self._gathered.append((settlement, frame(settlement)))
+        except (OverflowError, ValueError, TypeError) as fault:
+            raise _unwritable(settlement, fault) from fault
 
     def flush(self) -> None:
         """Write down what was gathered, with one `write`; what the disk does not take is owed."""
@@ -248,11 +254,8 @@ class Journal:
         return Part(self.id, self._path, self._size, sealed)
 
 
-def _framed(record: Record) -> bytes:
-    try:
-        return frame(record)
-    except (OverflowError, ValueError, TypeError) as fault:
-        raise errors.JournalFailed("the record cannot be written down", inside=f"{record!r}: {fault}") from fault
+def _unwritable(record: Record, fault: Exception) -> errors.JournalFailed:
+    return errors.JournalFailed("the record cannot be written down", inside=f"{record!r}: {fault}")
 
 
 _SAFE = "the call could not be written to the journal, so it was not sent"

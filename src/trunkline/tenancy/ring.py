@@ -11,6 +11,7 @@ from trunkline import errors
 from trunkline.clock import as_datetime
 from trunkline.ids import KeyId
 from trunkline.tenancy.callers import Caller
+from trunkline.tenancy.keyed import Keyed
 from trunkline.tenancy.keys import Key
 from trunkline.tenancy.mint import digest
 
@@ -55,7 +56,7 @@ class KeyRing:
         root: str,
         admin: str | None = None,
     ) -> None:
-        self._keyed = hmac.new(pepper, digestmod="sha256")
+        self._keyed = Keyed(pepper)
         self._known = {key.digest: _know(key, cost_centres) for key in keys}
         self._nobody = digest(pepper, b"")
         if admin:
@@ -82,10 +83,7 @@ class KeyRing:
         Raises:
             errors.Unidentified: it stands for nobody, or not now, or not from there.
         """
-        # A copy of the keyed state saves half the time of a digest from the start.
-        keyed = self._keyed.copy()
-        keyed.update(secret)
-        hashed = keyed.digest()
+        hashed = self._keyed.digest(secret)
         known = self._known.get(hashed)
         if not hmac.compare_digest(known.digest if known is not None else self._nobody, hashed) or known is None:
             _refuse_unknown(secret)

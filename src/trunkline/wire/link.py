@@ -175,7 +175,9 @@ class Link(asyncio.Protocol):
         if not self.busy:
             self.abort()
             return
-        if len(self._opening) < len(OPENINGS[0]) and not self._opens(data):
+        if not self._opening and data.startswith(OPENINGS[0]):
+            self._opening = OPENINGS[0]
+        elif len(self._opening) < len(OPENINGS[0]) and not self._opens(data):
             self._fail(Garbled("the upstream's answer does not begin as HTTP/1.1 does"))
             return
         self._heard = True

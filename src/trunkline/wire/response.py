@@ -129,8 +129,12 @@ class Response:
 
     def take(self, data: bytes) -> None:
         """Take what one read brought. Called by the connection."""
-        if self._sink is not None:
-            self._hand(self._sink, data)
+        sink = self._sink
+        if sink is not None:
+            try:
+                sink(data)
+            except Exception as fault:  # noqa: BLE001 - as in _hand; a call less for each chunk
+                self._give_up(fault)
             return
         self._pieces.append(data)
         self._size += len(data)

@@ -64,9 +64,12 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """Characters produced, the JSON of tool calls among them."""
-        return len(bytes(self.tool_calls)) + sum(
-            len(text) for text in (self.content, self.reasoning_content, self.refusal) if text
-        )
+        size = len(self.content) if self.content else 0
+        if self.reasoning_content:
+            size += len(self.reasoning_content)
+        if self.refusal:
+            size += len(self.refusal)
+        return size if self.tool_calls is ABSENT else size + len(bytes(self.tool_calls))
 
 
 class Metadata(msgspec.Struct, frozen=True):

@@ -77,7 +77,7 @@ class ChatStream:
         return b"" if self.done else DONE
 
     def _read(self, chunk: Chunk) -> bool:
-        if bytes(chunk.error) not in NOTHING:
+        if chunk.error is not ABSENT and bytes(chunk.error) not in NOTHING:
             self.failed = True
         if chunk.model and not self.model:
             self.model = chunk.model
@@ -86,7 +86,7 @@ class ChatStream:
                 self._produced += choice.delta.size
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
-        if bytes(chunk.usage) in NOTHING:
+        if chunk.usage is ABSENT or bytes(chunk.usage) in NOTHING:
             return True
         self._usage = read_usage(chunk.usage) or self._usage
         return bool(chunk.choices) or self._asked.wants_usage or self.failed
