@@ -170,6 +170,7 @@ class Purses:
             asked.extend(waiting)
         if not asks:
             return
+        self._journal.flush()  # What settlements have freed may go back only once they are written.
         try:
             answers = await asyncio.to_thread(self._store.ask, asks)
         except Exception as fault:  # noqa: BLE001 - the border to the store, which may raise anything while it is away
