@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import DataError
 from tests.metering.made import intent, settlement
 
@@ -30,6 +30,28 @@ def _tables(store: Store) -> list[Any]:
         store._sessions.rows(select(table).order_by(*table.primary_key.columns))
         for table in (attempts, strays, drained)
     ]
+
+
+def test_no_batch_reads_the_whole_ledger(tmp_path: Path) -> None:
+    """What a batch costs must not grow with the ledger."""
+    begun, later = intent(1, "req_a"), intent(2, "req_b")
+    seen: list[tuple[str, Any]] = []
+    with open_store(tmp_path / "trunkline.db") as store:
+        engine = store._sessions.engine
+        event.listen(engine, "before_cursor_execute", lambda _c, _k, text, values, *_: seen.append((text, values)))
+        store.book([Entry(ONE, msgspec.structs.replace(one, leases=("lease",))) for one in (begun, later)])
+        store.book([Entry(ONE, settlement(3, "req_a"))])
+        whole = [Entry(ONE, msgspec.structs.replace(intent(4, "req_c"), leases=("lease",)))]
+        store.book([*whole, Entry(ONE, settlement(5, "req_c"))])
+        selects = [(text, values) for text, values in seen if text.startswith("SELECT") and "FROM attempts" in text]
+        with store._sessions.reading() as connection:
+            plans = [
+                row.detail
+                for text, values in selects
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
+            ]
+    assert len(selects) >= 3
+    assert not [plan for plan in plans if plan.startswith("SCAN")]
 
 
 def test_an_intent_without_a_settlement_is_open_at_its_hold(store: Store) -> None:

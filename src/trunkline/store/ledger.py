@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, bindparam, case, delete, distinct, func, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, delete, distinct, func, select, update
 
 from trunkline import errors
 from trunkline.ids import JournalId
@@ -196,11 +196,16 @@ _waiting = select(strays.c.request, strays.c.attempt, strays.c.settlement)
 
 
 def _found(connection: Connection, wanted: Select[Any], keys: Collection[AttemptKey]) -> Iterator[Row[Any]]:
-    """Select those of the attempts that are there, a bounded number at a time."""
-    identity = tuple_(*list(wanted.selected_columns)[:2])
-    names = list(keys)
+    """Select those of the attempts that are there, a bounded number at a time.
+
+    By request alone: for pairs SQLite would read the whole table.
+    """
+    request = next(iter(wanted.selected_columns))
+    names = list({key[0] for key in keys})
     for start in range(0, len(names), CHUNK):
-        yield from connection.execute(wanted.where(identity.in_(names[start : start + CHUNK])))
+        for row in connection.execute(wanted.where(request.in_(names[start : start + CHUNK]))):
+            if (row.request, row.attempt) in keys:
+                yield row
 
 
 def _costs_by_lease(
