@@ -512,7 +512,7 @@ MISTAKES = [
     pytest.param(
         "direct: [openai/gpt-4.1-mini]",
         "patterns: ",
-        ["26:87: patterns has no value; write one, or take the line out"],
+        ["26:88: patterns has no value; write one, or take the line out"],
         id="a field without a value",
     ),
     pytest.param(

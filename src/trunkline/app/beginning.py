@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
 
 import msgspec
 
-from trunkline.app.ground import Ground
+from trunkline.app.applied import keep_applied
+from trunkline.app.garbage import building
+from trunkline.app.ground import Checked, Ground, check
+from trunkline.app.keys import first_key
 from trunkline.app.options import Options
+from trunkline.app.reloading import Reloading, read_estate
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.app.welcome import Announcer, Welcome
-from trunkline.estate.load import Loaded
+from trunkline.clock import SystemClock
 from trunkline.estate.notices import Notice
 from trunkline.estate.stages import Snapshot
 from trunkline.ids import KeyId
@@ -20,14 +25,54 @@ from trunkline.messages import Operation
 from trunkline.metering.recover import recover
 from trunkline.policy.permit import offered
 from trunkline.serving.specs import EngineState
+from trunkline.store.folder import DataFolder
+from trunkline.store.open import open_store
 from trunkline.tenancy.callers import Caller
 
 
-class Started(msgspec.Struct, frozen=True):
-    """Where a started exchange answers, and the first key where this start made it."""
+class Start(msgspec.Struct, frozen=True):
+    """What stands before anybody answers.
 
-    port: int
+    Attributes:
+        ground: the held data folder, its store and the clock.
+        reloading: follows the estate from before it was read.
+        checked: the estate to begin with.
+        secret: the first key, where this start made it.
+        lock: the descriptor that holds the data folder.
+    """
+
+    ground: Ground
+    reloading: Reloading
+    checked: Checked
     secret: str | None
+    lock: int
+
+
+async def begin(stack: AsyncExitStack, options: Options, announcer: Announcer, signals: Signals) -> Start:
+    """Hold the data folder, read the estate and the journals, and make the first key; the stack ends what was begun.
+
+    Raises:
+        TrunklineError: it cannot start; the message says why and what to do.
+    """
+    folder = DataFolder(options.data)
+    grip = stack.enter_context(await asyncio.to_thread(folder.hold))
+    clock = SystemClock()
+    store = stack.enter_context(open_store(folder.store_path))
+    ground = Ground(options, folder, store, clock)
+    reloading = Reloading(ground, signals.reload)
+    with building():
+        loaded = read_estate(options.data, options.estate)
+        await recover_journals(ground, announcer)
+        checked = check(ground, loaded)
+    secret = first_key(store, checked.rings, clock)
+    return Start(ground, reloading, checked, secret, grip.fileno())
+
+
+def announce(start: Start, port: int) -> None:
+    """Leave word in the data folder: where the exchange answers, and the estate that it applies."""
+    folder, loaded = start.ground.folder, start.checked.loaded
+    folder.announce(port, start.ground.options.host)
+    keep_applied(folder.path, loaded.files, loaded.folder)
 
 
 async def recover_journals(ground: Ground, announcer: Announcer) -> None:
@@ -55,21 +100,16 @@ async def become_ready(ready: Coroutine[None, None, None], signals: Signals) -> 
     return stopped not in done
 
 
-def welcome(
-    options: Options,
-    started: Started,
-    loaded: Loaded,
-    snapshot: Snapshot,
-    engines: Mapping[str, EngineState],
-) -> Welcome:
+def welcome(start: Start, port: int, snapshot: Snapshot, engines: Mapping[str, EngineState]) -> Welcome:
     """Gather what is said once the exchange answers."""
+    options, loaded = start.ground.options, start.checked.loaded
     return Welcome(
-        url=f"{'http' if options.tls_cert is None else 'https'}://{options.host}:{started.port}",
+        url=f"{'http' if options.tls_cert is None else 'https'}://{options.host}:{port}",
         estate=loaded.estate.name,
         data=options.data,
         root=snapshot.root,
         deployments=standings(snapshot, engines),
-        key=started.secret,
+        key=start.secret,
         model=_model_to_try(snapshot),
         notices=tuple(_in_short(notice) for notice in loaded.notices),
     )

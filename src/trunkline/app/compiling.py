@@ -14,6 +14,7 @@ from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Address, Snapshot
 from trunkline.metering.prices import price_deployments
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.reach import reach
 from trunkline.policy.sources import Sourced, trace_all
 from trunkline.policy.surroundings import Surroundings
 from trunkline.policy.verified import Overlaid, Version, overlay
@@ -87,6 +88,7 @@ class Compiler:
 
     def _price(self) -> None:
         # The bundled price table takes a while to load: it is asked only for what can be called.
-        callable_now = {name for name, endpoint in self.compile().endpoints.items() if not endpoint.missing}
+        endpoints = reach(self._overlaid.estate, self._surroundings)
+        callable_now = {name for name, endpoint in endpoints.items() if not endpoint.missing}
         prices = price_deployments(self._estate, self._surroundings.vendors, self._clock.now(), only=callable_now)
         self._surroundings = msgspec.structs.replace(self._surroundings, prices=prices)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from trunkline.app.applied import keep_applied, load_applied
 from trunkline.app.engine_room import EngineRoom
+from trunkline.app.garbage import building
 from trunkline.app.ground import Checked, Ground, check
 from trunkline.app.watching import EstateWatch
 from trunkline.errors import TrunklineError
@@ -65,8 +66,10 @@ class Reloading:
         options = self._ground.options
         async with self._turn:
             try:
-                loaded = await asyncio.to_thread(read_estate, options.data, options.estate)
-                await self._apply(loaded, room, answerer)
+                with building():
+                    loaded = await asyncio.to_thread(read_estate, options.data, options.estate)
+                    retired = await self._apply(loaded, room, answerer)
+                await self._finish(loaded, retired, room, answerer)
             except Exception as fault:  # noqa: BLE001 - the border: no file, however bad, may end what runs
                 reason = fault.inside if isinstance(fault, TrunklineError) else f"{type(fault).__name__}: {fault}"
                 log.error("the estate was not reloaded, the one before goes on: %s", reason)  # noqa: TRY400
@@ -79,7 +82,8 @@ class Reloading:
             metrics.reloads[result] += 1
         return result
 
-    async def _apply(self, loaded: Loaded, room: EngineRoom, answerer: Answerer) -> None:
+    async def _apply(self, loaded: Loaded, room: EngineRoom, answerer: Answerer) -> frozenset[str]:
+        """Put a read estate in force; return the deployments whose engines end with the one before."""
         ground, estate = self._ground, loaded.estate
         retired = await room.look_at(estate)
         addresses = {name: where for name, where in room.addresses.items() if name not in retired}
@@ -87,10 +91,13 @@ class Reloading:
         await asyncio.to_thread(keep_applied, ground.folder.path, loaded.files, loaded.folder)
         room.retire(retired)
         await answerer.swap(checked, retired)
+        return retired
+
+    async def _finish(self, loaded: Loaded, retired: frozenset[str], room: EngineRoom, answerer: Answerer) -> None:
         if retired:
             # Calls under way at an engine that is to end finish first.
-            await answerer.quiet(retired, ground.options.grace)
-        await room.change(estate)
+            await answerer.quiet(retired, self._ground.options.grace)
+        await room.change(loaded.estate)
 
     async def _cause(self) -> None:
         """Wait for a reason to reload."""

@@ -8,23 +8,16 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from trunkline.app.answering import Answering
-from trunkline.app.applied import keep_applied
-from trunkline.app.beginning import Started, become_ready, recover_journals, welcome
+from trunkline.app.beginning import announce, become_ready, begin, welcome
 from trunkline.app.engine_room import EngineRoom, readiness
 from trunkline.app.front import front
-from trunkline.app.ground import Ground, check
-from trunkline.app.keys import first_key
 from trunkline.app.listening import inherited
 from trunkline.app.options import Options
-from trunkline.app.reloading import Reloading, read_estate
 from trunkline.app.signals import Signals
 from trunkline.app.supervise import supervise
 from trunkline.app.welcome import Announcer
-from trunkline.clock import SystemClock
 from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Readiness
-from trunkline.store.folder import DataFolder
-from trunkline.store.open import open_store
 
 
 def up(options: Options, announcer: Announcer) -> None:
@@ -54,30 +47,20 @@ class _Run:
         signals = Signals.heard()
         options, announcer, room = self._options, self._announcer, self._room
         async with AsyncExitStack() as stack:
-            folder = DataFolder(options.data)
-            stack.enter_context(await asyncio.to_thread(folder.hold))
-            clock = SystemClock()
-            store = stack.enter_context(open_store(folder.store_path))
-            ground = Ground(options, folder, store, clock)
-            reloading = Reloading(ground, signals.reload)
-            loaded = read_estate(options.data, options.estate)
-            await recover_journals(ground, announcer)
-            checked = check(ground, loaded)
-            secret = first_key(store, checked.rings, clock)
+            start = await begin(stack, options, announcer, signals)
+            ground, checked = start.ground, start.checked
             answering = self._answering = Answering(
-                ground, checked, folder.journal_folder, engines=room.states, readiness=self._readiness
+                ground, checked, ground.folder.journal_folder, engines=room.states, readiness=self._readiness
             )
             answering.begin(stack)
             stack.push_async_callback(room.stop)
-            await room.start(loaded.estate)
+            await room.start(checked.loaded.estate)
             await answering.listen(stack, signals, inherited())
-            folder.announce(answering.port, options.host)
-            keep_applied(folder.path, loaded.files, loaded.folder)
-            following = asyncio.create_task(reloading.follow(room, answering, answering.exchange.metrics))
+            announce(start, answering.port)
+            following = asyncio.create_task(start.reloading.follow(room, answering, answering.exchange.metrics))
             stack.callback(following.cancel)
             if await become_ready(room.ready(), signals):
-                begun = Started(answering.port, secret)
-                announcer.welcome(welcome(options, begun, loaded, answering.exchange.snapshot, room.states()))
+                announcer.welcome(welcome(start, answering.port, answering.exchange.snapshot, room.states()))
                 await signals.stop.wait()
             announcer.progress("Stopping: running calls may finish.")
 

@@ -9,22 +9,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from trunkline.app.applied import keep_applied
-from trunkline.app.beginning import Started, become_ready, recover_journals, welcome
+from trunkline.app.beginning import announce, become_ready, begin, welcome
 from trunkline.app.engine_room import EngineRoom
-from trunkline.app.ground import Ground, check
-from trunkline.app.keys import first_key
 from trunkline.app.listening import inherited
 from trunkline.app.options import Options
 from trunkline.app.orders import Surrounding
-from trunkline.app.reloading import Reloading, read_estate
 from trunkline.app.signals import Signals
 from trunkline.app.welcome import Announcer
 from trunkline.app.workers import Workers
-from trunkline.clock import SystemClock
 from trunkline.estate.stages import Address
-from trunkline.store.folder import DataFolder
-from trunkline.store.open import open_store
 from trunkline.wire.server import bind
 
 TELL_EVERY = 0.2
@@ -45,32 +38,22 @@ class Supervisor:
         signals = Signals.heard()
         options, announcer, room = self._options, self._announcer, self._room
         async with AsyncExitStack() as stack:
-            folder = DataFolder(options.data)
-            grip = stack.enter_context(await asyncio.to_thread(folder.hold))
-            clock = SystemClock()
-            store = stack.enter_context(open_store(folder.store_path))
-            ground = Ground(options, folder, store, clock)
-            reloading = Reloading(ground, signals.reload)
-            loaded = read_estate(options.data, options.estate)
-            await recover_journals(ground, announcer)
-            checked = check(ground, loaded)
-            secret = first_key(store, checked.rings, clock)
+            start = await begin(stack, options, announcer, signals)
+            checked, estate = start.checked, start.checked.loaded.estate
             stack.push_async_callback(room.stop)
-            await room.start(loaded.estate)
-            keep_applied(folder.path, loaded.files, loaded.folder)
+            await room.start(estate)
             listener = stack.enter_context(inherited() or bind(options.host, options.port))
-            workers = self._workers = Workers(ground, listener, grip.fileno(), self._surrounding)
+            port = int(listener.getsockname()[1])
+            announce(start, port)  # Before the workers begin: they read the estate that is kept.
+            workers = self._workers = Workers(start.ground, listener, start.lock, self._surrounding)
             stack.push_async_callback(workers.stop, signals.at_once)
             stack.callback(listener.close)  # Before the workers end: then nobody is taken in any more.
-            workers.begin(loaded.estate.currency)
-            for task in (self._keep_telling(workers), reloading.follow(room, workers, workers.metrics)):
+            workers.begin(estate.currency)
+            for task in (self._keep_telling(workers), start.reloading.follow(room, workers, workers.metrics)):
                 following = asyncio.create_task(task)
                 stack.callback(following.cancel)
-            port = int(listener.getsockname()[1])
-            folder.announce(port, options.host)
             if await become_ready(self._ready(workers), signals):
-                begun = Started(port, secret)
-                announcer.welcome(welcome(options, begun, loaded, checked.compiler.compile(), room.states()))
+                announcer.welcome(welcome(start, port, checked.compiler.compile(), room.states()))
                 await signals.stop.wait()
             announcer.progress("Stopping: running calls may finish.")
 

@@ -23,6 +23,7 @@ from trunkline.app.answering import Answering
 from trunkline.app.applied import load_applied
 from trunkline.app.channel import Channel, ChannelFault
 from trunkline.app.engine_room import readiness
+from trunkline.app.garbage import building
 from trunkline.app.ground import Checked, Ground, check
 from trunkline.app.orders import (
     Apply,
@@ -106,7 +107,8 @@ class Worker:
             folder = DataFolder(options.data)
             store = stack.enter_context(open_store(folder.store_path))
             self._ground = Ground(options, folder, store, SystemClock())
-            checked = check(self._ground, load_applied(options.data), self._surrounding.addresses)
+            with building():
+                checked = check(self._ground, load_applied(options.data), self._surrounding.addresses)
             self._answering = answering = Answering(
                 self._ground, checked, self._orders.journal_folder, engines=self._engines, readiness=self._readiness
             )
@@ -140,8 +142,9 @@ class Worker:
             raise ChannelFault("the worker has not begun")
         match question:
             case Apply():
-                checked = await asyncio.to_thread(self._check, question.version)
-                await answering.swap(checked, frozenset(question.retired))
+                with building():
+                    checked = await asyncio.to_thread(self._check, question.version)
+                    await answering.swap(checked, frozenset(question.retired))
             case Quiet():
                 await answering.quiet(question.deployments, question.within)
             case Count():

@@ -75,9 +75,9 @@ def _standings(loaded: Loaded, snapshot: Snapshot) -> tuple[Standing, ...]:
 
 def _warnings(loaded: Loaded, unwise: Iterable[Unwise], snapshot: Snapshot) -> tuple[str, ...]:
     """What is legal but unwise, in the order of the files; then what compiling had to say."""
-    files = [str(file) for file in loaded.files]
+    order = {str(file): number for number, file in enumerate(loaded.files)}
     placed = [(loaded.place(*one.path), one.message) for one in unwise]
-    placed.sort(key=lambda found: (files.index(found[0].file) if found[0].file in files else 0, *found[0][1:]))
+    placed.sort(key=lambda found: (order.get(found[0].file, 0), found[0].line, found[0].column))
     return (*(f"{place}: {message}" for place, message in placed), *snapshot.warnings)
 
 

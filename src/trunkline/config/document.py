@@ -10,21 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceStartEvent,
-)
 
+from trunkline.config.events import SHAPES, NotYaml, Shape, Unsure, careful_events, quick_events, suits_quick
 from trunkline.config.faults import Faults, Place
 
 MOST_BYTES: Final = 4_000_000
@@ -41,7 +31,7 @@ _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
-class Scalar(msgspec.Struct, frozen=True):
+class Scalar(msgspec.Struct, frozen=True, gc=False):
     """A single value as it was written. `plain` means without quotes."""
 
     text: str
@@ -62,21 +52,21 @@ class Scalar(msgspec.Struct, frozen=True):
         return "a number" if _NUMBER.match(self.text) else "text"
 
 
-class Sequence(msgspec.Struct, frozen=True):
+class Sequence(msgspec.Struct, frozen=True, gc=False):
     """A list."""
 
     items: tuple[Node, ...]
     place: Place
 
 
-class Mapping(msgspec.Struct, frozen=True):
+class Mapping(msgspec.Struct, frozen=True, gc=False):
     """Names and their values, in the order of the file."""
 
     entries: dict[str, Entry]
     place: Place
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One name in a mapping: where the name stands, and its value."""
 
     place: Place
@@ -126,11 +116,29 @@ def read_document(path: Path, faults: Faults) -> Node | None:
 
 def parse_document(text: str, file: str, faults: Faults) -> Node | None:
     """Parse YAML text; `file` names it in places. Returns None after adding a fault when it cannot be parsed."""
+    composer = _Composer(file)
     try:
-        return _Composer(file, faults).compose(_events(text, file))
+        if (root := _composed_quickly(text, composer)) is None:
+            composer = _Composer(file)
+            root = composer.compose(careful_events(text))
     except _Unreadable as problem:
-        faults.add(problem.place, problem.message)
-    return None
+        composer.found.append((problem.place, problem.message))
+        root = None
+    except NotYaml as problem:
+        composer.found.append((Place(file, problem.line, problem.column), f"this is not YAML: {problem.why}"))
+        root = None
+    for place, message in composer.found:
+        faults.add(place, message)
+    return root
+
+
+def _composed_quickly(text: str, composer: _Composer) -> Node | None:
+    if not suits_quick(text):
+        return None
+    try:
+        return composer.compose(quick_events(text))
+    except Unsure:
+        return None
 
 
 def locate(node: Node, path: Steps, *, name: bool = False) -> Place:
@@ -149,140 +157,139 @@ def locate(node: Node, path: Steps, *, name: bool = False) -> Place:
     return place
 
 
-def _events(text: str, file: str) -> Iterator[Event]:
-    """Give the parser's events; its errors become one kind of ours."""
-    try:
-        yield from YAML(typ="safe", pure=True).parse(text)
-    except MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file, 1, 1)
-        if problem.problem is not None and "'\\t'" in problem.problem:
-            raise _Unreadable(place, "this is not YAML: a tab stands where only blanks may indent") from None
-        context = f" ({problem.context})" if problem.context else ""
-        raise _Unreadable(place, f"this is not YAML: {problem.problem or 'it cannot be parsed'}{context}") from None
-    except YAMLError as problem:
-        position = getattr(problem, "position", 0)
-        place = _place_after(text[: position if isinstance(position, int) else 0], file)
-        raise _Unreadable(place, "this is not YAML: it holds a character that text may not hold") from None
-    except (ValueError, TypeError, AssertionError, AttributeError, IndexError, OverflowError, RecursionError):
-        # The parser is written for people's files and stumbles over some bytes that no person writes.
-        raise _Unreadable(Place(file, 1, 1), "this is not YAML: the parser gives up on it") from None
-
-
 def _place_after(before: str, file: str) -> Place:
     line = before.count("\n") + 1
     return Place(file, line, len(before) - (before.rfind("\n") + 1) + 1)
 
 
+class _Open:
+    """A list or mapping whose end has not come. `size` counts the values that it stands for, aliases resolved."""
+
+    __slots__ = ("anchor", "children", "mapping", "place", "size")
+
+    def __init__(self, place: Place, anchor: str | None, *, mapping: bool) -> None:
+        self.place = place
+        self.anchor = anchor
+        self.mapping = mapping
+        self.children: list[Node] = []
+        self.size = 1
+
+
 class _Composer:
-    """Turns events into nodes. An alias shares its anchor's node; `_sizes` counts what it stands for."""
+    """Turns events into nodes. An alias shares its anchor's node.
 
-    def __init__(self, file: str, faults: Faults) -> None:
+    Attributes:
+        found: the faults that leave a tree all the same.
+    """
+
+    def __init__(self, file: str) -> None:
         self._file = file
-        self._faults = faults
-        self._anchors: dict[str, Node] = {}
-        self._sizes: dict[int, int] = {}
-        self._kept: list[Node] = []  # ids in `_sizes` stay valid while their nodes live
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._above: list[_Open] = []
+        self._root: Node | None = None
+        self.found: list[tuple[Place, str]] = []
 
-    def compose(self, events: Iterator[Event]) -> Node | None:
-        root: Node | None = None
+    def compose(self, events: Iterator[Any]) -> Node:
+        """Return the one document's tree.
+
+        Raises:
+            _Unreadable: there is none, or it is beyond a bound.
+        """
         for event in events:
-            if isinstance(event, DocumentStartEvent):
-                if root is not None:
-                    raise _Unreadable(
-                        self._place(event), "a file holds one document; take out the `---` and what follows"
-                    )
-            elif isinstance(event, NodeEvent):
-                root = self._node(event, events, 1)
-        if root is None:
+            shape = SHAPES.get(type(event))
+            if shape is Shape.END:
+                last = self._above.pop()
+                self._place_in(self._close(last), last.size, last.anchor)
+            elif shape is not None:
+                mark = event.start_mark
+                place = Place(self._file, mark.line + 1, mark.column + 1)
+                if shape is not Shape.DOCUMENT:
+                    self._begin(event, shape, place)
+                elif self._root is not None:
+                    raise _Unreadable(place, "a file holds one document; take out the `---` and what follows")
+        if self._root is None:
             raise _Unreadable(Place(self._file, 1, 1), "the file is empty")
-        return root
+        return self._root
 
-    def _node(self, event: Event, events: Iterator[Event], depth: int) -> Node:
-        place = self._place(event)
-        if depth > MOST_DEPTH:
+    def _begin(self, event: Any, shape: Shape, place: Place) -> None:
+        if len(self._above) >= MOST_DEPTH:
             raise _Unreadable(place, f"this is nested deeper than {MOST_DEPTH} levels")
-        if isinstance(event, AliasEvent):
-            return self._alias(event.anchor, place)
-        size = 1
-        node: Node
-        if isinstance(event, ScalarEvent):
-            node = self._scalar(event, place)
-        elif isinstance(event, SequenceStartEvent):
-            self._refuse_tag(event.tag, place)
-            items = tuple(self._children(events, depth))
-            size += sum(self._sizes[id(item)] for item in items)
-            node = Sequence(items, place)
-        elif isinstance(event, MappingStartEvent):
-            self._refuse_tag(event.tag, place)
-            children = list(self._children(events, depth))
-            size += sum(self._sizes[id(child)] for child in children)
-            node = Mapping(self._entries(children), place)
+        if shape is Shape.SCALAR:
+            self._place_in(self._scalar(event, place), 1, event.anchor)
+        elif shape is Shape.ALIAS:
+            self._place_in(*self._alias(event.anchor, place), None)
         else:
-            raise _Unreadable(place, "this is not YAML: the parser gives up on it")
-        return self._keep(node, size, getattr(event, "anchor", None))
+            self._refuse_tag(event.tag, place)
+            self._above.append(_Open(place, event.anchor, mapping=shape is Shape.MAPPING))
 
-    def _keep(self, node: Node, size: int, anchor: str | None) -> Node:
-        if size > MOST_NODES:
-            raise _Unreadable(node.place, f"this stands for more than {MOST_NODES:,} values; use fewer aliases")
-        self._kept.append(node)
-        self._sizes[id(node)] = size
+    def _place_in(self, node: Node, size: int, anchor: str | None) -> None:
+        """Put a node where it belongs: into what is open, or as the whole."""
         if anchor:
-            self._anchors[anchor] = node
-        return node
+            self._anchors[anchor] = node, size
+        if self._above:
+            last = self._above[-1]
+            last.children.append(node)
+            last.size += size
+        else:
+            self._root = node
 
-    def _children(self, events: Iterator[Event], depth: int) -> Iterator[Node]:
-        for event in events:
-            if not isinstance(event, NodeEvent):
-                return  # the end of this list or mapping
-            yield self._node(event, events, depth + 1)
+    def _close(self, last: _Open) -> Node:
+        if last.size > MOST_NODES:
+            raise _Unreadable(last.place, f"this stands for more than {MOST_NODES:,} values; use fewer aliases")
+        if last.mapping:
+            return Mapping(self._entries(last.children), last.place)
+        return Sequence(tuple(last.children), last.place)
 
     def _entries(self, children: list[Node]) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         for key, value in zip(children[::2], children[1::2], strict=True):
-            if not isinstance(key, Scalar) or key.kind == "nothing":
-                self._faults.add(key.place, f"a name is wanted here; this is {kind_of(key)}")
+            if not isinstance(key, Scalar) or (key.plain and key.kind == "nothing"):
+                self._add(key.place, f"a name is wanted here; this is {kind_of(key)}")
             elif key.plain and key.text == "<<":
                 self._merge(value, merged)
             elif key.text in entries:
                 first = entries[key.text].place
-                self._faults.add(key.place, f'"{key.text}" is given twice; the first is at line {first.line}')
+                self._add(key.place, f'"{key.text}" is given twice; the first is at line {first.line}')
             else:
                 entries[key.text] = Entry(key.place, value)
-        return {**entries, **{name: entry for name, entry in merged.items() if name not in entries}}
+        for name, entry in merged.items():
+            entries.setdefault(name, entry)
+        return entries
 
     def _merge(self, value: Node, merged: dict[str, Entry]) -> None:
         """Take in what `<<: *anchor` brings; what the mapping says itself goes before."""
         for source in value.items if isinstance(value, Sequence) else (value,):
             if not isinstance(source, Mapping):
-                self._faults.add(source.place, f"`<<` takes in a mapping; this is {kind_of(source)}")
+                self._add(source.place, f"`<<` takes in a mapping; this is {kind_of(source)}")
                 continue
             for name, entry in source.entries.items():
                 merged.setdefault(name, entry)
 
-    def _alias(self, anchor: str, place: Place) -> Node:
+    def _alias(self, anchor: str, place: Place) -> tuple[Node, int]:
         if anchor not in self._anchors:
             raise _Unreadable(place, f"no `&{anchor}` stands before `*{anchor}`")
         return self._anchors[anchor]
 
-    def _scalar(self, event: ScalarEvent, place: Place) -> Scalar:
-        if event.tag is not None and event.tag not in _TEXT_TAGS:
-            self._refuse_tag(event.tag, place)
-        plain = event.style is None and event.tag not in _TEXT_TAGS
-        return Scalar(self._whole(event.value, place), plain, place)
+    def _scalar(self, event: Any, place: Place) -> Scalar:
+        tag = event.tag
+        if tag is not None and tag not in _TEXT_TAGS:
+            self._refuse_tag(tag, place)
+        text: str = event.value
+        plain = not event.style and tag not in _TEXT_TAGS
+        return Scalar(text if text.isascii() else self._whole(text, place), plain, place)
 
     def _whole(self, text: str, place: Place) -> str:
         """Join the two halves in which JSON writes characters beyond the first 65,536."""
         try:
-            return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self._faults.add(place, "this text holds half a character; write the character itself")
+            self._add(place, "this text holds half a character; write the character itself")
             return text.encode("ascii", "replace").decode()
 
     def _refuse_tag(self, tag: str | None, place: Place) -> None:
         if tag is not None and tag not in _COLLECTION_TAGS:
-            self._faults.add(place, f"tags have no meaning here; take out `{tag}`")
+            self._add(place, f"tags have no meaning here; take out `{tag}`")
 
-    def _place(self, event: Event) -> Place:
-        return Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+    def _add(self, place: Place, message: str) -> None:
+        self.found.append((place, message))

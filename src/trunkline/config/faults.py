@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 LISTED_NAMES = 12
 LONGEST_MESSAGE = 500
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, order=True, gc=False):
     """Where something stands: the file as it was named, line and column counted from 1."""
 
     file: str

@@ -80,11 +80,11 @@ class Reader:
 
     def read_name(self, kind: Any, name: str, place: Place) -> bool:
         """Say whether a mapping's key may be what it is; adds the fault when not."""
-        return not isinstance(self._read(inspect.type_info(kind), Scalar(name, plain=False, place=place), "name"), _Bad)
+        return not isinstance(self._read(_kind_of_name(kind), Scalar(name, plain=False, place=place), "name"), _Bad)
 
     def check_names(self, kind: type[msgspec.Struct], node: Mapping, noun: str) -> set[str]:
         """Add a fault for each name in `node` that is no field of `kind`; return the fields they may have meant."""
-        known = [field.encode_name for field in _describe(kind).fields]
+        known = _fields_of(kind)
         meant: set[str] = set()
         for name, entry in node.entries.items():
             if name not in known:
@@ -205,6 +205,7 @@ _UNION_KINDS: Final[MappingType[type[inspect.Type], str]] = {
 }
 
 
+@cache
 def noun_of(kind: type[msgspec.Struct]) -> str:
     """Return a struct's name as words: `UseCase` is a "use case"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
@@ -230,6 +231,16 @@ def short_forms(kind: type[msgspec.Struct]) -> dict[str, str]:
         elif isinstance(wanted, inspect.VarTupleType):
             waiting.append(wanted.item_type)
     return dict(sorted(found.items()))
+
+
+@cache
+def _kind_of_name(kind: Any) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+@cache
+def _fields_of(kind: type[msgspec.Struct]) -> dict[str, None]:
+    return {field.encode_name: None for field in _describe(kind).fields}
 
 
 @cache

@@ -35,8 +35,9 @@ def check(declared: Declared, owned: tuple[Owned, ...], references: list[Referen
 
 def check_references(declared: Declared, references: list[Reference], faults: Faults) -> None:
     """Every name that is used must be declared."""
+    known = {section: frozenset(declared.names(section)) for section in {reference.section for reference in references}}
     for section, name, place in references:
-        names = declared.names(section)
-        if name not in names and section not in declared.unread:
+        if name not in known[section] and section not in declared.unread:
+            names = declared.names(section)
             hint = suggestion(name, names) if names else f"; there are no {section.replace('_', ' ')} in the estate"
             faults.add(place, f'{NOUNS[section]} "{name}" is not declared{hint}')
