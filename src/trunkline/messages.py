@@ -43,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
         output_limit: the most tokens the caller lets one answer have, or None.
         answers: how many answers are asked for (`n`).
         prompt_bound: no fewer than the prompt's tokens: its bytes.
+        forwarded: header lines that go on to a deployment of the same dialect, each ended by CR LF.
     """
 
     operation: Operation
@@ -56,3 +57,4 @@ class Asked(msgspec.Struct, frozen=True):
     output_limit: int | None = None
     answers: int = 1
     prompt_bound: int = 0
+    forwarded: bytes = b""

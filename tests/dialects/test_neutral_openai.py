@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+from tests.dialects.ways import There, deltas_of
 
 from trunkline.dialects.deltas import Delta, Ended, Kind, PartStarted, PartStopped, Piece, Started, Stopped, Used
 from trunkline.dialects.neutral import Choice, Image, Reasoning, Role, Stop, Text, ToolCall, ToolResult, Trouble
@@ -19,17 +19,8 @@ from trunkline.dialects.openai.read_chat import read_request
 from trunkline.dialects.openai.write_chat import write_request
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
-from trunkline.wire.sse import Framer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openai"
-
-
-class There(msgspec.Struct, frozen=True):
-    upstream_model: str = "there"
-    output_limit: str = "max_completion_tokens"
-    output_bound: int = 1000
-    features: frozenset[str] | None = None
-    refuses: frozenset[str] = frozenset()
 
 
 def asked(**fields: object) -> Asked:
@@ -43,8 +34,7 @@ def again(request: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def deltas(stream: bytes) -> list[Delta]:
-    reader = ChatReader()
-    return [delta for event in Framer().feed(stream) for delta in reader.take(event)]
+    return deltas_of(ChatReader(), stream)
 
 
 @pytest.mark.parametrize("name", ["chat_request", "chat_request_stream", "chat_request_tools"])

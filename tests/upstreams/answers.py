@@ -1,4 +1,7 @@
-"""OpenAI's answers, made from the golden fixtures so that a scripted upstream and the fixtures cannot drift apart."""
+"""OpenAI's answers, and by way of `messages` Anthropic's.
+
+They are made from the golden fixtures, so that a scripted upstream and the fixtures cannot drift apart.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.upstreams import messages
 from tests.upstreams.script import Script
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "openai"
@@ -65,7 +69,10 @@ def usage(script: Script, produced: int) -> dict[str, Any]:
 
 
 def answer(script: Script, path: str, body: bytes) -> Answer:
-    """Return what OpenAI's API would answer to this request, bent as the script says."""
+    """Return what the API at this path would answer to this request, bent as the script says."""
+    if path.endswith("/messages"):
+        made = _messages(script, body)
+        return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
     if script.status != 200:
         return Answer(script.status, "application/json", (_compact(error(script.status)),))
     if path.endswith("/models"):
@@ -83,6 +90,15 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
     else:
         made = Answer(200, "application/json", (_compact(_completion(script, asked)),))
     return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
+
+
+def _messages(script: Script, body: bytes) -> Answer:
+    if script.status != 200:
+        return Answer(script.status, messages.JSON, (messages.error(script.status),))
+    asked = json.loads(body)
+    if asked.get("stream"):
+        return Answer(200, messages.EVENTS, messages.events(script, asked), streamed=True)
+    return Answer(200, messages.JSON, (messages.message(script, asked),))
 
 
 def _completion(script: Script, asked: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from trunkline.dialects import neutral
+from trunkline.dialects.cards import ModelCard
 from trunkline.dialects.deltas import Delta
 from trunkline.errors import Refusal
 from trunkline.messages import Asked, Operation, Usage
@@ -149,6 +150,20 @@ def no_such_door(path: str) -> Operation | None:
     return None
 
 
+class Models(msgspec.Struct, frozen=True):
+    """How a dialect lists what may be named in `model`.
+
+    Attributes:
+        path: where callers list them; one of them has its name behind it.
+        write_list: all of them.
+        write_one: one of them.
+    """
+
+    path: str
+    write_list: Callable[[Sequence[ModelCard]], bytes]
+    write_one: Callable[[ModelCard], bytes]
+
+
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """One wire format: how its requests, answers, streams and errors are read and written.
 
@@ -166,6 +181,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         error_event: the same in the midst of a stream.
         read_failure: what an upstream's error means, from its status and body.
         chat: its way from and to the neutral form; None where it has no chat.
+        models: how it lists what may be named; None where it has no such list.
+        mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
         forwards: headers of a caller, in lower case, that go on to an upstream of the same dialect.
     """
 
@@ -183,6 +200,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     error_event: Callable[[Refusal], bytes]
     read_failure: Callable[[int, bytes], neutral.Failure]
     chat: ChatCodec | None = None
+    models: Models | None = None
+    mark: bytes = b""
     forwards: tuple[bytes, ...] = ()
 
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from trunkline.dialects.anthropic.dialect import ANTHROPIC
 from trunkline.dialects.dialect import Dialect, Door
 from trunkline.dialects.openai.dialect import OPENAI
 from trunkline.messages import Operation
 
 ALL: Final[tuple[Dialect, ...]] = (
     OPENAI,
+    ANTHROPIC,
 )  # fmt: skip
 
 DIALECTS: Final = {dialect.name: dialect for dialect in ALL}
 DOORS: Final = {path: Door(dialect, operation) for dialect in ALL for path, operation in dialect.doors.items()}
 
 _MADE: Final = {(dialect.name, operation): Door(dialect, operation) for dialect in ALL for operation in Operation}
+
+
+LISTED: Final = tuple(dict.fromkeys(dialect.models.path for dialect in ALL if dialect.models is not None))
+"""The paths where models are listed."""
+
+
+def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect:
+    """Return the dialect of a request that comes to no door: by its client's own header, else by its path."""
+    marked = [dialect for dialect in ALL if dialect.mark and dialect.mark in headers]
+    here = [dialect for dialect in (*marked, *ALL) if dialect.models is not None and _below(path, dialect.models.path)]
+    return (*here, *marked, ALL[0])[0]
+
+
+def _below(path: str, above: str) -> bool:
+    return path == above or path.startswith(above + "/")
 
 
 def find_door(path: str) -> Door | None:

@@ -13,7 +13,16 @@ from trunkline.dialects.deltas import Delta, Ended, Failed, PartStarted, Piece, 
 from trunkline.dialects.dialect import Answer, AnswerStream, ChatCodec, Dialect, Target, Written
 from trunkline.dialects.fit import fit
 from trunkline.dialects.neutral import Failure, Trouble
-from trunkline.errors import Malformed, NotCarried, Refusal, TooLarge, UpstreamFailed
+from trunkline.errors import (
+    Malformed,
+    NotCarried,
+    RateLimited,
+    Refusal,
+    TooLarge,
+    Unavailable,
+    UpstreamFailed,
+    UpstreamTooSlow,
+)
 from trunkline.messages import Asked, Operation, Usage
 
 Rewrites = Iterable[tuple[str, bytes | None]]
@@ -115,6 +124,24 @@ def refusal_of(failure: Failure) -> Refusal:
     return Malformed(message, code=CODES.get(failure.trouble, REFUSED_CODE))
 
 
+def broken_by(failure: Failure) -> Refusal:
+    """Return the refusal that ends a stream which its upstream ended with an error."""
+    message = failure.message or f"The deployment ended the answer with an error: {failure.trouble.value}."
+    kind = _BREAKS.get(failure.trouble, UpstreamFailed)
+    return kind(message, code=CODES.get(failure.trouble, BROKE_CODE))
+
+
+_BREAKS: Final[dict[Trouble, type[Refusal]]] = {
+    Trouble.CONTEXT: Malformed,
+    Trouble.FILTERED: Malformed,
+    Trouble.INVALID: Malformed,
+    Trouble.OVERLOADED: Unavailable,
+    Trouble.QUOTA: RateLimited,
+    Trouble.RATE: RateLimited,
+    Trouble.TIMEOUT: UpstreamTooSlow,
+}
+
+
 class _BridgedStream:
     """Reads a stream in one dialect and writes it in another."""
 
@@ -177,8 +204,7 @@ class _BridgedStream:
 
     def _fail(self, failure: Failure) -> bytes:
         self.failed = True
-        said = failure.message or f"The deployment ended the answer with an error: {failure.trouble.value}."
-        return self._door.error_event(UpstreamFailed(said, code=CODES.get(failure.trouble, BROKE_CODE)))
+        return self._door.error_event(broken_by(failure))
 
     def end(self) -> bytes:
         """Return the end, where the upstream did not tell it."""

@@ -22,4 +22,10 @@ def decode(door: Door, request: Request) -> Asked:
         asked = msgspec.structs.replace(asked, data_class=data_class.decode("latin-1").strip())
     if end_customer is not None:
         asked = msgspec.structs.replace(asked, end_customer=end_customer.decode("latin-1").strip())
+    if door.dialect.forwards:
+        lines = [
+            b"%b: %b\r\n" % (name, request.headers[name]) for name in door.dialect.forwards if name in request.headers
+        ]
+        if lines:
+            asked = msgspec.structs.replace(asked, forwarded=b"".join(lines))
     return asked

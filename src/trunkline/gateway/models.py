@@ -1,11 +1,11 @@
-"""What this caller may name in `model`. Source: OpenAI API reference, "List models"."""
+"""What this caller may name in `model`, in the shape of its dialect."""
 
 from __future__ import annotations
 
 from urllib.parse import unquote
 
-import msgspec
-
+from trunkline.dialects.cards import ModelCard
+from trunkline.dialects.dialect import Models
 from trunkline.errors import Unknown
 from trunkline.estate.stages import Offer
 from trunkline.gateway.exchange import Exchange
@@ -13,32 +13,12 @@ from trunkline.policy.permit import offered
 from trunkline.tenancy.callers import Caller
 
 
-class ModelCard(msgspec.Struct, frozen=True):
-    """One use case or direct model as callers list it.
-
-    `pattern` is where a call goes first; `patterns` all that it may go to. `ready` is false while none of its
-    deployments can be called.
-    """
-
-    id: str
-    owned_by: str
-    data_class: str
-    pattern: str | None
-    patterns: tuple[str, ...]
-    context_length: int | None
-    use_case: str
-    ready: bool
-    object: str = "model"
-    created: int = 0
+def list_models(exchange: Exchange, caller: Caller, shape: Models) -> bytes:
+    """Return the list as clients read it, with pattern, data class and context length beside each name."""
+    return shape.write_list([card(offer) for offer in offered(exchange.snapshot, caller)])
 
 
-def list_models(exchange: Exchange, caller: Caller) -> bytes:
-    """Return the list as OpenAI's clients read it, with pattern, data class and context length beside each name."""
-    cards = [card(offer) for offer in offered(exchange.snapshot, caller)]
-    return msgspec.json.encode({"object": "list", "data": cards})
-
-
-def show_model(exchange: Exchange, caller: Caller, name: str) -> bytes:
+def show_model(exchange: Exchange, caller: Caller, shape: Models, name: str) -> bytes:
     """Return one of them.
 
     Raises:
@@ -47,8 +27,8 @@ def show_model(exchange: Exchange, caller: Caller, name: str) -> bytes:
     name = unquote(name)
     for offer in offered(exchange.snapshot, caller):
         if offer.name == name:
-            return msgspec.json.encode(card(offer))
-    raise Unknown(f'There is no model or use case "{name}" for this key. GET /v1/models lists yours.')
+            return shape.write_one(card(offer))
+    raise Unknown(f'There is no model or use case "{name}" for this key. GET {shape.path} lists yours.')
 
 
 def card(offer: Offer) -> ModelCard:
@@ -64,4 +44,7 @@ def card(offer: Offer) -> ModelCard:
         context_length=endpoints[0].context_length if endpoints else None,
         use_case=offer.use_case,
         ready=bool(endpoints),
+        output_bound=endpoints[0].output_bound if endpoints else 0,
+        operations=tuple(operation.value for operation in offer.by_operation),
+        ends=decision.warning != "",
     )

@@ -8,9 +8,8 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.dialect import Door
-from trunkline.dialects.openai.dialect import OPENAI
-from trunkline.dialects.registry import DOORS, find_door
+from trunkline.dialects.dialect import Dialect, Door
+from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door
 from trunkline.errors import JournalFailed, Refusal, Unavailable, Unidentified, Unknown, WrongMethod
 from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
@@ -22,13 +21,14 @@ from trunkline.gateway.relay import CLIENT_CLOSED
 from trunkline.ids import RequestId
 from trunkline.wire.server import Reply, Request
 
-MODELS: Final = "/v1/models"
 SERVER_ERROR: Final = 500
 OF_DOORS: Final = b"POST, OPTIONS"
 OF_OWN: Final = b"GET, HEAD, OPTIONS"
 OF_ALL: Final = b"GET, HEAD, POST, OPTIONS"
 # No key is asked for here, and nothing said that needs one.
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
+
+PATHS: Final = (*DOORS, *LISTED, *OPEN_PATHS)
 
 log = logging.getLogger("trunkline.gateway")
 
@@ -61,7 +61,7 @@ class Gateway:
                 raise WrongMethod(f"{request.path} takes POST, not {request.method}.")
             await answer(exchange, door, request_id, request, reply)
         except Refusal as refusal:
-            self._refuse(request_id, door, refusal, reply)
+            self._refuse(request_id, _dialect(door, request), refusal, reply)
         except JournalFailed as error:
             unavailable = Unavailable(
                 "The call was not sent, because it could not be recorded first. The operator has been told.",
@@ -69,13 +69,12 @@ class Gateway:
                 inside=error.inside,
                 retry_after=5,
             )
-            self._refuse(request_id, door, unavailable, reply)
+            self._refuse(request_id, _dialect(door, request), unavailable, reply)
         finally:
             if request.path not in OPEN_PATHS:
                 exchange.metrics.request(reply.status or CLIENT_CLOSED, door.operation if door is not None else "")
 
-    def _refuse(self, request_id: RequestId, door: Door | None, refusal: Refusal, reply: Reply) -> None:
-        dialect = door.dialect if door is not None else OPENAI
+    def _refuse(self, request_id: RequestId, dialect: Dialect, refusal: Refusal, reply: Reply) -> None:
         self._exchange.metrics.refused(refusal.code, refusal.status)
         log.log(
             _weight(refusal),
@@ -112,17 +111,28 @@ class Gateway:
                 accept = request.headers.get(b"accept", b"").decode("latin-1")
                 body, content_type = await exchange.scrape(accept)
             case "/":
-                body = msgspec.json.encode({"name": "Trunkline", "paths": [*DOORS, MODELS, *OPEN_PATHS]})
+                body = msgspec.json.encode({"name": "Trunkline", "paths": [*PATHS]})
             case _:
-                caller = await identify(exchange, request)
-                name = path.removeprefix(MODELS).removeprefix("/")
-                body = show_model(exchange, caller, name) if name else list_models(exchange, caller)
+                body = await self._models(request)
         reply.send(status, own_headers(request_id, content_type), body)
+
+    async def _models(self, request: Request) -> bytes:
+        exchange = self._exchange
+        caller = await identify(exchange, request)
+        shape = dialect_of(request.path, request.headers).models
+        if shape is None:
+            raise _no_such_path(request.path)
+        name = request.path.removeprefix(shape.path).removeprefix("/")
+        return show_model(exchange, caller, shape, name) if name else list_models(exchange, caller, shape)
 
 
 def _answers(path: str) -> bool:
     """Whether the exchange itself answers there."""
-    return path in OPEN_PATHS or path == MODELS or path.startswith(MODELS + "/")
+    return path in OPEN_PATHS or any(path == listed or path.startswith(listed + "/") for listed in LISTED)
+
+
+def _dialect(door: Door | None, request: Request) -> Dialect:
+    return door.dialect if door is not None else dialect_of(request.path, request.headers)
 
 
 def _weight(refusal: Refusal) -> int:
@@ -133,6 +143,6 @@ def _weight(refusal: Refusal) -> int:
 
 
 def _no_such_path(path: str) -> Unknown:
-    near = difflib.get_close_matches(path, [*DOORS, MODELS, *OPEN_PATHS], n=1)
+    near = difflib.get_close_matches(path, PATHS, n=1)
     hint = f" Did you mean {near[0]}?" if near else " The paths are listed at /."
     return Unknown(f"There is no path {path[:200]} here.{hint}", code="path_not_found")

@@ -21,12 +21,14 @@ class Letter(msgspec.Struct, frozen=True):
         path: behind the deployment's base path.
         body: the JSON.
         dropped: fields of the caller's request that are not in it.
+        headers: header lines of the caller's that go on, each ended by CR LF.
         bridge: the way back for the answer; None where the deployment speaks the caller's dialect.
     """
 
     path: bytes
     body: bytes
     dropped: tuple[str, ...] = ()
+    headers: bytes = b""
     bridge: Bridge | None = None
 
 
@@ -69,14 +71,14 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
         asked = msgspec.structs.replace(asked, output_limit=output_limit)
     if endpoint.dialect == asked.dialect:
         body = door.encode(asked, model, decision.instructions, rewrites)
-        return Letter(door.path(asked, model).encode(), body)
+        return Letter(door.path(asked, model).encode(), body, headers=asked.forwarded)
     far = DIALECTS[endpoint.dialect]
     written = translate(asked, (door, far), endpoint, decision.instructions, rewrites)
     lost = [one for one in written.uncarried if not one.hint]
     if lost and not decision.drops_uncarried:
         raise _not_carried(lost)
     dropped = tuple(dict.fromkeys(one.field for one in written.uncarried))
-    return Letter(far.path(asked, model).encode(), written.body, dropped, Bridge(asked, door, far))
+    return Letter(far.path(asked, model).encode(), written.body, dropped, bridge=Bridge(asked, door, far))
 
 
 def _not_carried(lost: Iterable[Uncarried]) -> NotCarried:

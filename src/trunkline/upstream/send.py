@@ -45,10 +45,11 @@ async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
         Unattested: the head lacks what the deployment attests with each answer.
     """
     endpoint, body = attempt.endpoint, letter.body
-    head = b"POST %b%b HTTP/1.1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
+    head = b"POST %b%b HTTP/1.1\r\n%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
         endpoint.base_path.encode(),
         letter.path,
         endpoint.headers,
+        letter.headers,
         len(body),
     )
     response = await pool.send(endpoint.origin, head + body, endpoint.times)

@@ -14,7 +14,8 @@ import msgspec
 from trunkline.dialects.bodies import read_body, rewrite
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import read_fields
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, estimate_tokens, read_usage
+from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.tokens import estimate_tokens
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 

@@ -6,7 +6,6 @@ import msgspec
 
 from trunkline.messages import Usage
 
-BYTES_PER_TOKEN = 4
 ABSENT = msgspec.Raw(b"")
 NOTHING = (b"", b"null")
 
@@ -59,11 +58,3 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     if prompt < 0 or output < 0 or cached < 0 or write < 0 or reasoning < 0:
         return None
     return Usage(input=prompt, cached=cached, cache_write=write, output=output, reasoning=reasoning)
-
-
-def estimate_tokens(size: int) -> int:
-    """Estimate the tokens in that many bytes of text: one in four, rounded up.
-
-    Source: OpenAI help centre, "What are tokens and how to count them?" (a token is about four characters of English).
-    """
-    return -(-size // BYTES_PER_TOKEN)

@@ -1,0 +1,1 @@
+"""Anthropic's dialect: Messages. Source: Claude API reference, "Create a message"."""

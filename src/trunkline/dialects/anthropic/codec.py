@@ -1,0 +1,166 @@
+"""Requests and buffered answers of the same dialect: fields are kept as they were written and sent on so.
+
+Source: Claude API reference, "Create a message".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from trunkline.dialects.anthropic.usage import ABSENT, as_billed, read_fields
+from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.dialect import Target
+from trunkline.dialects.fields import read_fields as read_object
+from trunkline.dialects.tokens import estimate_tokens
+from trunkline.errors import Garbled, Malformed
+from trunkline.messages import Asked, Operation, Usage
+
+DIALECT: Final = "anthropic"
+PATHS: Final = {Operation.CHAT: "/messages"}
+DOORS: Final = {f"/v1{path}": operation for operation, path in PATHS.items()}
+PROMPT_FIELDS: Final = ("system", "messages", "tools")
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """Of `metadata`, whom the caller's product serves."""
+
+    user_id: str | None = None
+
+
+class MessagesFields(msgspec.Struct, frozen=True):
+    """Of a request, what policy and metering read."""
+
+    model: str
+    messages: msgspec.Raw
+    max_tokens: int
+    stream: bool | None = None
+    metadata: Metadata | None = None
+
+
+class SaidBlock(msgspec.Struct, frozen=True):
+    """Of a block of the answer, how much it is."""
+
+    text: str | None = None
+    thinking: str | None = None
+    input: msgspec.Raw = ABSENT
+
+    @property
+    def size(self) -> int:
+        """Characters produced."""
+        return len(self.text or "") + len(self.thinking or "") + len(bytes(self.input))
+
+
+class AnswerFields(msgspec.Struct, frozen=True):
+    """Of a buffered answer, what metering reads."""
+
+    model: str | None = None
+    usage: msgspec.Raw = ABSENT
+    content: list[SaidBlock] | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A buffered answer as metering sees it."""
+
+    model: str
+    usage: Usage
+
+
+_decode = msgspec.json.Decoder(MessagesFields).decode
+_decode_answer = msgspec.json.Decoder(AnswerFields).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -> Asked:
+    """Read a request body; path and query say nothing more in this dialect.
+
+    Raises:
+        Malformed: it is not JSON (the message has the position), not UTF-8, or a field that is read has a wrong type.
+    """
+    del operation, path, query
+    return read_body(body, _messages)
+
+
+def _messages(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    read = _decode(body)
+    if bytes(memoryview(read.messages)[:1]) != b"[":
+        raise Malformed("`messages` must be a list of messages.", param="messages")
+    if read.max_tokens < 0:
+        raise Malformed("`max_tokens` must not be negative.", param="max_tokens")
+    if read.metadata is not None:
+        read_object(fields["metadata"], "metadata.")
+    return Asked(
+        operation=Operation.CHAT,
+        dialect=DIALECT,
+        model=read.model,
+        fields=fields,
+        end_customer=read.metadata.user_id if read.metadata is not None else None,
+        stream=read.stream is True,
+        wants_usage=True,
+        output_limit=read.max_tokens,
+        prompt_bound=len(body),
+    )
+
+
+def path(asked: Asked, model: str) -> str:
+    """Return where an upstream takes what is asked, behind its base path."""
+    del model
+    return PATHS[asked.operation]
+
+
+def encode(
+    asked: Asked, model: str, instructions: str | None, rewrites: Iterable[tuple[str, bytes | None]] = ()
+) -> bytes:
+    """Write the body for the upstream: the caller's fields, with its own model name.
+
+    A use case's instructions go before the caller's `system`. `rewrites` are the fields that policy sends with another
+    value, as JSON, or leaves out (None).
+    """
+    fields = rewrite(asked.fields, rewrites)
+    fields["model"] = msgspec.Raw(_encode(model))
+    if instructions:
+        fields["system"] = _instruct(instructions, bytes(fields.get("system", b"null")))
+    return _encode(fields)
+
+
+def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:
+    """Return the field that bounds an answer."""
+    del asked, target
+    return "max_tokens", b"%d" % most
+
+
+def _instruct(instructions: str, system: bytes) -> msgspec.Raw:
+    """Put the instructions first; the caller's own words stay blocks of their own, with their cache markers."""
+    if system in (b"null", b'""', b"[]"):
+        return msgspec.Raw(_encode(instructions))
+    first = _encode({"type": "text", "text": instructions})
+    if system[:1] == b"[":
+        return msgspec.Raw(b"[" + first + b"," + system[1:])
+    return msgspec.Raw(b"[%b,%b]" % (first, b'{"type":"text","text":%b}' % system))
+
+
+def read_answer(asked: Asked, body: bytes) -> Answer:
+    """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
+
+    Raises:
+        Garbled: the body is not JSON.
+    """
+    try:
+        fields = _decode_answer(body)
+    except msgspec.ValidationError:
+        return Answer(model="", usage=estimate(asked, len(body)))
+    except (msgspec.DecodeError, RecursionError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    usage = as_billed(read_fields(fields.usage))
+    if usage is None:
+        usage = estimate(asked, sum(block.size for block in fields.content or ()))
+    return Answer(model=fields.model or "", usage=usage)
+
+
+def estimate(asked: Asked, produced: int) -> Usage:
+    """Estimate usage from the bytes of the prompt and the characters that were produced."""
+    prompt = sum(len(bytes(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
+    return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)
