@@ -212,9 +212,14 @@ def settle(allowance: Allowance, lease: Lease, cost: int) -> tuple[Allowance, Le
 
 
 def close(allowance: Allowance, lease: Lease) -> tuple[Allowance, Lease]:
-    """End a lease of which everything that was used up is settled; the rest is free again."""
-    after = msgspec.structs.replace(lease, amount=min(lease.amount, lease.settled), ended=True)
-    return msgspec.structs.replace(allowance, leased=allowance.leased + after.room - lease.room), after
+    """End a lease whose journal was read whole: what it did not use up is free again, also what was counted ahead."""
+    settled = lease.settled - lease.ahead
+    after = msgspec.structs.replace(lease, amount=min(lease.amount, settled), settled=settled, ahead=0, ended=True)
+    return msgspec.structs.replace(
+        allowance,
+        settled=allowance.settled - lease.ahead,
+        leased=allowance.leased + after.room - lease.room,
+    ), after
 
 
 def write_off(allowance: Allowance, lease: Lease) -> tuple[Allowance, Lease]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 import msgspec
 
-from trunkline.clock import as_datetime, as_nanos
+from trunkline.clock import NANOS_PER_SECOND, as_nanos
 
 MONTHS_OF_QUARTER = 3
 MONTHS_OF_YEAR = 12
@@ -34,7 +34,8 @@ def period_at(per: str, zone: tzinfo, moment: int) -> Period:
     Raises:
         ValueError: there is no such kind of period.
     """
-    local = as_datetime(moment).astimezone(zone)
+    # Whole seconds: a float of nanoseconds would round the last ones before midnight up to it.
+    local = datetime.fromtimestamp(moment // NANOS_PER_SECOND, UTC).astimezone(zone)
     first = _first_day(per, local)
     period = Period(_midnight(first, zone), _midnight(_next(per, first), zone))
     # Where clocks go back over midnight, its hour comes twice: the day began with the first.

@@ -211,7 +211,9 @@ class Purse:
         if found is not None and (found.journal != journal or not found.period.holds(now) or found.ended):
             self.retire()
             found = None
-        asks = [self._ask(one, one.used, (0, 0), final=one.open == 0) for one in self.retired if _speaks(one, at)]
+        for one in self.retired:
+            one.let_go()
+        asks = [self._ask(one, 0, (0, 0), final=one.open == 0) for one in self.retired if _speaks(one, at)]
         if found is None and waiting:
             found = self._begin(journal, now)
         if found is None:
@@ -230,7 +232,7 @@ class Purse:
         if answer.short:
             self.tight_until = sent.ticks + IDLE
         for one in (*self.retired, *(() if self.slice is None else (self.slice,))):
-            if one.id == answer.lease and one.version == answer.version:
+            if one.id == answer.lease and (one.version == answer.version or answer.ended):
                 self._hear(one, answer, sent)
         self.retired = [one for one in self.retired if not one.ended or one.open]
         if self.slice is not None and self.slice.ended:
@@ -266,7 +268,7 @@ class Purse:
         if at.ticks - self._idle_since >= (LINGER if tight else IDLE):
             found.let_go()
         elif found.room < found.low and not tight:
-            return [self._ask(found, max(used + self._ahead(found, self._last_hold), found.amount), (0, 0))]
+            return [self._ask(found, used + self._ahead(found, self._last_hold), (0, 0))]
         old = (found.open or found.room > 0) and found.until_ticks - at.ticks < RENEW_BEFORE - MARGIN
         return [self._ask(found, found.amount, (0, 0))] if old or found.amount < found.told else []
 
@@ -274,6 +276,8 @@ class Purse:
         return min(self.account.limit // PARTS, max(HOLDS_AHEAD * hold, 2 * found.taken))
 
     def _ask(self, one: Slice, amount: int, due_and_need: tuple[int, int], *, final: bool = False) -> Ask:
+        # What is given back was let go of before: never less than what may be used up while the message is under way.
+        amount = max(amount, one.amount)
         one.version += 1
         account = self.account
         return Ask(

@@ -155,6 +155,7 @@ class Purses:
 
     async def stop(self) -> None:
         """Give everything back, as far as the store takes it; what is still held stays leased."""
+        self._waiting.clear()
         for purse in self._purses.values():
             purse.retire()
         await self.ask()

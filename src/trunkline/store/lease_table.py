@@ -40,11 +40,12 @@ class LeaseTable:
             held = _Held(connection, {(one.allowance, one.period.starts) for one in asks})
             held.load(one.lease for one in asks)
             now = _now(connection)
+            closed = _closed(connection, {one.journal for one in asks})
             for one in asks:
                 key = (one.allowance, one.period.starts)
-                lease = held.leases.get(one.lease) or Lease(one.lease, one.journal, known=False)
-                if not lease.known:
-                    held.keys[one.lease] = key
+                gone = one.journal in closed
+                lease = held.leases.get(one.lease) or Lease(one.lease, one.journal, known=gone, ended=gone)
+                held.keys.setdefault(one.lease, key)
                 held.put(one.lease, *rules.adjust(held.allowances[key], lease, one, now))
             held.write()
             return tuple(held.answer(one, now) for one in asks)
@@ -59,8 +60,12 @@ class LeaseTable:
     def close_leases(self, journal: JournalId) -> int:
         """Free what is left in the leases of a journal that is wholly booked; return how much that was."""
         freed = 0
+        mark = Lease(_mark(journal), JournalId(""), ended=True, known=False)
         with self._sessions.writing() as connection:
-            held = _holding(connection, leases.c.journal == journal, _has_room)
+            # What its worker still asked for, on its way while it died, must not come after this.
+            marked = upsert(self._sessions.engine, leases).values(_values(mark, ("", 0)) | {"resolved": ""})
+            connection.execute(marked.on_conflict_do_nothing())
+            held = _holding(connection, leases.c.journal == journal, _has_room | (leases.c.ahead > 0))
             for lease in tuple(held.leases.values()):
                 freed += lease.room
                 held.apply(lease.id, rules.close)
@@ -167,13 +172,10 @@ class _Held:
                 self._connection.execute(update(allowances).where(*where).values(values))
         for lease in self.leases.values():
             before = self._leases_read.get(lease.id)
-            if before == lease:
-                continue
+            values = _values(lease, self.keys.get(lease.id, ("", 0)))
             if before is None:
-                self._connection.execute(leases.insert().values(self._values(lease)))
-            else:
-                values = self._values(lease)
-                del values["resolved"]
+                self._connection.execute(leases.insert().values(values | {"resolved": ""}))
+            elif before != lease:
                 self._connection.execute(update(leases).where(leases.c.id == lease.id).values(values))
 
     def answer(self, ask: Ask, now: int) -> Answer:
@@ -192,10 +194,6 @@ class _Held:
             others = int(self._connection.execute(there).scalar_one())
         return rules.answer(self.allowances[key], lease, now, others)
 
-    def _values(self, lease: Lease) -> dict[str, Any]:
-        name, starts = self.keys.get(lease.id, ("", 0))
-        return msgspec.structs.asdict(lease) | {"allowance": name, "starts": starts, "resolved": ""}
-
 
 _CHANGING = ("limit", "hard", "declared_at", "settled", "leased", "short_at")
 _NOWHERE = Allowance("", Period(0, 0), 0, hard=False, declared_at=0)
@@ -207,6 +205,22 @@ def _holding(connection: Connection, *which: Any) -> _Held:
     held = _Held(connection, {(row.allowance, row.starts) for row in found if row.allowance})
     held.load(row.id for row in found)
     return held
+
+
+def _mark(journal: JournalId) -> LeaseId:
+    """The row that says that a journal's leases are closed."""
+    return LeaseId(f"closed:{journal}")
+
+
+def _closed(connection: Connection, journals: Iterable[JournalId]) -> frozenset[JournalId]:
+    """Which of these journals were read to their end, and are gone."""
+    marks = {_mark(journal): journal for journal in journals}
+    found = connection.execute(select(leases.c.id).where(leases.c.id.in_(marks)))
+    return frozenset(marks[LeaseId(name)] for name in found.scalars())
+
+
+def _values(lease: Lease, key: Key) -> dict[str, Any]:
+    return msgspec.structs.asdict(lease) | {"allowance": key[0], "starts": key[1]}
 
 
 def _declare(connection: Connection, asks: Sequence[Ask]) -> None:

@@ -1,0 +1,193 @@
+"""The store grants and settles as the rules say, on both databases, and books costs in their leases once."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.metering.made import intent, settlement
+
+from trunkline import errors
+from trunkline.ids import JournalId, RequestId, mint_journal_id
+from trunkline.metering.leases import Allowance, Ask, LeaseId, mint_lease_id
+from trunkline.metering.periods import FOREVER, Period
+from trunkline.metering.records import Entry, Intent, Settlement
+from trunkline.store.open import Store
+
+ALWAYS = Period(0, FOREVER)
+MINUTE = 60_000_000_000
+HERE = JournalId("here")
+
+
+def ask(lease: str, version: int, amount: int, *, limit: int = 1_000, **more: object) -> Ask:
+    plain = Ask(
+        lease=LeaseId(lease),
+        version=version,
+        allowance="team",
+        period=ALWAYS,
+        limit=limit,
+        hard=True,
+        declared_at=1,
+        journal=HERE,
+        amount=amount,
+        due=amount,
+        need=amount,
+        lasts=MINUTE,
+    )
+    return msgspec.structs.replace(plain, **more)
+
+
+def team(store: Store) -> Allowance:
+    (found,) = store.allowances()
+    return found
+
+
+def held(number: int, *leases: str, hold: int = 100) -> Intent:
+    return msgspec.structs.replace(intent(2 * number, f"req_{number}", hold=hold), leases=leases)
+
+
+def settled(number: int, cost: int) -> Settlement:
+    return settlement(2 * number + 1, f"req_{number}", cost=cost)
+
+
+def entries(*records: Intent | Settlement, journal: JournalId = HERE) -> list[Entry]:
+    return [Entry(journal, record) for record in records]
+
+
+def test_what_is_left_is_granted_and_no_more(store: Store) -> None:
+    (first,) = store.ask([ask("a", 1, 700)])
+    (second,) = store.ask([ask("b", 1, 400)])
+    (third,) = store.ask([ask("b", 2, 400, need=300)])
+    assert (first.amount, second.amount, third.amount) == (700, 0, 300)
+    assert (second.others, second.short) == (700, True)
+    assert store.short(["team", "other"]) == ("team",)
+    assert team(store).leased == 1_000
+
+
+def test_a_repeated_or_late_ask_changes_nothing(store: Store) -> None:
+    store.ask([ask("a", 1, 700)])
+    (shrunk,) = store.ask([ask("a", 2, 100)])
+    (again,) = store.ask([ask("a", 1, 700)])
+    assert (shrunk.amount, again.amount, again.version) == (100, 100, 2)
+    assert team(store).leased == 100
+
+
+def test_a_newer_limit_replaces_an_older_one_and_never_the_other_way_round(store: Store) -> None:
+    store.ask([ask("a", 1, 700)])
+    (lowered,) = store.ask([ask("a", 2, 800, limit=750, declared_at=2)])
+    (older,) = store.ask([ask("b", 1, 250, limit=1_000, declared_at=1)])
+    assert (lowered.amount, older.amount, team(store).limit) == (700, 0, 750)
+
+
+def test_a_settled_attempt_moves_from_leased_to_settled_once_however_often_it_is_read(store: Store) -> None:
+    store.ask([ask("a", 1, 500)])
+    for _ in range(2):
+        store.book(entries(held(1, "a"), settled(1, 60)))
+        store.book(entries(held(2, "a")))
+        store.book(entries(settled(2, 30)))
+        store.book(entries(settled(3, 5)))
+        store.book(entries(held(3, "a")))
+    assert (team(store).settled, team(store).leased) == (95, 405)
+
+
+def test_nothing_depends_on_the_order_or_the_batches_of_draining(store: Store) -> None:
+    records: list[Intent | Settlement] = [held(1, "a", "b"), settled(1, 60), held(2, "b"), settled(2, 30)]
+    for number, order in enumerate(itertools.permutations(records)):
+        names = (f"a{number}", f"b{number}")
+        store.ask([ask(names[0], 1, 10, limit=10**9), ask(names[1], 1, 10, limit=10**9)])
+        before = team(store).settled
+        for record in order:
+            request = RequestId(f"{record.request}_{number}")
+            if isinstance(record, Intent):
+                leases = tuple(f"{name}{number}" for name in record.leases)
+                store.book(entries(msgspec.structs.replace(record, leases=leases, request=request)))
+            else:
+                store.book(entries(msgspec.structs.replace(record, request=request)))
+        assert team(store).settled - before == 60 + 60 + 30
+
+
+def test_what_costs_more_than_its_lease_is_booked_in_full(store: Store) -> None:
+    store.ask([ask("a", 1, 50)])
+    store.book(entries(held(1, "a", hold=50), settled(1, 80)))
+    assert (team(store).settled, team(store).leased) == (80, 0)
+
+
+def test_a_journal_that_was_read_whole_frees_its_leases_and_lets_nothing_late_in(store: Store) -> None:
+    store.ask([ask("a", 1, 500)])
+    store.book(entries(held(1, "a"), held(2, "a"), settled(1, 60)))
+    assert store.close_lost(HERE, 5) == 1
+    assert (team(store).settled, team(store).leased) == (160, 340)
+    assert store.close_leases(HERE) == 340
+    assert (team(store).settled, team(store).leased) == (160, 0)
+    late = store.ask([ask("a", 2, 900), ask("b", 1, 100)])
+    assert [(one.ended, one.amount) for one in late] == [(True, 160), (True, 0)]
+    assert team(store).leased == 0
+
+
+def test_leases_of_other_journals_stay(store: Store) -> None:
+    store.ask([ask("a", 1, 500), ask("b", 1, 100, journal=JournalId("there"))])
+    store.close_leases(HERE)
+    assert [row.lease.id for row in store.open_leases()] == ["b"]
+
+
+def test_a_watched_limit_counts_what_was_booked_before_it_was_asked_for(store: Store) -> None:
+    store.book(entries(held(1, "soft"), settled(1, 60)))
+    store.ask([ask("soft", 1, 0, limit=10, hard=False)])
+    store.book(entries(held(2, "soft"), settled(2, 7)))
+    assert (team(store).settled, team(store).leased) == (67, 0)
+
+
+def test_a_lapsed_lease_is_freed_or_counted_by_hand_and_what_its_journal_tells_later_counts_once(store: Store) -> None:
+    now = time.time_ns()
+    store.ask([ask("a", 1, 500, lasts=-now), ask("b", 1, 200, lasts=-now), ask("c", 1, 10)])
+    assert [row.lease.frozen(now) for row in store.open_leases()] == [True, True, False]
+    store.resolve(LeaseId("a"), spent=True, reason="its disk is gone")
+    store.resolve(LeaseId("b"), spent=False, reason="it had no calls")
+    assert (team(store).settled, team(store).leased) == (500, 10)
+    with pytest.raises(errors.Unknown):
+        store.resolve(LeaseId("c"), spent=True, reason="it lives")
+    store.book(entries(held(1, "a"), settled(1, 60)))
+    assert team(store).settled == 500
+    store.close_leases(HERE)
+    assert (team(store).settled, team(store).leased) == (60, 0)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 1_500), st.integers(0, 300), st.booleans()), max_size=12
+    )
+)
+def test_settled_and_leased_together_never_pass_the_limit(
+    store: Store, steps: list[tuple[str, int, int, bool]]
+) -> None:
+    name, journal = mint_lease_id(), mint_journal_id()
+    granted: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for number, (lease, amount, most, final) in enumerate(steps, 1):
+        one = ask(
+            f"{name}{lease}",
+            number,
+            max(amount, used.get(lease, 0)),
+            need=0,
+            allowance=name,
+            journal=journal,
+            final=final,
+        )
+        (answer,) = store.ask([one])
+        granted[lease] = answer.amount
+        cost = min(most, granted[lease] - used.get(lease, 0))
+        if cost > 0:
+            request = f"{name}_{number}"
+            begun = msgspec.structs.replace(held(number, one.lease, hold=cost), request=request)
+            ended = msgspec.structs.replace(settled(number, cost), request=request)
+            store.book(entries(begun, ended, journal=journal))
+            used[lease] = used.get(lease, 0) + cost
+        found = next(each for each in store.allowances() if each.name == name)
+        assert found.settled + found.leased <= found.limit
+        assert found.settled == sum(used.values())
+        assert found.leased == sum(granted.values()) - sum(used.values())
