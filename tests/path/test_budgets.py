@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openai
 import pytest
-from tests.path.exchange import Exchange, deployment, estate, exchange
+from tests.path.exchange import Exchange, deployment, estate, exchange, start
+from tests.path.raw import ask
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream, in_thread
 
@@ -100,3 +107,155 @@ def test_a_refusal_says_which_budget_what_is_left_when_it_begins_anew_and_whom_t
         with openai.OpenAI(api_key=running.key("finance"), base_url=running.url) as client:
             assert client.chat.completions.create(**HELLO).choices
         assert len(vendor.received) == 1
+
+
+def test_how_budgets_stand_is_listed_measured_and_warned_of_and_a_raise_lets_calls_through(
+    vendor: Upstream, tmp_path: Path
+) -> None:
+    vendor.reset()
+    vendor.default = ANSWER
+    made = declared(
+        vendor,
+        budget("0.0004", "day", unit="marketing"),
+        {"on": {"unit": "acme"}, "per": "month", "amount": 0.001, "warn_at": [0.1, 0.5]},
+    )
+    with exchange(tmp_path, made) as running:
+        key = running.key("marketing")
+        with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0) as client:
+            client.chat.completions.create(**HELLO)
+            with pytest.raises(openai.RateLimitError):
+                client.chat.completions.create(**HELLO)
+            until(lambda: stands(running, "unit:acme/month")["spent"] == 0.000157, "the call is not booked")
+            row = stands(running, "unit:marketing/day")
+            assert (row["limit"], row["spent"], row["kind"]) == (0.0004, 0.000157, "hard")
+            asked = ("--by", "0.001", "--until", "1d", "--reason", "a campaign", "--approver", "the CFO")
+            running.command("budget", "raise", "unit:marketing/day", *asked)
+            assert stands(running, "unit:marketing/day")["limit"] == 0.0014
+            until(lambda: succeeds(client), "the raise is not in force")
+        assert "the CFO: a campaign" in running.command("budget", "show", "unit:marketing/day")
+        settled = 'trunkline_budget{budget="unit:acme/month/EUR",what="settled"} 0.000314'
+        until(lambda: settled in running.get("/metrics")[1], "the metrics do not show it")
+        log = (tmp_path / "up.log").read_text()
+        assert log.count("a budget has passed a threshold") == 1
+        assert '"threshold":"0.0001"' in log
+
+
+def succeeds(client: openai.OpenAI) -> bool:
+    try:
+        client.chat.completions.create(**HELLO)
+    except openai.RateLimitError:
+        return False
+    return True
+
+
+def until(holds: Callable[[], bool], otherwise: str) -> None:
+    limit = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < limit, otherwise
+        time.sleep(0.1)
+
+
+def stands(running: Exchange, name: str) -> dict[str, Any]:
+    (found,) = [row for row in running.rows("budget", "list") if row["budget"] == name]
+    return found
+
+
+def leave(port: int, key: str, body: dict[str, Any]) -> None:
+    """Hang up as soon as the answer has begun."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+    with connection.getresponse() as answer:
+        answer.read(1)
+        connection.close()
+
+
+EXITS = {
+    "answered": Script(pieces=("The ",) * 50),
+    "without usage": Script(usage="none"),
+    "malformed usage": Script(extra={"usage": "many"}),
+    "refused by itself": Script(status=400),
+    "too many requests": Script(status=429),
+    "broken": Script(status=500),
+    "cut": Script(cut=20),
+    "dropped": Script(drop=True),
+    "too slow": Script(hang="head"),
+    "hanging in the middle": Script(hang="body"),
+    "more than asked for": Script(pieces=("The ",) * 900),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_however_a_call_ends_its_hold_is_released_and_what_it_cost_is_settled(
+    vendor: Upstream, tmp_path: Path, stream: bool
+) -> None:
+    vendor.reset()
+    deployments = {f"gpt-{place}": deployment(vendor.url) for place, _ in enumerate(EXITS)}
+    cases: dict[str, list[list[str]]] = {f"chat-{place}": [[f"gpt-{place}"]] for place, _ in enumerate(EXITS)}
+    budgets = [budget(1, "month", unit="acme"), budget(1, "month", unit="marketing")]
+    with exchange(tmp_path, estate(deployments, cases, budgets=budgets)) as running:
+        key = running.key("marketing")
+        for place, script in enumerate(EXITS.values()):
+            vendor.default = script
+            ask(running.port, key, HELLO | {"model": f"chat-{place}", "stream": stream})
+        vendor.default = Script(pace=0.2)
+        leave(running.port, key, HELLO | {"model": "chat-0", "stream": True})
+        until(lambda: len(running.rows("ledger", "tail")) == len(EXITS) + 1, "not every call is booked")
+        rows = running.rows("ledger", "tail")
+        cost = sum(Decimal(str(row["cost"])) for row in rows)
+        assert {row["status"] for row in rows} >= {"ok", "rejected", "failed", "left"}
+
+        def balanced() -> bool:
+            return all(
+                Decimal(str(stands(running, name)["spent"])) == cost
+                for name in ("unit:acme/month", "unit:marketing/month")
+            )
+
+        until(balanced, "what was spent is not what the calls cost")
+        assert "billed more than its call could use" in (tmp_path / "up.log").read_text()
+        until(lambda: stands(running, "unit:acme/month")["held"] == 0, "something is still held")
+
+
+def test_killed_in_the_middle_of_a_burst_nothing_is_overshot_and_after_the_restart_nothing_is_held(
+    vendor: Upstream, tmp_path: Path
+) -> None:
+    vendor.reset()
+    vendor.default = msgspec.structs.replace(ANSWER, delay=0.01)
+    limit = COST * CALLS
+    made = declared(vendor, budget(limit, unit="marketing"))
+    running = start(tmp_path, made, "--no-engine", "--workers", "2")
+    key = running.key("marketing")
+    with Load(running.port, key, 8):
+        assert vendor.wait_for(CALLS // 4)
+        running.kill()
+    with exchange(tmp_path, made) as again:
+        assert again.rows("ledger", "resolve") == []
+        until(lambda: stands(again, "unit:marketing/month")["held"] == 0, "the dead still hold something")
+        with Load(again.port, key, 8):
+            pass
+        spent = Decimal(str(stands(again, "unit:marketing/month")["spent"]))
+        assert len(vendor.received) * COST <= limit
+        assert spent <= limit
+        until(lambda: stands(again, "unit:marketing/month")["held"] == 0, "something is still held")
+        left = limit - Decimal(str(stands(again, "unit:marketing/month")["spent"]))
+        assert left < 2 * COST  # no more than one call may cost
+
+
+class Load:
+    """Callers that ask without a pause until each is refused, or the exchange is gone."""
+
+    def __init__(self, port: int, key: str, callers: int) -> None:
+        self._threads = [threading.Thread(target=self._call, args=(port, key)) for _ in range(callers)]
+
+    def _call(self, port: int, key: str) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while ask(port, key, HELLO).status == 200:
+                pass
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(60)

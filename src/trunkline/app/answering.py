@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from trunkline.app.budgets import BudgetWatch
 from trunkline.app.claims import ClaimWatch
 from trunkline.app.front import front
 from trunkline.app.ground import Checked, Ground
@@ -74,6 +75,7 @@ class Answering:
         proxies = Proxies.from_environment(os.environ)
         self._pool = Pool(tls=trust(options.ca_file), proxies=proxies, outbox=self._outbox)
         self._claims = ClaimWatch(checked.compiler, ground.store, clock)
+        self._budgets = BudgetWatch(checked.budgets, ground.store)
         keys = ground.store.all()
         readings = Readings(
             upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
@@ -83,6 +85,7 @@ class Answering:
             engine_restarts=lambda: {name: one.restarts for name, one in engines().items()},
             estate=lambda: self.exchange.snapshot.version,
             claims=self._claims.seconds_left,
+            budgets=self._budgets.readings,
         )
         self.exchange = Exchange(
             compile_snapshot=checked.compiler.compile,
@@ -105,7 +108,13 @@ class Answering:
         stack.callback(self._drainer.stop)
         stack.push_async_callback(self._purses.stop)
         stack.push_async_callback(self._pool.close)
-        for following in (self._watch.follow(), self._claims.follow(self.exchange), self._purses.follow()):
+        followers = (
+            self._watch.follow(),
+            self._claims.follow(self.exchange),
+            self._purses.follow(),
+            self._budgets.follow(),
+        )
+        for following in followers:
             stack.callback(asyncio.create_task(following).cancel)
 
     async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
@@ -159,6 +168,7 @@ class Answering:
         self._book.currency = snapshot.currency
         if exchange.cashier is not None:
             exchange.cashier.adopt(checked.budgets)
+        self._budgets.adopt(checked.budgets)
         exchange.metrics.use_currency(snapshot.currency)
 
     async def quiet(self, deployments: Collection[str], within: float) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from trunkline.clock import SystemClock
 from trunkline.errors import DataFolderUnusable
-from trunkline.metering.ports import LedgerStore
+from trunkline.metering.ports import LeaseStore, LedgerStore
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
 from trunkline.store.reading import catch_up
@@ -23,6 +23,7 @@ class Books(msgspec.Struct, frozen=True):
     folder: DataFolder
     keys: KeyStore
     ledger: LedgerStore
+    leases: LeaseStore
 
 
 @contextmanager
@@ -44,4 +45,4 @@ def open_books(data: Path, *, make: bool = False) -> Iterator[Books]:
     folder = DataFolder(path)
     with open_store(folder.store_path) as store:
         catch_up(folder, store, SystemClock.now())
-        yield Books(folder, store, store)
+        yield Books(folder, store, store, store)

@@ -13,9 +13,12 @@ from trunkline.cli.folder import open_books
 from trunkline.cli.following import Follower
 from trunkline.cli.moments import ago
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data
-from trunkline.cli.output import console, print_json, row_json
+from trunkline.cli.output import Column, Page, console, money, print_json, row_json
 from trunkline.cli.sums import sum_json, sum_keys, sum_table
-from trunkline.metering.ports import SUM_KEYS, LedgerStore, Span
+from trunkline.clock import SystemClock, iso
+from trunkline.metering.leases import LeaseId as Lease
+from trunkline.metering.ports import SUM_KEYS, LeaseRow, LedgerStore, Span
+from trunkline.money import bare
 
 POLL_SECONDS = 0.25
 
@@ -30,6 +33,11 @@ By = Annotated[str, typer.Option("--by", metavar="KEYS", help=f"Parted by commas
 Since = Annotated[
     str | None, typer.Option("--since", help="A span such as `24h`, a date (from its start, here), or a time.")
 ]
+LeaseId = Annotated[
+    str | None, typer.Argument(metavar="LEASE", help="Which lease.", show_default="lists those that are frozen")
+]
+Spent = Annotated[bool | None, typer.Option("--spent/--unspent", help="Count it as spent, or free it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 Until = Annotated[str | None, typer.Option("--until", help="The same; what began then is left out.")]
 
 
@@ -89,6 +97,63 @@ def sum_up(
         shown.print(sum_table(keys, rows, currency, shown.width))
     else:
         console().print("the ledger has nothing there")
+
+
+@app.command()
+def resolve(
+    lease: LeaseId = None,
+    *,
+    spent: Spent = None,
+    reason: Reason = "",
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """List the leases that are frozen with workers that are gone; or resolve one whose journal is lost for good.
+
+    A journal that is still there resolves them by itself when an exchange starts on its folder. What a lost one held
+    nobody can know: `--spent` counts all of it, `--unspent` frees it for others. If the journal turns up after all,
+    what it tells is booked, and counts once.
+    """
+    with open_books(data) as books:
+        frozen = [row for row in books.leases.open_leases() if row.lease.frozen(SystemClock.now())]
+        if lease is None:
+            _list_frozen(frozen, as_json=as_json)
+            return
+        if spent is None or not reason:
+            raise typer.BadParameter("say --spent or --unspent, and why with --reason")
+        resolved = books.leases.resolve(Lease(lease), spent=spent, reason=reason)
+    what = "counted as spent" if spent else "freed"
+    if as_json:
+        print_json({"lease": resolved.id, "amount": money(resolved.room), "spent": spent})
+    else:
+        console().print(f"lease {resolved.id}: {bare(resolved.room)} {what}")
+
+
+def _list_frozen(frozen: list[LeaseRow], *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            [
+                {
+                    "lease": row.lease.id,
+                    "budget": row.allowance.name,
+                    "period": iso(row.allowance.period.starts),
+                    "amount": money(row.lease.room),
+                    "since": iso(row.lease.expires),
+                    "journal": row.lease.journal,
+                }
+                for row in frozen
+            ]
+        )
+    elif frozen:
+        shown = console()
+        columns = (Column("lease"), Column("budget"), Column("amount", number=True), Column("since"), Column("journal"))
+        cells = [
+            (row.lease.id, row.allowance.name, bare(row.lease.room), iso(row.lease.expires), row.lease.journal)
+            for row in frozen
+        ]
+        shown.print(Page(columns, shown.width).more(cells))
+    else:
+        console().print("no lease is frozen")
 
 
 def _currency(ledger: LedgerStore) -> str:

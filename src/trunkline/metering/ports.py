@@ -96,6 +96,32 @@ class LeaseRow(msgspec.Struct, frozen=True):
     allowance: Allowance
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How an allowance stands in the period that is now.
+
+    Attributes:
+        frozen: what of `leased` lies in leases that have lapsed.
+        warned: how many of its thresholds the operator was told of.
+    """
+
+    allowance: Allowance
+    frozen: int
+    warned: int
+
+
+class Raise(msgspec.Struct, frozen=True):
+    """A temporary increase of an allowance: by so much, from when until before when, why, and who allowed it."""
+
+    id: str
+    allowance: str
+    amount: int
+    starts: int
+    ends: int
+    reason: str
+    approver: str
+    made_at: int
+
+
 class LeaseStore(Protocol):
     """Where leases are granted. Implemented by the store; every method is one transaction."""
 
@@ -109,6 +135,22 @@ class LeaseStore(Protocol):
 
     def allowances(self) -> tuple[Allowance, ...]:
         """Return every allowance in each of its periods, oldest first."""
+        ...
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Return how allowances stand whose periods are now, by the store's clock."""
+        ...
+
+    def warn_once(self, name: str, starts: int, count: int) -> bool:
+        """Note that so many thresholds were passed; return whether nobody noted it before."""
+        ...
+
+    def raise_limit(self, one: Raise) -> None:
+        """Keep a temporary increase; it is in force with the next grant."""
+        ...
+
+    def raised(self) -> tuple[Raise, ...]:
+        """Return all temporary increases ever made, oldest first."""
         ...
 
     def open_leases(self) -> tuple[LeaseRow, ...]:

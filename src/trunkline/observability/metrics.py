@@ -126,6 +126,16 @@ class Series:
             timing.first_byte.observe(first_byte)
 
 
+class BudgetReading(msgspec.Struct, frozen=True):
+    """How a budget stands in the period that is now, in billionths of the currency."""
+
+    limit: int
+    settled: int
+    leased: int
+    frozen: int
+    warned: int
+
+
 class Readings(msgspec.Struct, frozen=True):
     """What others know and a scrape asks them for. Each default says nothing or zero.
 
@@ -136,6 +146,7 @@ class Readings(msgspec.Struct, frozen=True):
         drained: records that the store has booked since the start.
         engine_restarts: for each deployment with an engine, how often it was started again.
         claims: seconds until a deployment's claim on a control expires, negative once it has. Keep it bounded.
+        budgets: how each budget stands.
         estate: the version of the estate that is in force; empty where none is.
         workers: processes that answer.
     """
@@ -146,6 +157,7 @@ class Readings(msgspec.Struct, frozen=True):
     drained: Callable[[], int] = int
     engine_restarts: Callable[[], Mapping[str, int]] = dict
     claims: Callable[[], Mapping[tuple[str, str], float]] = dict
+    budgets: Callable[[], Mapping[str, BudgetReading]] = dict
     estate: Callable[[], str] = str
     workers: Callable[[], int] = lambda: 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -24,6 +24,7 @@ from trunkline.money import NANOS_PER_UNIT
 from trunkline.observability.metrics import (
     DURATION_BOUNDS,
     FIRST_BYTE_BOUNDS,
+    BudgetReading,
     Histogram,
     Metrics,
     Series,
@@ -126,6 +127,20 @@ CLAIM_EXPIRES = Family(
     ("deployment", "control"),
     "seconds",
 )
+BUDGET = Family(
+    "trunkline_budget",
+    GaugeMetricFamily,
+    "A budget in its period, in the estate's currency, as floats: its `limit` with temporary increases, what is "
+    "`settled`, what is `leased` for calls under way and ahead of them, what of that is `frozen` with a worker that is "
+    "gone, and what is `left`.",
+    ("budget", "what"),
+)
+BUDGET_WARNINGS = Family(
+    "trunkline_budget_warnings",
+    GaugeMetricFamily,
+    "How many of its thresholds a budget has passed in its period.",
+    ("budget",),
+)
 JOURNAL_LAG = Family(
     "trunkline_journal_lag_records",
     GaugeMetricFamily,
@@ -168,6 +183,8 @@ FAMILIES: tuple[AnyFamily, ...] = (
     UPSTREAM_STATE,
     ENGINE_RESTARTS,
     CLAIM_EXPIRES,
+    BUDGET,
+    BUDGET_WARNINGS,
     JOURNAL_LAG,
     DRAINED,
     FOLDED,
@@ -260,6 +277,7 @@ class Exposition(Collector):
         for claim, seconds in readings.claims().items():
             claims.add_metric(claim, seconds)
         yield claims
+        yield from _budgets(readings.budgets())
         yield _single(JOURNAL_LAG, readings.journal_lag())
         yield _single(DRAINED, readings.drained())
         yield _single(FOLDED, self._metrics.folded)
@@ -305,6 +323,18 @@ def _single(family: Family[CounterMetricFamily] | Family[GaugeMetricFamily], val
     metric = family.empty()
     metric.add_metric((), value)
     return metric
+
+
+def _budgets(readings: Mapping[str, BudgetReading]) -> Iterator[Metric]:
+    budgets, warnings = BUDGET.empty(), BUDGET_WARNINGS.empty()
+    for name, one in readings.items():
+        left = one.limit - one.settled - one.leased
+        for what in ("limit", "settled", "leased", "frozen"):
+            budgets.add_metric((name, what), getattr(one, what) / NANOS_PER_UNIT)
+        budgets.add_metric((name, "left"), left / NANOS_PER_UNIT)
+        warnings.add_metric((name,), one.warned)
+    yield budgets
+    yield warnings
 
 
 def _words(labels: SeriesLabels | TimingLabels) -> tuple[str, ...]:

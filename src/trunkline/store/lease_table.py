@@ -13,7 +13,7 @@ from trunkline.ids import JournalId
 from trunkline.metering import leases as rules
 from trunkline.metering.leases import SHORT_FOR, Allowance, Answer, Ask, Lease, LeaseId
 from trunkline.metering.periods import Period
-from trunkline.metering.ports import LeaseRow
+from trunkline.metering.ports import LeaseRow, Raise, Standing
 from trunkline.store.schema import allowances, leases, raises
 from trunkline.store.sessions import Sessions, upsert
 
@@ -76,6 +76,42 @@ class LeaseTable:
         """Return every allowance in each of its periods, oldest first."""
         order = (allowances.c.starts, allowances.c.name)
         return tuple(map(_allowance, self._sessions.rows(select(allowances).order_by(*order))))
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Return how allowances stand whose periods are now, by the store's clock."""
+        with self._sessions.reading() as connection:
+            now = _now(connection)
+            of_now = select(allowances).where(allowances.c.starts <= now, allowances.c.ends > now)
+            rows = connection.execute(of_now.order_by(allowances.c.name)).all()
+            lapsed = select(leases.c.allowance, leases.c.starts, func.sum(_room)).where(
+                _has_room, leases.c.expires <= now
+            )
+            frozen = {
+                (name, starts): int(left)
+                for name, starts, left in connection.execute(lapsed.group_by(leases.c.allowance, leases.c.starts))
+            }
+            more = {row.name: _raised(connection, row.name, now) for row in rows}
+        return tuple(
+            Standing(_allowance(row, more[row.name]), frozen.get((row.name, row.starts), 0), row.warned) for row in rows
+        )
+
+    def warn_once(self, name: str, starts: int, count: int) -> bool:
+        """Note that so many thresholds were passed; return whether nobody noted it before."""
+        noted = update(allowances).where(
+            allowances.c.name == name, allowances.c.starts == starts, allowances.c.warned < count
+        )
+        with self._sessions.writing() as connection:
+            return connection.execute(noted.values(warned=count)).rowcount == 1
+
+    def raise_limit(self, one: Raise) -> None:
+        """Keep a temporary increase; it is in force with the next grant."""
+        with self._sessions.writing() as connection:
+            connection.execute(raises.insert().values(msgspec.structs.asdict(one)))
+
+    def raised(self) -> tuple[Raise, ...]:
+        """Return all temporary increases ever made, oldest first."""
+        rows = self._sessions.rows(select(raises).order_by(raises.c.made_at, raises.c.id))
+        return tuple(Raise(**row._mapping) for row in rows)  # noqa: SLF001 - the documented way to a row's names
 
     def open_leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that have something left, frozen ones among them."""

@@ -1,0 +1,80 @@
+"""Budgets while the exchange runs: how they stand, for the metrics, and a word to the operator at each threshold."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from trunkline.errors import Unavailable
+from trunkline.metering.budgets import Budgets, Stands
+from trunkline.metering.ports import LeaseStore, Standing
+from trunkline.money import bare
+from trunkline.observability.metrics import BudgetReading
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks."""
+
+log = logging.getLogger("trunkline.app")
+
+
+class BudgetWatch:
+    """Looks now and then how the budgets stand. Whichever process of however many sees it first tells the operator."""
+
+    def __init__(self, budgets: Budgets, store: LeaseStore) -> None:
+        self._budgets = budgets
+        self._store = store
+        self._standings: tuple[Standing, ...] = ()
+
+    def adopt(self, budgets: Budgets) -> None:
+        """Go on with the budgets of another estate."""
+        self._budgets = budgets
+
+    async def follow(self) -> None:
+        """Look now and then, for ever."""
+        while True:
+            if self._budgets:
+                await asyncio.to_thread(self.look)
+            await asyncio.sleep(LOOK_EVERY)
+
+    def look(self) -> None:
+        """Look once; while the store is away, what was seen last stays."""
+        try:
+            self._standings = self._store.standings()
+            by_name = {one.account.name: one for one in self._budgets}
+            for standing in self._standings:
+                if (stands := by_name.get(standing.allowance.name)) is not None:
+                    self._warn(stands, standing)
+        except Unavailable:
+            return
+
+    def readings(self) -> dict[str, BudgetReading]:
+        """Return how the budgets of the estate stand."""
+        declared = {one.account.name for one in self._budgets}
+        return {
+            one.allowance.name: BudgetReading(
+                limit=one.allowance.limit + one.allowance.raised,
+                settled=one.allowance.settled,
+                leased=one.allowance.leased,
+                frozen=one.frozen,
+                warned=one.warned,
+            )
+            for one in self._standings
+            if one.allowance.name in declared
+        }
+
+    def _warn(self, stands: Stands, standing: Standing) -> None:
+        allowance = standing.allowance
+        passed = sum(allowance.settled >= amount for amount in stands.warn_at)
+        if passed <= standing.warned or not self._store.warn_once(allowance.name, allowance.period.starts, passed):
+            return
+        log.warning(
+            "a budget has passed a threshold",
+            extra={
+                "budget": allowance.name,
+                "threshold": bare(stands.warn_at[passed - 1]),
+                "spent": bare(allowance.settled),
+                "limit": bare(allowance.limit + allowance.raised),
+                "currency": stands.currency,
+                "owner": stands.owner,
+            },
+        )
