@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from trunkline.errors import Malformed, NotPermitted, Unavailable, Unknown
-from trunkline.estate.deployments import Deployment, Timeouts
+from trunkline.estate.deployments import Deployment, Pattern, Timeouts
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Address, Permitted, Snapshot
 from trunkline.ids import KeyId
@@ -15,6 +15,7 @@ from trunkline.policy.compile import compile_estate
 from trunkline.policy.permit import offered, permit, raise_class, still_permitted
 from trunkline.policy.surroundings import Surroundings
 from trunkline.tenancy.callers import Caller
+from trunkline.wire.origins import Origin
 
 MODEL = "openai/gpt-4.1-mini"
 
@@ -335,3 +336,55 @@ def test_a_deployment_is_not_vouched_for_by_another_at_the_same_place(
     assert names(permitted) == ["mistral-house"]
     assert not still_permitted(twins(bare, house), permitted, before.endpoints["mistral-house"])
     assert still_permitted(twins(house, house), permitted, before.endpoints["mistral-house"])
+
+
+def test_where_nothing_of_a_request_matters_it_is_not_examined(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    snapshot = compile_estate(changed(acme, "use_cases", "general-chat", data_class="public"), surroundings, now)
+    permitted = permit(snapshot, caller(), asked("general-chat", dialect="tongues"))
+    assert permitted.decision.watched is None
+    assert still_permitted(snapshot, permitted, snapshot.endpoints["gpt-saas"])
+
+
+@pytest.mark.parametrize("fields", [
+    {"base_path": "/v2"}, {"boundary": "bedrock-eu"}, {"pattern": Pattern.CLOUD_SHARED}, {"upstream_model": "other"},
+    {"origin": Origin("10.0.0.9", 443, tls=True)}, {"deployment": "gpt-saas-2"},
+])  # fmt: skip
+def test_an_endpoint_is_permitted_only_where_it_stands(snapshot: Snapshot, fields: dict[str, Any]) -> None:
+    permitted = permit(snapshot, caller(), asked("general-chat"))
+    endpoint = snapshot.endpoints["gpt-saas"]
+    alike = msgspec.structs.replace(endpoint, headers=b"authorization: Bearer newer\r\n")
+    assert still_permitted(snapshot, permitted, alike)
+    assert not still_permitted(snapshot, permitted, msgspec.structs.replace(endpoint, **fields))
+
+
+def test_a_key_that_is_for_nothing_is_told_so(snapshot: Snapshot) -> None:
+    nothing = msgspec.structs.replace(caller(), use_cases=frozenset())
+    with pytest.raises(NotPermitted, match="it is for none"):
+        permit(snapshot, nothing, asked("general-chat"))
+
+
+def test_a_key_that_an_audience_names_is_bound_like_any_other(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    estate = changed(acme, "use_cases", "security-triage", audience=("key:key_9",), direct=("mistral/mistral-small",))
+    estate = changed(estate, "use_cases", "general-chat", direct=("mistral/mistral-small",))
+    snapshot = compile_estate(estate, surroundings, now)
+    bound = caller("sales", "security-triage", key="key_9")
+    assert permit(snapshot, bound, asked("mistral/mistral-small")).decision.use_case == "security-triage"
+    with pytest.raises(NotPermitted, match="this key is not for use case security-triage; it is for workflow"):
+        permit(snapshot, caller("sales", "workflow", key="key_9"), asked("security-triage"))
+
+
+def test_a_use_case_without_any_deployment_says_so(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    estate = changed(acme, "pools", "central", tiers=((),))
+    with pytest.raises(Malformed, match="workflow has no deployment that does chat; its pools hold no deployment"):
+        permit(compile_estate(estate, surroundings, now), caller(), asked("workflow"))
+
+
+def test_a_name_of_common_length_is_repeated_whole(snapshot: Snapshot) -> None:
+    for length in (80, 81):
+        with pytest.raises(Unknown) as refusal:
+            permit(snapshot, caller(), asked("x" * length))
+        assert f"'{'x' * 80}{'...' if length > 80 else ''}'" in str(refusal.value)

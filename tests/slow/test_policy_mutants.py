@@ -36,8 +36,11 @@ HARMLESS = {
     ("policy/claims.py", "_published", "drop operand 1: deployment.sku or ''"),  # no SKU is named None
     ("policy/life.py", "heir", "drop operand 0: step is not None and"),  # no use case is named None
     ("policy/life.py", "heir", "drop operand 1: step is not None and"),  # a checked estate has every successor
+    ("policy/permit.py", "still_permitted", "drop operand 0: one is endpoint or"),  # the same place as itself
+    ("policy/permit.py", "_refuse_name", "plus one: 0"),  # of no names none is near
     ("policy/permit.py", "_refuse_name", "drop operand 1: caller.use_cases or ()"),  # only a bound key comes here
     ("policy/prompt_parts.py", "_use", "drop operand 1: form.messages or ''"),  # without messages nothing is found
+    ("policy/prompt_parts.py", "find_parts", "drop operand 1: form.messages or ''"),  # no field is named None
     ("policy/prompt_parts.py", "find_parts", "drop operand 1: raw is None or not form.parts"),  # nothing to find
     ("policy/prompt_parts.py", "find_parts", "if False: if is_plain(text)"),  # what is plain has nothing, read or not
     ("policy/prompt_parts.py", "is_plain", "drop operand 0: ESCAPE[:1] not in messages"),  # asked for speed
