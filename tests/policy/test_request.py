@@ -20,6 +20,7 @@ from trunkline.policy.compile import compile_estate
 from trunkline.policy.permit import permit, still_permitted
 from trunkline.policy.request import _by_kind as by_kind
 from trunkline.policy.request import _by_limit_field as by_limit_field
+from trunkline.policy.request import _uses as uses
 from trunkline.policy.request import examine
 from trunkline.policy.surroundings import Surroundings
 from trunkline.tenancy.callers import Caller
@@ -275,6 +276,60 @@ def test_an_output_limit_above_the_use_cases_is_lowered_to_it(
     assert {name: sent(permitted, "smol")[name] for name in becomes} == becomes
     assert permitted.asked.output_limit == min(becomes.values())
     assert {one.field for one in permitted.rewrites} == {name for name in given if given[name] != becomes[name]}
+
+
+@pytest.mark.parametrize(("dialect", "tool", "feature"), [
+    ("anthropic", {"name": "f"}, None),
+    ("anthropic", {"type": "custom", "name": "f"}, None),
+    ("anthropic", {"type": "bash_20250124"}, None),
+    ("anthropic", {"type": "mcp_toolset"}, "remote_tool"),
+    ("anthropic", {"type": "web_fetch_20250910"}, "web_search"),
+    ("anthropic", {"type": "newer"}, "remote_tool"),
+    ("openai", {"function": {}}, "remote_tool"),
+    ("openai", {"type": "function"}, None),
+])  # fmt: skip
+def test_a_tool_uses_what_its_type_says_and_without_one_what_the_dialect_takes_it_for(
+    dialect: str, tool: dict[str, Any], feature: str | None
+) -> None:
+    request = Asked(Operation.CHAT, dialect, "m", {"tools": msgspec.Raw(json.dumps([tool]).encode())})
+    found = [use.feature for use in uses(load_forms()[dialect, "chat"], ["tools"], request)]
+    assert found == ([] if feature is None else [feature])
+
+
+def test_what_is_not_configured_is_barred_by_what_a_request_uses_like_all_others(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    around = msgspec.structs.replace(surroundings, resolve=lambda reference: (None, f"{reference} is not set"))
+    files = AppliesTo(features=("files",))
+    claims = {
+        name: Claim(0, Basis.OPERATOR_RUN, applies_to=files)
+        for name in ("app_state_retention_days", "abuse_log_retention_days")
+    }
+    claims |= {"human_review": Claim("never", Basis.OPERATOR_RUN, applies_to=files)}
+    claims |= {"training_use": Claim("never", Basis.OPERATOR_RUN, applies_to=files)}
+    snapshot = compile_estate(changed(acme, "deployments", "smol", controls=claims), around, now)
+    plain = permit(snapshot, CALLER, asked()).decision
+    assert [one.deployment for one in plain.unconfigured] == ["gpt-reserved", "mistral-house"]
+    piece = {"type": "file", "file": {"file_id": "file-1"}}
+    used = permit(snapshot, CALLER, asked(messages=[{"role": "user", "content": [piece]}])).decision
+    assert [one.deployment for one in used.unconfigured] == []
+    assert [one.deployment for one in used.endpoints] == ["smol"]
+
+
+def test_an_output_limit_that_is_no_whole_number_is_replaced(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    limits = {"max_tokens": msgspec.Raw(b"900.5"), "max_completion_tokens": msgspec.Raw(b"10")}
+    odd = msgspec.structs.replace(asked(None), fields={**asked(None).fields, **limits})
+    permitted = permit(limited(acme, surroundings, now, max_output_tokens=200), CALLER, odd)
+    assert [(one.field, one.value) for one in permitted.rewrites] == [("max_tokens", b"200")]
+
+
+def test_a_limit_on_answers_is_no_concern_of_embeddings(acme: Estate, surroundings: Surroundings, now: int) -> None:
+    estate = changed(acme, "use_cases", "search-vectors", parameters=Parameters(max_output_tokens=200))
+    body = b'{"model": "search-vectors", "input": "hello"}'
+    permitted = permit(compile_estate(estate, surroundings, now), CALLER, decode(Operation.EMBEDDINGS, body))
+    assert (permitted.rewrites, names(permitted)) == ((), ["minilm"])
 
 
 @pytest.mark.parametrize(("limits", "given", "param"), [

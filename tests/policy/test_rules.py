@@ -145,6 +145,9 @@ def test_what_takes_few_values_is_remembered_and_what_takes_many_is_not(
     decision = few.offers["sales"]["general-chat"].decisions["internal"]
     assert few.narrow is not None
     assert few.narrow(decision, caller(), asked()) is few.narrow(decision, caller(key="key_2"), asked())
+    first = few.narrow(decision, caller(), asked())
+    assert few.narrow(decision, caller(), asked(answers=2)) is decision
+    assert few.narrow(decision, caller(), asked()) is first
     for name in ('caller.key == "key_1"', "request.bytes == 0", "request.output_limit == 0"):
         many = ruled(acme, surroundings, now, it=Rule(when=f"{pattern} && {name}"))
         assert many.narrow is not None

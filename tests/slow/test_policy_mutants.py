@@ -45,6 +45,9 @@ HARMLESS = {
     ("policy/prompt_parts.py", "find_parts", "if False: if is_plain(text)"),  # what is plain has nothing, read or not
     ("policy/prompt_parts.py", "is_plain", "drop operand 0: ESCAPE[:1] not in messages"),  # asked for speed
     ("policy/request.py", "_examine", "if True: _without(decision, uses) if uses"),  # no use takes nothing away
+    ("policy/request.py", "_spoken", "drop operand 1: form.modalities or ''"),  # no field is named None
+    ("policy/request.py", "_uses", "if True: if feature is not None:"),  # nothing bars what is no feature
+    ("policy/request.py", "_uses", "drop operand 1: field.when_absent and"),  # only what has a feature counts absent
     ("policy/request.py", "_without", "if False: if not barred:"),  # nothing barred takes nothing away
     ("policy/request.py", "_without", "if False: if not where:"),  # nowhere barred takes nothing away
     ("policy/request.py", "examine", "drop operand 0: not watch.prompt or"),  # no field is named by the empty text
