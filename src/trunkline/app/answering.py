@@ -7,6 +7,7 @@ import gc
 import math
 import os
 import socket
+import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -37,6 +38,9 @@ LOOK_EVERY = 0.05
 
 COLLECT_EVERY = 20_000
 """How many more objects than before there must be for the collector to look at the young ones."""
+
+GIVE_WAY_AFTER = 0.000_5
+"""Seconds after which a thread that holds Python's lock gives way: a call waits that long while the journal drains."""
 
 EngineStates = Callable[[], Mapping[str, EngineState]]
 
@@ -131,7 +135,7 @@ class Answering:
         )
         self._server = server
         stack.push_async_callback(_drain, server, signals, options.grace)
-        _settle_memory()
+        _suit_interpreter()
 
     @property
     def port(self) -> int:
@@ -190,8 +194,9 @@ async def _drain(server: Server, signals: Signals, grace: float) -> None:
     await closing
 
 
-def _settle_memory() -> None:
-    """Spare the collector what stays for ever: code, catalogue, estate. It would look through them again and again."""
+def _suit_interpreter() -> None:
+    """Have the collector spare what stays for ever (code, catalogue, estate), and threads give way to calls early."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY, 10, 10)
+    sys.setswitchinterval(GIVE_WAY_AFTER)
