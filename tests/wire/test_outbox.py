@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 from tests.wire.raw import GET, HELLO, dialled
-from tests.wire.stage import Transport
+from tests.wire.stage import Stage, Transport
 
+from trunkline.wire.connection import Connection
 from trunkline.wire.outbox import Outbox
-from trunkline.wire.server import Reply, Request
+from trunkline.wire.server import Limits, Reply, Request
 
 
 @pytest.fixture
@@ -85,3 +86,17 @@ async def test_answers_that_wait_leave_before_the_connection_closes(last: bytes)
         one.write(3 * GET + last)
         got = await one.rest()
         assert got.count(HELLO) == 3 + last.startswith(b"GET")
+
+
+async def test_a_client_that_leaves_before_its_request_is_begun_does_not_count_as_busy() -> None:
+    async def hello(_: Request, reply: Reply) -> None:
+        reply.send(200, b"", HELLO)
+
+    hall = Stage(hello, Limits()).hall
+    connection = Connection(hall)
+    connection.connection_made(Transport())
+    connection.data_received(GET)
+    connection.connection_lost(None)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert hall.outbox.busy == 0

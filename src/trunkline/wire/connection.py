@@ -213,11 +213,11 @@ class Connection(asyncio.Protocol):
     def _begin(self, request: Request) -> None:
         self.expires = math.inf
         self._timed = -1
-        self.hall.outbox.busy += 1
         reply = self.reply = Reply(self, request)
         self.task = self.hall.loop.create_task(self._answer(request, reply))
 
     async def _answer(self, request: Request, reply: Reply) -> None:
+        self.hall.outbox.busy += 1  # Not before: a task that is cancelled before it begins never comes to its end.
         try:
             await self.hall.handler(request, reply)
             if not reply.ended:
