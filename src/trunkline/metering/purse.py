@@ -141,6 +141,7 @@ class Purse:
     __slots__ = (
         "_idle_since",
         "_last_hold",
+        "_lowered",
         "_offset",
         "account",
         "answer",
@@ -161,6 +162,7 @@ class Purse:
         self.dry_until = 0
         self._offset = 0
         self._last_hold = 0
+        self._lowered = False
         self._idle_since = 0
 
     def usable(self, journal: JournalId, at: Moment) -> Slice | None:
@@ -185,6 +187,7 @@ class Purse:
             self.retire()
         elif self.slice is not None and account.limit < before.limit:
             self.slice.let_go()
+            self._lowered = True
         self.dry = 0
 
     def tighten(self, ticks: int) -> None:
@@ -261,6 +264,10 @@ class Purse:
     def _for_use(self, found: Slice, at: Moment, waiting: tuple[int, ...]) -> list[Ask]:
         tight = at.ticks < self.tight_until
         used = found.used
+        if self._lowered:  # Given back before anything is asked for: what was granted by the old limit is no claim.
+            self._lowered = False
+            found.let_go()
+            return [self._ask(found, 0, (0, 0))]
         if waiting:
             due = used + sum(waiting)
             ahead = 0 if tight else self._ahead(found, max(waiting))

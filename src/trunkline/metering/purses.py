@@ -226,7 +226,8 @@ class Purses:
             self._waiting.setdefault(name, deque()).append(waiter)
             self._wake.set()
             try:
-                refused = await asyncio.wait_for(waiter.future, until - loop.time())
+                async with asyncio.timeout_at(until):
+                    refused = await waiter.future
             except TimeoutError:
                 if not waiter.asked:
                     raise Unavailable(AWAY, code="store_unavailable", retry_after=5) from None
@@ -298,7 +299,8 @@ class Purses:
         """Wait until something is to be asked; while calls wait in vain, not for long."""
         again = any(waiter.asked for waiting in self._waiting.values() for waiter in waiting)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), RETRY if again else TICK)
+            async with asyncio.timeout(RETRY if again else TICK):
+                await self._wake.wait()
         self._wake.clear()
 
     async def _look_around(self) -> None:

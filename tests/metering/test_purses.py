@@ -1,0 +1,192 @@
+"""Several workers' purses over one real store: together they never exceed the limit, and all of it can be used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from trunkline import errors
+from trunkline.clock import SystemClock
+from trunkline.ids import mint_journal_id
+from trunkline.metering.journal import Journal
+from trunkline.metering.leases import Allowance, Answer, Ask
+from trunkline.metering.periods import FOREVER, Period
+from trunkline.metering.purse import Account, Purse
+from trunkline.metering.purses import Pledge, Purses, Short
+from trunkline.store.open import Store, open_store
+
+ALWAYS = Period(0, FOREVER)
+LIMIT = 10_000
+HOLD = 90
+COST = 40
+
+
+def account(name: str = "team", limit: int = LIMIT, *, hard: bool = True, declared_at: int = 1) -> Account:
+    return Account(name, limit, hard, declared_at, lambda _: ALWAYS)
+
+
+class Exchange:
+    """A worker: its purses, and its journal's file."""
+
+    def __init__(self, folder: Path, store: Store, *accounts: Account, patience: float = 2.0) -> None:
+        self.journal = Journal.open(folder, mint_journal_id())
+        self.purses = Purses(store, self.journal, SystemClock(), patience=patience)
+        self.purses.adopt(accounts or (account(),))
+        self.following = asyncio.create_task(self.purses.follow())
+
+    async def pledge(self, amount: int = HOLD, *names: str) -> Pledge:
+        return await self.purses.pledge(self.purses.named(names or ("team",)), amount)
+
+    async def end(self) -> None:
+        self.following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.following
+        await self.purses.stop()
+        self.journal.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    place = tmp_path / "trunkline.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    with open_store(place) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def three(tmp_path: Path, store: Store) -> AsyncIterator[list[Exchange]]:
+    made = [Exchange(tmp_path / str(number), store) for number in range(3)]
+    yield made
+    for one in made:
+        await one.end()
+
+
+def team(store: Store) -> Allowance:
+    (found,) = [one for one in store.allowances() if one.name == "team"]
+    return found
+
+
+async def test_together_they_hold_no_more_than_the_limit_and_all_of_it(three: list[Exchange], store: Store) -> None:
+    spent = open_now = most = 0
+
+    async def call(one: Exchange) -> None:
+        nonlocal spent, open_now, most
+        while True:
+            try:
+                pledge = await one.pledge()
+            except Short:
+                return
+            open_now += HOLD
+            most = max(most, spent + open_now)
+            await asyncio.sleep(0)
+            open_now -= HOLD
+            spent += COST
+            pledge.settle(COST)
+
+    await asyncio.gather(*(call(one) for one in three for _ in range(16)))
+    assert most <= LIMIT
+    assert LIMIT - spent < len(three) * HOLD
+    assert (team(store).settled, team(store).leased <= LIMIT) == (0, True)  # nothing was drained
+
+
+async def test_what_one_worker_has_in_hand_comes_back_when_another_goes_without(
+    three: list[Exchange], store: Store
+) -> None:
+    first, second, _ = three
+    (await first.pledge(600)).settle(0)
+    assert team(store).leased >= 600
+    pledge = await second.pledge(LIMIT)
+    assert team(store).leased == LIMIT
+    pledge.settle(0)
+
+
+async def test_a_call_waits_for_what_others_hold_but_not_for_ever(tmp_path: Path, store: Store) -> None:
+    one, other = Exchange(tmp_path / "a", store, patience=0.6), Exchange(tmp_path / "b", store, patience=30)
+    held = await one.pledge(LIMIT)
+    with pytest.raises(Short) as short:
+        await one.pledge()
+    assert short.value.answer is not None
+    assert (short.value.account.name, short.value.answer.leased) == ("team", LIMIT)
+    waiting = asyncio.create_task(other.pledge())
+    held.settle(0)
+    (await waiting).settle(0)
+    await one.end()
+    await other.end()
+    assert team(store).leased == 0
+
+
+async def test_where_nothing_can_come_back_a_call_is_refused_at_once(tmp_path: Path, store: Store) -> None:
+    one = Exchange(tmp_path, store, patience=60)
+    with pytest.raises(Short):
+        await asyncio.wait_for(one.pledge(LIMIT + 1), 20)
+    (await one.pledge(LIMIT)).settle(LIMIT)
+    with pytest.raises(Short):
+        await asyncio.wait_for(one.pledge(1), 20)
+    await one.end()
+
+
+async def test_a_hold_stands_in_every_allowance_or_in_none(tmp_path: Path, store: Store) -> None:
+    one = Exchange(tmp_path, store, account(), account("company", 500), account("watched", 1, hard=False), patience=0.3)
+    pledge = await one.pledge(400, "team", "company", "watched")
+    assert len(pledge.leases) == 3
+    with pytest.raises(Short) as short:
+        await one.pledge(200, "team", "company", "watched")
+    assert short.value.account.name == "company"
+    assert [_open(purse) for purse in one.purses.named(("team", "company", "watched"))] == [1, 1, 1]
+    pledge.settle(400)
+    await one.end()
+    assert {found.name: found.leased for found in store.allowances()} == {"team": 400, "company": 400, "watched": 0}
+
+
+def _open(purse: Purse) -> int:
+    return purse.open
+
+
+async def test_a_lowered_limit_binds_the_next_grant(tmp_path: Path, store: Store) -> None:
+    one = Exchange(tmp_path, store, patience=0.3)
+    (await one.pledge(1_000)).settle(500)
+    one.purses.adopt([account(limit=600, declared_at=2)])
+    with pytest.raises(Short):
+        await one.pledge(200)
+    (await one.pledge(100)).settle(100)
+    await one.end()
+
+
+async def test_a_new_journal_file_takes_a_new_lease_and_the_old_one_ends(tmp_path: Path, store: Store) -> None:
+    one = Exchange(tmp_path, store)
+    before = await one.pledge()
+    one.journal._rotate()
+    after = await one.pledge()
+    assert before.journal != after.journal
+    assert set(before.leases).isdisjoint(after.leases)
+    before.settle(COST)
+    after.settle(COST)
+    await one.end()
+    assert team(store).leased == 2 * COST
+
+
+async def test_with_the_store_away_calls_go_on_inside_the_lease_and_are_then_told_so(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Exchange(tmp_path, store, patience=0.5)
+    (await one.pledge()).settle(0)
+    room = one.purses.named(["team"])[0].room
+    assert room >= HOLD
+
+    def away(asks: Sequence[Ask]) -> tuple[Answer, ...]:
+        raise errors.Unavailable("away")
+
+    monkeypatch.setattr(store, "ask", away)
+    held = [await one.pledge() for _ in range(room // HOLD)]
+    with pytest.raises(errors.Unavailable) as refused:
+        await one.pledge()
+    assert refused.value.code == "store_unavailable"
+    monkeypatch.undo()
+    (await one.pledge()).settle(0)
+    for pledge in held:
+        pledge.settle(0)
+    await one.end()
+    assert team(store).leased == 0
