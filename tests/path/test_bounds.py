@@ -140,3 +140,36 @@ def test_clients_that_write_slowly_hold_what_they_have_sent_and_nobody_else_up(
         assert ask(patient.port, secret, HELLO).status == 200
         assert resident(patient) - before < 3 * many * size
     assert len(vendor.received) == 2
+
+
+def test_the_bounds_are_the_operator_s(tmp_path: Path, vendor: Upstream) -> None:
+    declared = estate(
+        {"gpt": deployment(vendor.url)},
+        {"chat": [["gpt"]], "small": [["gpt"]]},
+    )
+    declared["use_cases"]["small"]["parameters"] = {"max_request_bytes": 500}
+    with exchange(
+        tmp_path,
+        declared,
+        TRUNKLINE_BODY_LIMIT="2kB",
+        TRUNKLINE_CONNECTIONS_PER_ADDRESS="3",
+        TRUNKLINE_HEADER_TIME="0.3",
+        TRUNKLINE_IDLE_TIME="0.4",
+    ) as running:
+        secret = running.key("finance")
+        long = HELLO | {"user": "x" * 600}
+        assert ask(running.port, secret, long).status == 200
+        refused = ask(running.port, secret, long | {"model": "small"})
+        assert (refused.status, refused.error and refused.error["code"]) == (413, "request_too_large")
+        with ExitStack() as stack:
+            begun = dial(running, stack, post(secret, b"", length=2_001))  # the body is never sent
+            assert begun.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        assert len(vendor.received) == 1
+        with ExitStack() as stack:
+            slow = dial(running, stack, b"GET / HTTP/1.1\r\n")
+            idle = dial(running, stack, b"")
+            assert slow.recv(65_536).startswith(b"HTTP/1.1 408 ")
+            assert idle.recv(65_536) == b""
+        with ExitStack() as stack:
+            many = [dial(running, stack, b"") for _ in range(4)]
+            assert many[3].recv(65_536).startswith(b"HTTP/1.1 503 ")

@@ -131,6 +131,8 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(running: Excha
         (["--tls-cert", str(TLS / "server.pem")], "both --tls-cert and --tls-key"),
         (["--tls-cert", str(TLS / "server.pem"), "--tls-key", str(TLS / "other.key")], "the certificate's own"),
         (["--tls-client-ca", str(TLS / "ca.pem")], "beside --tls-client-ca"),
+        (["--tls-client-optional"], "give --tls-client-ca, too"),
+        (["--body-limit", "1GB"], "raise --bytes-in-flight or lower --body-limit"),
         (["--cors-origin", "https://chat.example/"], "is no origin"),
         (["--cors-origin", "chat.example"], "is no origin"),
     ],

@@ -17,6 +17,7 @@ from tests.wire.stage import Stage
 
 from trunkline.wire.bodies import Chunks
 from trunkline.wire.limits import Limits
+from trunkline.wire.peer import Peer
 from trunkline.wire.reader import Bodies, Reader
 from trunkline.wire.request import Refused, Request
 from trunkline.wire.server import Reply
@@ -78,7 +79,7 @@ def read(pieces: Iterable[bytes]) -> Outcome:
     """Return the requests that these reads hold, and what refused the rest."""
     taken: list[Request] = []
     bodies = Bodies(10_000)
-    reader = Reader(SMALL, bodies, "", taken.append)
+    reader = Reader(SMALL, bodies, Peer(""), taken.append)
     fault = None
     try:
         for piece in pieces:
@@ -172,7 +173,7 @@ async def test_hostile_clients_leave_nothing_in_memory() -> None:
 def test_a_body_in_tiny_pieces_costs_its_size_and_not_its_pieces(piece: int) -> None:
     taken: list[Request] = []
     size = 2_000_000
-    reader = Reader(Limits(), Bodies(1 << 30), "", taken.append)
+    reader = Reader(Limits(), Bodies(1 << 30), Peer(""), taken.append)
     reader.feed(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
     before = resident()
     for _ in range(size // piece - 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import shutil
 import ssl
@@ -14,7 +15,7 @@ import pytest
 from tests.wire.raw import WITHIN, Dial, echo, until
 
 from trunkline.errors import Unstartable
-from trunkline.wire.server import Certificates, Limits, Server
+from trunkline.wire.server import Certificate, Certificates, Limits, Reply, Request, Server
 
 TLS = Path(__file__).parent / "tls"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -183,3 +184,69 @@ def test_a_start_with_wrong_files_says_which_and_what_to_do(
 ) -> None:
     with pytest.raises(Unstartable, match=message):
         Certificates(TLS / certificate, TLS / key, TLS / authorities if authorities else None)
+
+
+async def certificates_seen(tls: Certificates, context: ssl.SSLContext) -> list[Certificate | None]:
+    """What the handler is told of a client's certificate, at two requests over one connection."""
+    seen: list[Certificate | None] = []
+
+    async def keep(request: Request, reply: Reply) -> None:
+        seen.append(request.peer.certificate)
+        reply.send(200, b"", b"")
+
+    server = await Server.start(keep, tls=tls)
+    try:
+        connection = await dial(server.port, context)
+        try:
+            for _ in range(2):
+                connection.write(GET)
+                assert (await connection.answer()).status == 200
+        finally:
+            await connection.close()
+    finally:
+        await server.close(0)
+    return seen
+
+
+async def test_a_request_comes_with_what_its_client_s_certificate_says(files: tuple[Path, Path]) -> None:
+    tls = Certificates(*files, TLS / "people-ca.pem")
+    first, second = await certificates_seen(tls, client("ca.pem", certificate="portal"))
+    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert((TLS / "portal.pem").read_text())).hexdigest()
+    assert first == Certificate(digest, "portal", ("spiffe://acme/marketing/portal",), ("portal.acme.example",))
+    assert second is first
+    (named, _) = await certificates_seen(tls, client("ca.pem", certificate="batch"))
+    assert named is not None
+    assert named.emails == ("batch@acme.example",)
+
+
+async def test_where_certificates_are_optional_a_wrong_one_is_refused_all_the_same(files: tuple[Path, Path]) -> None:
+    tls = Certificates(*files, TLS / "people-ca.pem", optional=True)
+    assert await certificates_seen(tls, client("ca.pem")) == [None, None]
+    assert None not in await certificates_seen(tls, client("ca.pem", certificate="batch"))
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await certificates_seen(tls, client("ca.pem", certificate="client"))
+
+
+async def test_nothing_is_told_where_no_certificates_are_asked_for(files: tuple[Path, Path]) -> None:
+    assert await certificates_seen(Certificates(*files), client("ca.pem", certificate="batch")) == [None, None]
+
+
+async def test_a_certificate_on_the_revocation_list_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes((TLS / "people-ca.pem").read_bytes())
+    assert await certificates_seen(Certificates(*files, authorities), client("ca.pem", certificate="revoked"))
+    authorities.write_bytes((TLS / "people-ca.pem").read_bytes() + (TLS / "people-crl.pem").read_bytes())
+    assert await certificates_seen(Certificates(*files, authorities), client("ca.pem", certificate="batch"))
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await certificates_seen(Certificates(*files, authorities), client("ca.pem", certificate="revoked"))
+
+
+async def test_no_session_outlives_the_certificate_that_it_was_verified_by(files: tuple[Path, Path]) -> None:
+    async with serving(Certificates(*files, TLS / "people-ca.pem")) as server:
+        context = client("ca.pem", certificate="batch")
+        connection = await dial(server.port, context)
+        connection.write(GET)
+        assert (await connection.answer()).status == 200
+        secured: ssl.SSLObject = connection.writer.get_extra_info("ssl_object")
+        assert secured.session is None or not secured.session.has_ticket
+        await connection.close()

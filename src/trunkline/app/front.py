@@ -43,10 +43,19 @@ def front(options: Options, *, trial: bool = False) -> Front:
         raise Unstartable("a certificate and its key go together: give both --tls-cert and --tls-key, or neither")
     if options.tls_client_ca is not None and options.tls_cert is None:
         raise Unstartable("certificates of clients need TLS: give --tls-cert and --tls-key beside --tls-client-ca")
+    if options.tls_client_optional and options.tls_client_ca is None:
+        raise Unstartable("there are no certificates of clients to leave out: give --tls-client-ca, too")
     tls = None
     if options.tls_cert is not None and options.tls_key is not None:
-        tls = Certificates(options.tls_cert, options.tls_key, options.tls_client_ca)
-    wanted = Limits()
+        tls = Certificates(
+            options.tls_cert, options.tls_key, options.tls_client_ca, optional=options.tls_client_optional
+        )
+    wanted = options.limits
+    if wanted.body > wanted.bodies:
+        raise Unstartable(
+            f"one request body may have {wanted.body} bytes, but all together only {wanted.bodies}: raise "
+            "--bytes-in-flight or lower --body-limit"
+        )
     limits = wanted.within(raise_open_files())
     if limits is not wanted and not trial:
         log.warning(

@@ -16,6 +16,7 @@ from trunkline.estate.stages import Address, Snapshot
 from trunkline.metering.budgets import Budgets, compile_budgets
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import Store
+from trunkline.tenancy.certificates import Bearer
 
 ADMIN_KEY = "TRUNKLINE_ADMIN_KEY"
 NOWHERE: Mapping[str, Address] = MappingProxyType({})
@@ -60,5 +61,9 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
         cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},
         root=estate.root,
         admin=os.environ.get(ADMIN_KEY),
+        bearers=tuple(
+            Bearer(name=name, unit=one.unit, use_cases=one.use_cases, **one.marks())
+            for name, one in estate.certificates.items()
+        ),
     )
     return Checked(loaded, compiler, rings, compiler.compile(), compile_budgets(estate, ground.clock.now()))

@@ -9,6 +9,7 @@ import msgspec
 from trunkline.clock import Clock
 from trunkline.errors import Unavailable
 from trunkline.gateway.exchange import Exchange
+from trunkline.tenancy.certificates import Bearer
 from trunkline.tenancy.keys import Key, KeyStore
 from trunkline.tenancy.mint import mint
 from trunkline.tenancy.ring import KeyRing
@@ -37,6 +38,7 @@ class Rings(msgspec.Struct, frozen=True):
     cost_centres: dict[str, str]
     root: str
     admin: str | None
+    bearers: tuple[Bearer, ...] = ()
 
     def make(self, keys: tuple[Key, ...]) -> KeyRing:
         """Return the ring of these keys.
@@ -44,7 +46,14 @@ class Rings(msgspec.Struct, frozen=True):
         Raises:
             Unstartable: the admin key is too short.
         """
-        return KeyRing(keys, pepper=self.pepper, cost_centres=self.cost_centres, root=self.root, admin=self.admin)
+        return KeyRing(
+            keys,
+            pepper=self.pepper,
+            cost_centres=self.cost_centres,
+            root=self.root,
+            admin=self.admin,
+            bearers=self.bearers,
+        )
 
 
 def first_key(store: KeyStore, rings: Rings, clock: Clock) -> str | None:

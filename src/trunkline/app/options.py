@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from trunkline.wire.limits import Limits
+
 GRACE = 30.0
 
 
@@ -24,10 +26,12 @@ class Options(msgspec.Struct, frozen=True):
         tls_cert: the certificate to show to clients, in PEM form; None for plain HTTP.
         tls_key: its key.
         tls_client_ca: the authorities whose certificates clients must show; None asks for none.
+        tls_client_optional: clients may also show no certificate.
         cors_origins: the origins whose web pages may call.
         workers: processes that answer; with one, the exchange is a single process.
         grace: seconds that running calls get to finish when the exchange is told to stop.
         log_style: `auto`, `json` or `text`.
+        limits: how much of its callers each process takes, and for how long.
     """
 
     data: Path
@@ -40,7 +44,9 @@ class Options(msgspec.Struct, frozen=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+    tls_client_optional: bool = False
     cors_origins: tuple[str, ...] = ()
     workers: int = 1
     grace: float = GRACE
     log_style: str = "auto"
+    limits: Limits = Limits()

@@ -21,6 +21,7 @@ from trunkline.ids import KeyId
 from trunkline.messages import Asked
 from trunkline.tenancy.callers import Caller
 from trunkline.tenancy.ring import KeyRing
+from trunkline.wire.peer import Peer
 from trunkline.wire.request import Request
 
 PEER = "127.0.0.1"
@@ -77,7 +78,7 @@ class Asking:
         except msgspec.DecodeError:
             pass  # the body alone; what is wrong with it the exchange says
         self.request = Request(
-            PEER,
+            Peer(PEER),
             "POST",
             path or _path_for(body),
             {name.lower().encode(): text.encode() for name, text in headers.items()},

@@ -8,10 +8,14 @@ import typer
 
 from trunkline.app import run
 from trunkline.app.options import GRACE, Options
+from trunkline.cli import bounds
 from trunkline.cli.options import DEFAULT_DATA, Data, EstateFile, Host, Port
 from trunkline.cli.output import console
 from trunkline.cli.welcome import Greeter
 from trunkline.observability import log
+from trunkline.wire.limits import Limits
+
+USUAL = Limits()
 
 app = typer.Typer(add_completion=False)
 
@@ -53,6 +57,14 @@ TlsClientCa = Annotated[
     Path | None,
     _file("--tls-client-ca", "TRUNKLINE_TLS_CLIENT_CA", "Authorities that must have signed each client's certificate"),
 ]
+TlsClientOptional = Annotated[
+    bool,
+    typer.Option(
+        "--tls-client-optional",
+        envvar="TRUNKLINE_TLS_CLIENT_OPTIONAL",
+        help="Let in clients that show no certificate, too; a wrong one is refused all the same.",
+    ),
+]
 CorsOrigin = Annotated[
     list[str] | None,
     typer.Option(
@@ -90,8 +102,17 @@ def up(  # noqa: PLR0913 - one for each option
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    tls_client_optional: TlsClientOptional = False,
     cors_origin: CorsOrigin = None,
     grace: Grace = GRACE,
+    connections: bounds.Connections = USUAL.connections,
+    connections_per_address: bounds.ConnectionsPerAddress = USUAL.connections_per_address,
+    body_limit: bounds.BodyLimit = "20MiB",
+    bytes_in_flight: bounds.BytesInFlight = "512MiB",
+    header_time: bounds.HeaderTime = USUAL.header_time,
+    body_time: bounds.BodyTime = USUAL.body_time,
+    idle_time: bounds.IdleTime = USUAL.idle_time,
+    stall_time: bounds.StallTime = USUAL.stall_time,
 ) -> None:
     """Start the exchange."""
     if store is not None:
@@ -99,6 +120,16 @@ def up(  # noqa: PLR0913 - one for each option
             "another store than the data folder's own is not in force in this version: leave it out",
             param_hint="--store",
         )
+    limits = Limits(
+        connections=connections,
+        connections_per_address=min(connections, connections_per_address),
+        body=bounds.size(body_limit),
+        bodies=bounds.size(bytes_in_flight),
+        header_time=header_time,
+        body_time=body_time,
+        idle_time=idle_time,
+        stall_time=stall_time,
+    )
     options = Options(
         data=data.expanduser().absolute(),
         estate=estate.expanduser() if estate is not None else None,
@@ -110,10 +141,12 @@ def up(  # noqa: PLR0913 - one for each option
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
+        tls_client_optional=tls_client_optional,
         cors_origins=tuple(cors_origin or ()),
         workers=workers,
         grace=grace,
         log_style=log_style,
+        limits=limits,
     )
     log.configure(log_level, log_style)
     with Greeter(console()) as greeter:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from trunkline.config.faults import Faults, suggestion
 from trunkline.config.reader import Reference
 from trunkline.estate.checks.budgets import check_budgets
+from trunkline.estate.checks.certificates import check_certificates
 from trunkline.estate.checks.claims import check_claims
 from trunkline.estate.checks.ownership import check_ownership
 from trunkline.estate.checks.prices import check_prices
@@ -22,6 +23,7 @@ def check(declared: Declared, owned: tuple[Owned, ...], references: list[Referen
     check_references(declared, references, faults)
     check_units(declared, faults)
     check_zones(declared, faults)
+    check_certificates(declared, faults)
     check_claims(declared, faults)
     check_reach(declared, faults)
     check_skus(declared, faults)

@@ -10,6 +10,7 @@ import msgspec
 
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.budgets import Budget, Limit
+from trunkline.estate.certificates import Certificate
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.names import Currency, Name
@@ -47,5 +48,6 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pools: dict[Name, Pool] = {}
     use_cases: dict[Name, UseCase] = {}
     rules: dict[Name, Rule] = {}
+    certificates: dict[Name, Certificate] = {}
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()

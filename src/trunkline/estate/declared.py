@@ -8,6 +8,7 @@ from trunkline.config.document import Mapping, Sequence, locate
 from trunkline.config.faults import Place
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.budgets import Budget, Limit
+from trunkline.estate.certificates import Certificate
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import ExchangeRate
@@ -40,6 +41,7 @@ class Declared(msgspec.Struct, frozen=True):
     limits: dict[int, Limit]
     rules: dict[str, Rule] = {}
     zones: dict[str, Zone] = {}
+    certificates: dict[str, Certificate] = {}
     unread: frozenset[str] = frozenset()
 
     def names(self, section: str) -> tuple[str, ...]:

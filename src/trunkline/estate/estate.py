@@ -7,6 +7,7 @@ import msgspec
 
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.budgets import Budget, Limit
+from trunkline.estate.certificates import Certificate
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.pools import Pool
@@ -42,6 +43,7 @@ class Estate(msgspec.Struct, frozen=True):
     version: str = ""
     rules: dict[str, Rule] = {}
     zones: dict[str, Zone] = {}
+    certificates: dict[str, Certificate] = {}
 
     @property
     def root(self) -> str:

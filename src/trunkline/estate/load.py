@@ -17,6 +17,7 @@ from trunkline.config.zones import describe_unknown_zone, find_zone
 from trunkline.errors import BadEstate
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.budgets import Budget, Limit
+from trunkline.estate.certificates import Certificate
 from trunkline.estate.check import check
 from trunkline.estate.claims import DataClass
 from trunkline.estate.declaration import Declaration
@@ -110,6 +111,7 @@ def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
         use_cases=_named(tree, "use_cases", UseCase, reader),
         rules=_named(tree, "rules", Rule, reader),
         zones=_named(tree, "zones", Zone, reader),
+        certificates=_named(tree, "certificates", Certificate, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
         unread=frozenset(unread),
@@ -162,6 +164,7 @@ def _build(declared: Declared) -> Estate:
         exchange_rates=declared.exchange_rates,
         rules=declared.rules,
         zones=declared.zones,
+        certificates=declared.certificates,
     )
     content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
     return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -21,6 +21,7 @@ NAMED_SECTIONS: Final = (
     "pools",
     "use_cases",
     "rules",
+    "certificates",
 )
 LISTED_SECTIONS: Final = ("budgets", "limits")
 OWNED_SECTIONS: Final = ("boundaries", "deployments", "pools", "use_cases")

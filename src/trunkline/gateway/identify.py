@@ -12,20 +12,24 @@ KEY_HEADERS = (b"x-api-key", b"x-goog-api-key", b"api-key")
 
 
 async def identify(exchange: Exchange, request: Request) -> Caller:
-    """Find the caller behind the key that came with the request.
+    """Find the caller behind the key that came with the request, or without one, behind the client's certificate.
 
+    A key counts before a certificate, also one that is not valid: it is never made good by another proof.
     A key that is not known may have been made a moment ago: the store is asked once more for changes.
 
     Raises:
         Unidentified: there is no key, or it is not valid.
     """
     secret = secret_of(request)
+    peer = request.peer
+    if not secret and peer.certificate is not None:
+        return exchange.ring.bearers.identify(peer.certificate)
     try:
-        return exchange.ring.identify(secret, request.peer, exchange.clock.now())
+        return exchange.ring.identify(secret, peer.address, exchange.clock.now())
     except Unidentified as fault:
         if fault.code != Unidentified.default_code or not await exchange.keys_changed():
             raise
-    return exchange.ring.identify(secret, request.peer, exchange.clock.now())
+    return exchange.ring.identify(secret, peer.address, exchange.clock.now())
 
 
 def secret_of(request: Request) -> bytes:

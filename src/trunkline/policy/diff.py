@@ -32,7 +32,17 @@ class Kind(StrEnum):
 DECIDES = frozenset({Kind.GAINED, Kind.LOST, Kind.REASON, Kind.AUDIENCE})
 """Kinds that change what a caller may do. So do use cases that come or go."""
 
-SECTIONS = ("use_cases", "deployments", "pools", "data_classes", "rules", "zones", "boundaries", "units")
+SECTIONS = (
+    "use_cases",
+    "deployments",
+    "pools",
+    "data_classes",
+    "rules",
+    "zones",
+    "boundaries",
+    "units",
+    "certificates",
+)
 
 SECRET = ("credentials", "url", "endpoint")
 """Fields whose literal values are never repeated."""

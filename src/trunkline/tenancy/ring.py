@@ -11,6 +11,7 @@ from trunkline import errors
 from trunkline.clock import as_datetime
 from trunkline.ids import KeyId
 from trunkline.tenancy.callers import Caller
+from trunkline.tenancy.certificates import NO_KEY, Bearer, Bearers
 from trunkline.tenancy.keyed import Keyed
 from trunkline.tenancy.keys import Key
 from trunkline.tenancy.mint import digest
@@ -42,6 +43,7 @@ class KeyRing:
         cost_centres: of every unit that the estate has.
         root: the unit without a parent, which the admin key acts for.
         admin: the admin key's secret, if there is one.
+        bearers: the client certificates that stand for callers without a key.
 
     Raises:
         errors.Unstartable: the admin key is too short.
@@ -55,7 +57,9 @@ class KeyRing:
         cost_centres: Mapping[str, str],
         root: str,
         admin: str | None = None,
+        bearers: Iterable[Bearer] = (),
     ) -> None:
+        self.bearers = Bearers(bearers, cost_centres)
         self._keyed = Keyed(pepper)
         self._known = {key.digest: _know(key, cost_centres) for key in keys}
         self._nobody = digest(pepper, b"")
@@ -113,8 +117,7 @@ def _know(key: Key, cost_centres: Mapping[str, str]) -> _Known:
 
 def _refuse_unknown(secret: bytes) -> NoReturn:
     if not secret:
-        message = "no API key came with the request: send one as `Authorization: Bearer KEY`"
-        raise errors.Unidentified(message, code="missing_api_key")
+        raise errors.Unidentified(NO_KEY, code="missing_api_key")
     raise errors.Unidentified("the API key is not valid: check it, or ask for a new one")
 
 

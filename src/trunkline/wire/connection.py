@@ -11,6 +11,7 @@ from collections import deque
 from typing import cast
 
 from trunkline.wire.hall import Hall
+from trunkline.wire.peer import Peer, certificate_of
 from trunkline.wire.reader import IDLE, Reader
 from trunkline.wire.reply import STATUS_LINES, Reply, Waiters
 from trunkline.wire.request import Refused, Request, body_of
@@ -36,12 +37,12 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_address",
         "_backlog",
         "_backlog_size",
         "_deaf",
         "_fault",
         "_paused",
-        "_peer",
         "_queue",
         "_reader",
         "_timed",
@@ -64,7 +65,7 @@ class Connection(asyncio.Protocol):
         self.expires = math.inf
         self.reply: Reply | None = None
         self.task: asyncio.Task[None] | None = None
-        self._peer = ""
+        self._address = ""
         self._timed = -1
         self._queue: deque[Request] = deque()
         self._backlog: list[bytes] = []
@@ -83,9 +84,10 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._peer = transport.get_extra_info("peername")[0]
-        self._reader = Reader(self.hall.limits, self.hall.bodies, self._peer, self._took)
-        excess = self.hall.enter(self, self._peer)
+            self._address = transport.get_extra_info("peername")[0]
+        peer = Peer(self._address, certificate_of(transport) if self.hall.asks_certificates else None)
+        self._reader = Reader(self.hall.limits, self.hall.bodies, peer, self._took)
+        excess = self.hall.enter(self, self._address)
         if excess <= 0:
             self._await_more()
         elif excess > TURNED_AWAY_MOST:
@@ -115,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the connection; the request under way is cancelled."""
-        self.hall.leave(self, self._peer)
+        self.hall.leave(self, self._address)
         self.hall.bodies.held -= self._backlog_size
         self._backlog.clear()
         self._backlog_size = 0

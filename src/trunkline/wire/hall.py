@@ -44,11 +44,13 @@ class Hall:
         empty: set while no connection is open.
         closing: no answer may promise to keep its connection.
         bodies: how much all clients together have in memory.
+        asks_certificates: clients may show certificates, which are verified.
         outbox: where answers leave.
     """
 
     __slots__ = (
         "_by_address",
+        "asks_certificates",
         "bodies",
         "closing",
         "connections",
@@ -75,6 +77,7 @@ class Hall:
         self.date = b""
         self.closing = False
         self.bodies = Bodies(limits.bodies)
+        self.asks_certificates = False
         self._by_address: dict[str, int] = {}
 
     def enter(self, connection: Guest, peer: str) -> int:

@@ -12,6 +12,7 @@ import httptools
 
 from trunkline.wire.bodies import Chunks, Counted
 from trunkline.wire.limits import Limits
+from trunkline.wire.peer import Peer
 from trunkline.wire.request import (
     METHODS,
     ONLY_ONCE,
@@ -73,7 +74,7 @@ class Reader:
         "stage",
     )
 
-    def __init__(self, limits: Limits, bodies: Bodies, peer: str, take: Callable[[Request], None]) -> None:
+    def __init__(self, limits: Limits, bodies: Bodies, peer: Peer, take: Callable[[Request], None]) -> None:
         self._limits = limits
         self._bodies = bodies
         self._peer = peer

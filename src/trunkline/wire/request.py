@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from trunkline.wire.limits import Limits
+from trunkline.wire.peer import Peer
 
 METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 ONLY_ONCE = frozenset((b"host", b"content-length", b"authorization"))
@@ -37,12 +38,12 @@ class Request:
         path: the target without its query, as it came: not percent-decoded. `*` for the whole server.
         query: what stands behind the first `?`, as it came.
         headers: names in lower case; fields that came several times are joined by ", ".
-        peer: the client's IP address.
+        peer: the client: its address, and its certificate where it showed one.
     """
 
     __slots__ = ("body", "headers", "keep_alive", "method", "path", "peer", "query", "version")
 
-    def __init__(self, peer: str, method: str, url: str, headers: dict[bytes, bytes], version: str) -> None:
+    def __init__(self, peer: Peer, method: str, url: str, headers: dict[bytes, bytes], version: str) -> None:
         self.peer = peer
         self.method = method
         self.path, _, self.query = url.partition("?")

@@ -15,11 +15,12 @@ from trunkline.wire.connection import Connection
 from trunkline.wire.hall import Guest, Hall, Handler
 from trunkline.wire.limits import Limits
 from trunkline.wire.outbox import Outbox
+from trunkline.wire.peer import Certificate, Peer
 from trunkline.wire.reply import Reply
 from trunkline.wire.request import Request
 from trunkline.wire.tls import Certificates
 
-__all__ = ["Certificates", "Handler", "Limits", "Outbox", "Reply", "Request", "Server", "bind"]
+__all__ = ["Certificate", "Certificates", "Handler", "Limits", "Outbox", "Peer", "Reply", "Request", "Server", "bind"]
 
 BACKLOG = 2048
 LINGER = 0.3
@@ -59,6 +60,7 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         hall = Hall(handler, limits or Limits(), loop, outbox)
+        hall.asks_certificates = tls is not None and tls.asks_clients
         listen = partial(
             loop.create_server,
             lambda: Connection(hall),

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from trunkline.errors import Unstartable
 
+REVOKED = b"-----BEGIN X509 CRL-----"
+
 log = logging.getLogger("trunkline.wire")
 
 
 class Certificates:
     """A certificate and its key, in PEM files; with `client_authorities`, clients must show one that these signed.
+
+    Where it is `optional`, they may also show none; a wrong one is refused all the same. Revocation lists (CRL) in the
+    file of the authorities are heeded: a certificate they name, or an authority without a list, is refused then.
 
     TLS 1.2 and newer only, with OpenSSL's own choice of ciphers. `look` takes new files for the connections to come;
     those that stand go on as they are.
@@ -22,9 +27,11 @@ class Certificates:
         context: what the server listens with.
     """
 
-    __slots__ = ("_certificate", "_client_authorities", "_current", "_key", "_seen", "context")
+    __slots__ = ("_certificate", "_client_authorities", "_current", "_key", "_optional", "_seen", "context")
 
-    def __init__(self, certificate: Path, key: Path, client_authorities: Path | None = None) -> None:
+    def __init__(
+        self, certificate: Path, key: Path, client_authorities: Path | None = None, *, optional: bool = False
+    ) -> None:
         """Read the files.
 
         Raises:
@@ -33,10 +40,16 @@ class Certificates:
         self._certificate = certificate
         self._key = key
         self._client_authorities = client_authorities
+        self._optional = optional
         self._seen = self._marks()
         self.context = self._current = self._made()
         # Called for every handshake, whether the client names a server or not: the one place to change certificates.
         self.context.sni_callback = self._choose
+
+    @property
+    def asks_clients(self) -> bool:
+        """Whether clients are asked for certificates."""
+        return self._client_authorities is not None
 
     def look(self) -> None:
         """Take the files anew where they have changed; where they are wrong, the old ones stay, and the log says so."""
@@ -78,12 +91,18 @@ class Certificates:
         if self._client_authorities is not None:
             try:
                 context.load_verify_locations(self._client_authorities)
+                lists = REVOKED in self._client_authorities.read_bytes()
             except (OSError, ValueError) as fault:
                 raise Unstartable(
                     f"cannot read the clients' authorities from {self._client_authorities}: {_why(fault)}; it must be "
                     "a PEM file"
                 ) from fault
-            context.verify_mode = ssl.CERT_REQUIRED
+            if lists:
+                context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+            context.verify_mode = ssl.CERT_OPTIONAL if self._optional else ssl.CERT_REQUIRED
+            # Every handshake is a whole one: a ticket would outlive what its certificate was verified against.
+            context.options |= ssl.OP_NO_TICKET
+            context.num_tickets = 0
         return context
 
 
