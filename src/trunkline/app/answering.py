@@ -102,7 +102,7 @@ class Answering:
         )
         self._book.settled = self.exchange.count_attempt
         self._purses = Purses(ground.store, self._journal, clock)
-        self.exchange.cashier = Cashier(self._purses, checked.budgets)
+        self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
         self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
         self.exchange.keys_changed = self._watch.look
 

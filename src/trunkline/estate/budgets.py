@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from datetime import datetime, time, timedelta
 from typing import Literal
 
 import msgspec
 
-from trunkline.estate.names import BoundaryName, Count, DeploymentName, Portion, SomeAmount, UnitName, UseCaseName
+from trunkline.estate.names import (
+    BoundaryName,
+    Count,
+    DeploymentName,
+    Moment,
+    Portion,
+    SomeAmount,
+    UnitName,
+    UseCaseName,
+)
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,14 +30,30 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Money that a node may spend in a period. A hard one is never overshot; a soft one warns at its thresholds."""
+    """Money that a node may spend in a period. A hard one is never overshot; a soft one warns at its thresholds.
+
+    The period begins anew each day, week, month or quarter (`per`), or lies between two dates (`from`, `until`; both
+    days belong to it).
+    """
 
     on: Node
-    per: Literal["day", "week", "month", "quarter"]
     amount: SomeAmount
+    per: Literal["day", "week", "month", "quarter"] | None = None
+    since: Moment | None = msgspec.field(default=None, name="from")
+    until: Moment | None = None
     hard: bool = False
     warn_at: tuple[Portion, ...] = ()
     time_zone: str | None = None
+
+
+def begins(moment: datetime) -> datetime:
+    """Return when a period begins that is given from a moment on: a date, which is read as its end, from its start."""
+    return datetime.combine(moment.date(), time.min, moment.tzinfo) if moment.time() == time.max else moment
+
+
+def ends(moment: datetime) -> datetime:
+    """Return before when a period ends that is given until a moment; a date belongs to it to its last moment."""
+    return moment + timedelta(microseconds=1) if moment.time() == time.max else moment
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

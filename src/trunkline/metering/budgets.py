@@ -8,8 +8,9 @@ from functools import partial
 
 import msgspec
 
+from trunkline.clock import as_nanos
 from trunkline.config.zones import find_zone
-from trunkline.estate.budgets import Budget, Node
+from trunkline.estate.budgets import Budget, Node, begins, ends
 from trunkline.estate.estate import Estate
 from trunkline.metering.periods import Period, period_at
 from trunkline.metering.purse import Account
@@ -30,6 +31,7 @@ class Stands(msgspec.Struct, frozen=True):
         per: how often it begins anew.
         zone: by whose clocks.
         owner: the unit to ask for more; empty where the estate names none.
+        fixed: the only period it has, where it does not begin anew: outside of it nothing is bound.
         warn_at: the amounts at which the operator is told.
     """
 
@@ -41,6 +43,7 @@ class Stands(msgspec.Struct, frozen=True):
     currency: str
     owner: str = ""
     warn_at: tuple[Nano, ...] = ()
+    fixed: Period | None = None
 
     @property
     def words(self) -> str:
@@ -99,18 +102,20 @@ def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
     kind, name = node_of(budget.on)
     zone = budget.time_zone or estate.time_zone
     amount = to_nano(budget.amount)
+    fixed = _fixed(budget)
     account = Account(
-        name=f"{kind}:{name}/{budget.per}/{estate.currency}",
+        name=f"{kind}:{name}/{_named(budget)}/{estate.currency}",
         limit=amount,
         hard=budget.hard,
         declared_at=declared_at,
-        period_at=partial(_period, budget.per, find_zone(zone) or UTC),
+        period_at=partial(_period, budget.per, find_zone(zone) or UTC) if fixed is None else partial(_always, fixed),
     )
     return Stands(
         account=account,
         kind=kind,
         node=name,
-        per=budget.per,
+        per=_named(budget),
+        fixed=fixed,
         zone=zone,
         currency=estate.currency,
         owner=_owner(estate, kind, name),
@@ -118,8 +123,25 @@ def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
     )
 
 
-def _period(per: str, zone: tzinfo, moment: int) -> Period:
-    return period_at(per, zone, moment)
+def _fixed(budget: Budget) -> Period | None:
+    if budget.since is None or budget.until is None:
+        return None
+    return Period(as_nanos(begins(budget.since)), as_nanos(ends(budget.until)))
+
+
+def _named(budget: Budget) -> str:
+    """How often it begins anew, or its dates."""
+    if budget.since is None or budget.until is None:
+        return budget.per or ""
+    return f"{budget.since.date()}..{budget.until.date()}"
+
+
+def _always(period: Period, _: int) -> Period:
+    return period
+
+
+def _period(per: str | None, zone: tzinfo, moment: int) -> Period:
+    return period_at(per or "", zone, moment)
 
 
 def _owner(estate: Estate, kind: str, name: str) -> str:

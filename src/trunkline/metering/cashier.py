@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from trunkline.clock import as_datetime
+from trunkline.clock import Clock, as_datetime
 from trunkline.config.zones import find_zone
 from trunkline.errors import OverBudget
 from trunkline.estate.stages import Attempt
 from trunkline.messages import Operation
 from trunkline.metering.budgets import Budgets, Stands
+from trunkline.metering.periods import FOREVER
 from trunkline.metering.purse import Purse
 from trunkline.metering.purses import Pledge, Purses, Short
 from trunkline.money import bare
@@ -33,10 +34,11 @@ class Cashier:
         in_force: whether there are any; without one, nothing here costs a call anything.
     """
 
-    __slots__ = ("_above", "_budgets", "_by_name", "_purses", "in_force")
+    __slots__ = ("_above", "_budgets", "_by_name", "_clock", "_good_until", "_purses", "in_force")
 
-    def __init__(self, purses: Purses, budgets: Budgets) -> None:
+    def __init__(self, purses: Purses, budgets: Budgets, clock: Clock) -> None:
         self._purses = purses
+        self._clock = clock
         self.adopt(budgets)
 
     def adopt(self, budgets: Budgets) -> None:
@@ -45,6 +47,7 @@ class Cashier:
         self._by_name = {one.account.name: one for one in budgets}
         self._above: dict[tuple[str, ...], Above] = {}
         self._purses.adopt(one.account for one in budgets)
+        self._good_until = 0
         self.in_force = bool(budgets)
 
     async def pledge(self, attempt: Attempt) -> Pledge | None:
@@ -74,20 +77,31 @@ class Cashier:
         caller = permitted.caller
         customer = permitted.asked.end_customer or ""
         key = (caller.unit, permitted.decision.use_case, endpoint.deployment, caller.key, customer)
+        now = self._clock.now()
+        if now >= self._good_until:
+            self._look_again(now)
         found = self._above.get(key)
         if found is None:
             budgets = self._budgets
-            stands = (
+            declared = (
                 *budgets.on(KEY, caller.key),
                 *budgets.on(CUSTOMER, customer),
                 *budgets.above(caller.unit, permitted.decision.use_case, endpoint.deployment, endpoint.boundary),
             )
+            stands = [one for one in declared if one.fixed is None or one.fixed.holds(now)]
             hard = next((one for one in stands if one.account.hard), None)
             found = Above(self._purses.named(one.account.name for one in stands), hard)
             if len(self._above) >= MOST_REMEMBERED:  # Callers name their end customers as they like.
                 self._above.clear()
             self._above[key] = found
         return found
+
+    def _look_again(self, now: int) -> None:
+        """Forget what was looked up: a budget of fixed dates begins or ends."""
+        self._above.clear()
+        fixed = [one.fixed for one in self._budgets if one.fixed is not None]
+        dates = [date for period in fixed for date in (period.starts, period.ends) if date > now]
+        self._good_until = min(dates, default=FOREVER)
 
     def _refuse(self, short: Short) -> OverBudget:
         stands = self._by_name.get(short.account.name)
@@ -96,10 +110,11 @@ class Cashier:
         answer, currency = short.answer, stands.currency
         limit = answer.limit if answer is not None else short.account.limit
         left = max(limit - answer.settled - answer.leased, 0) if answer is not None else 0
+        period = f"per {stands.per}" if stands.fixed is None else f"in {stands.per}"
         anew = _anew(stands, answer.now) if answer is not None else ""
         held = f", {bare(answer.leased)} are held by calls under way" if answer is not None and answer.leased else ""
         return OverBudget(
-            f"The budget of {stands.words} is used up: of {bare(limit)} {currency} per {stands.per}, {bare(left)} are "
+            f"The budget of {stands.words} is used up: of {bare(limit)} {currency} {period}, {bare(left)} are "
             f"left{held}, and this call may cost up to {bare(short.wanted)}.{anew}"
             f"{_whom(stands)}"
         )
@@ -129,6 +144,8 @@ def _priceless(attempt: Attempt, stands: Stands) -> OverBudget:
 
 
 def _anew(stands: Stands, now: int) -> str:
+    if stands.fixed is not None:
+        return ""
     zone = find_zone(stands.zone)
     ends = as_datetime(stands.account.period_at(now).ends)
     local = ends.astimezone(zone) if zone is not None else ends

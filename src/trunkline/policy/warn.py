@@ -26,6 +26,9 @@ Path = tuple[str | int, ...]
 
 EVERYTHING = "every deployment"
 GROUPS = ("oidc:", "group:")
+UNPRICED = "unknown: no price was handed in"
+"""The version of a price that nobody looked up."""
+
 NAMED = 4
 """How many names a message lists."""
 
@@ -44,6 +47,7 @@ def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: in
         *_classes_out_of_reach(estate, surroundings, now),
         *_routes(estate, decisions),
         *_audiences(estate),
+        *_priceless(estate, snapshot),
         *_mixed_claims(estate, surroundings.vendors, decisions, now),
         *_patterns(estate),
         *_never_used(estate, decisions),
@@ -93,6 +97,21 @@ def _routes(estate: Estate, decisions: dict[str, Decision]) -> Iterator[Unwise]:
             yield Unwise(path, f"use case {name} may use no deployment of its pools {under}: every call is refused")
         elif len(allowed) == 1 and estate.use_cases[name].state is not State.DEPRECATED:
             yield Unwise(path, f"use case {name} has a single route {under}: nothing stands in for {allowed[0]}")
+
+
+def _priceless(estate: Estate, snapshot: Snapshot) -> Iterator[Unwise]:
+    """Deployments whose calls a hard budget cannot hold, or would hold at nothing."""
+    if not any(budget.hard for budget in estate.budgets):
+        return
+    for name, deployment in estate.deployments.items():
+        price, endpoint = deployment.price, snapshot.endpoints[name]
+        path = ("deployments", name, "price") if price is not None else ("deployments", name)
+        by_token = price is not None and (price.input_mtok is not None or price.output_mtok is not None)
+        if price is not None and not by_token and price.internal_rate is None:
+            message = f"{name} has a fixed price without `internal_rate`: its calls count as nothing in hard budgets"
+            yield Unwise(path, message)
+        elif not endpoint.missing and not endpoint.price.known and endpoint.price.version != UNPRICED:
+            yield Unwise(path, f"{name} has no known price: under a hard budget its calls are refused")
 
 
 def _audiences(estate: Estate) -> Iterator[Unwise]:

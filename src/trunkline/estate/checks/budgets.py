@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.config.faults import Faults
 from trunkline.config.zones import describe_unknown_zone, find_zone
-from trunkline.estate.budgets import Budget, Node
+from trunkline.estate.budgets import Budget, Node, begins, ends
 from trunkline.estate.declared import Declared
 
 
@@ -14,7 +14,9 @@ def check_budgets(declared: Declared, faults: Faults) -> None:
         _check_node(declared, faults, ("budgets", index, "on"), budget.on)
         if budget.time_zone is not None and find_zone(budget.time_zone) is None:
             faults.add(declared.place("budgets", index, "time_zone"), describe_unknown_zone(budget.time_zone))
-        _check_above(declared, faults, index, budget)
+        if _check_period(declared, faults, index, budget):
+            _check_above(declared, faults, index, budget)
+            _check_twice(declared, faults, index, budget)
     for index, limit in declared.limits.items():
         _check_node(declared, faults, ("limits", index, "on"), limit.on)
         if all(value is None for value in (limit.tpm, limit.rpm, limit.tpd, limit.rpd, limit.concurrency)):
@@ -32,13 +34,52 @@ def _check_node(declared: Declared, faults: Faults, path: tuple[str | int, ...],
         faults.add(declared.place(*path), message)
 
 
+def _check_period(declared: Declared, faults: Faults, index: int, budget: Budget) -> bool:
+    """Say whether the budget has one period: either one that begins anew, or two dates in their order."""
+    fixed = budget.since is not None or budget.until is not None
+    message = ""
+    if budget.per is None and (budget.since is None or budget.until is None):
+        message = "a budget needs a period: `per: month`, or two dates, `from` and `until`"
+    elif budget.per is not None and fixed:
+        message = "a budget has either `per`, or `from` and `until`; take one of them out"
+    elif budget.since is not None and budget.until is not None and begins(budget.since) >= ends(budget.until):
+        message = "`until` lies before `from`"
+    if message:
+        faults.add(declared.place("budgets", index, "until" if fixed else "per"), message)
+    return not message
+
+
+def _check_twice(declared: Declared, faults: Faults, index: int, budget: Budget) -> None:
+    """Two budgets on one node whose periods overlap would both be the one: which is meant cannot be told."""
+    for earlier, other in declared.budgets.items():
+        if earlier >= index:
+            return
+        if other.on == budget.on and other.per == budget.per and _overlap(other, budget):
+            place = declared.place("budgets", earlier)
+            what = f"this budget a {budget.per}" if budget.per else "a budget in some of this time"
+            message = f"the same node has {what} already, at {place}; keep one of them"
+            faults.add(declared.place("budgets", index), message)
+
+
+def _overlap(one: Budget, other: Budget) -> bool:
+    if one.since is None or one.until is None or other.since is None or other.until is None:
+        return True
+    return begins(one.since) < ends(other.until) and begins(other.since) < ends(one.until)
+
+
 def _check_above(declared: Declared, faults: Faults, index: int, budget: Budget) -> None:
     """A hard budget larger than a hard one above it could never be used up: someone was promised too much."""
     if not budget.hard or budget.on.unit is None:
         return
     above = declared.lineage(budget.on.unit)[1:]
     for other in declared.budgets.values():
-        if other.hard and other.per == budget.per and other.on.unit in above and other.amount < budget.amount:
+        if (
+            other.hard
+            and budget.per is not None
+            and other.per == budget.per
+            and other.on.unit in above
+            and other.amount < budget.amount
+        ):
             message = (
                 f'{budget.amount} a {budget.per} is more than the {other.amount} that "{other.on.unit}" above it has; '
                 "lower one or raise the other"
