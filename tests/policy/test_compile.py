@@ -376,3 +376,15 @@ def test_more_use_cases_on_the_same_pools_add_their_decisions_and_nothing_that_g
     per_case = len(acme.data_classes) - 1
     assert len(lots.pop("decision")) - len(few.pop("decision")) == 200 * per_case
     assert {field: len(ids) for field, ids in lots.items()} == {field: len(ids) for field, ids in few.items()}
+
+
+def test_what_a_looser_class_bars_of_a_request_every_stricter_one_bars(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    classes = {**acme.data_classes, "internal": acme.data_classes["restricted"], "secret": DataClass()}
+    estate = msgspec.structs.replace(acme, data_classes=classes)
+    decisions = compile_estate(estate, surroundings, now).offers["sales"]["general-chat"].decisions
+    barred = decisions["internal"].features["gpt-reserved"]
+    assert "stored_answer" in barred
+    for name in ("confidential", "restricted", "secret"):
+        assert barred.items() <= decisions[name].features["gpt-reserved"].items()

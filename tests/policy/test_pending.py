@@ -107,6 +107,8 @@ def test_without_rules_left_for_the_call_nothing_changes(acme: Estate, surroundi
     estate = msgspec.structs.replace(acme, rules={"no-saas": Rule(when='deployment.pattern == "saas"')})
     explanation = explain(estate, surroundings, Question("general-chat", now))
     assert hold_call(explanation, estate) == explanation
+    plain = explain(acme, surroundings, Question("general-chat", now))
+    assert hold_call(plain, acme, SALES, asked()) == plain
     refused = next(row for row in explanation.rows if row.deployment == "gpt-saas")
     assert refused.telling is not None
     assert refused.telling.at == ("rules", "no-saas")

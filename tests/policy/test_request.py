@@ -27,6 +27,7 @@ from trunkline.tenancy.callers import Caller
 
 CALLER = Caller(key=KeyId("key_1"), unit="sales", cost_centre="CC-1400")
 HELLO = [{"role": "user", "content": "hello"}]
+AWAY = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
 
@@ -368,6 +369,7 @@ def test_what_is_no_list_of_tools_is_refused_as_something_else(
     ({"tools": ("function",)}, {"functions": [{"name": "f"}]}),
     ({"answers": 2}, {"n": 2}),
     ({"modalities": ("image",)}, {"messages": [{"role": "user", "content": [PICTURE]}]}),
+    ({"modalities": ("image",)}, {"messages": [{"role": "user", "content": [AWAY]}]}),
     ({"modalities": ("text",)}, {"modalities": ["text"]}),
     ({"modalities": ("text",)}, {"modalities": None}),
     ({"modalities": ("image",)}, {"modalities": ["text"]}),

@@ -216,3 +216,14 @@ def test_requirements_and_claims_are_written_as_a_person_would_say_them() -> Non
     assert describe_claim("zone", old, NOW) == "zone is eu, us (basis contract, never verified, expired 2026-01-31)"
     assert describe_claim("zone", None, NOW) == "no claim on zone"
     assert describe_claim("store", claim(True), NOW) == "store is true (basis contract, verified 2026-11-22)"
+
+
+@pytest.mark.parametrize(("control", "requirement", "words"), [
+    ("human_review", Requirement(is_="flagged_only"), "human_review is flagged_only or stricter"),
+    ("human_review", Requirement(is_="never"), "human_review is never"),
+    ("stored_forced_off", Requirement(is_=True), "stored_forced_off is true"),
+    ("residency_at_rest", Requirement(is_="eu"), "residency_at_rest is eu"),
+    ("app_state_retention_days", Requirement(is_=30), "app_state_retention_days is 30"),
+])  # fmt: skip
+def test_a_requirement_is_said_as_a_person_would(control: str, requirement: Requirement, words: str) -> None:
+    assert describe_requirement(control, requirement) == words

@@ -43,7 +43,10 @@ HARMLESS = {
     ("policy/prompt_parts.py", "find_parts", "drop operand 1: form.messages or ''"),  # no field is named None
     ("policy/prompt_parts.py", "find_parts", "drop operand 1: raw is None or not form.parts"),  # nothing to find
     ("policy/prompt_parts.py", "find_parts", "if False: if is_plain(text)"),  # what is plain has nothing, read or not
+    ("policy/prompt_parts.py", "is_plain", "plus one: 1"),  # the same
     ("policy/prompt_parts.py", "is_plain", "drop operand 0: ESCAPE[:1] not in messages"),  # asked for speed
+    ("policy/request.py", "_examine", "drop filter: if"),  # nothing bars what is no feature
+    ("policy/request.py", "_hold_to", "drop operand 1: form.modalities or ''"),  # without the field, nothing is said
     ("policy/request.py", "_examine", "if True: _without(decision, uses) if uses"),  # no use takes nothing away
     ("policy/request.py", "_spoken", "drop operand 1: form.modalities or ''"),  # no field is named None
     ("policy/request.py", "_uses", "if True: if feature is not None:"),  # nothing bars what is no feature
@@ -52,10 +55,14 @@ HARMLESS = {
     ("policy/request.py", "_without", "if False: if not where:"),  # nowhere barred takes nothing away
     ("policy/request.py", "examine", "drop operand 0: not watch.prompt or"),  # no field is named by the empty text
     ("policy/request.py", "examine", "drop operand 2: not watch.prompt or"),  # plain or read, the same is found
+    ("policy/rules.py", "__init__", "if True: {name: "),  # made in vain
+    ("policy/satisfy.py", "_or_stricter", "drop operand 2: known is not None and"),  # what is no word has none
     ("policy/satisfy.py", "_or_stricter", "drop operand 0: known is not None and"),  # only known controls are ordered
     ("policy/satisfy.py", "_or_stricter", "drop operand 1: known is not None and"),  # the same, for the last words
     ("policy/satisfy.py", "_or_stricter", "and or: known is not None and"),  # the same
     ("policy/verdicts.py", "_asked", "if False: if not any((claim.applies_to.endpoints"),  # more is weighed, alike
+    ("policy/verdicts.py", "_mark", "drop filter: if"),  # less is shared
+    ("policy/verdicts.py", "_weigh_features", "if True: if asked:"),  # of nothing asked, nothing is short
     ("policy/verdicts.py", "_deny", "if True: self._gather(deployment, operations) if requires"),  # gathered in vain
     ("policy/verdicts.py", "_mark", "if True: deployment.model if own else None"),  # less is shared
     ("policy/verdicts.py", "_mark", "compare Is: deployment.engine is not None"),  # still tells the two apart
