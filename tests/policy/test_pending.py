@@ -112,3 +112,13 @@ def test_without_rules_left_for_the_call_nothing_changes(acme: Estate, surroundi
     refused = next(row for row in explanation.rows if row.deployment == "gpt-saas")
     assert refused.telling is not None
     assert refused.telling.at == ("rules", "no-saas")
+
+
+def test_a_rule_that_cannot_be_worked_out_of_a_whole_call_refuses_here_as_there(
+    acme: Estate, surroundings: Surroundings, now: int
+) -> None:
+    estate = msgspec.structs.replace(acme, rules={"broken": Rule(when="request.answers / request.bytes > 1")})
+    told = hold_call(explain(estate, surroundings, Question("general-chat", now)), estate, SALES, asked())
+    assert not told.allowed
+    with pytest.raises(NotPermitted):
+        permit(compile_estate(estate, surroundings, now), SALES, asked())
