@@ -43,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
         output_limit: the most tokens the caller lets one answer have, or None.
         answers: how many answers are asked for (`n`).
         prompt_bound: no fewer than the prompt's tokens: its bytes.
+        counts_only: whether nothing is to be produced: the prompt's tokens are to be counted, which costs nothing.
         forwarded: header lines that go on to a deployment of the same dialect, each ended by CR LF.
     """
 
@@ -58,3 +59,4 @@ class Asked(msgspec.Struct, frozen=True):
     answers: int = 1
     prompt_bound: int = 0
     forwarded: bytes = b""
+    counts_only: bool = False

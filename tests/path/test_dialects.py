@@ -348,6 +348,39 @@ def test_a_client_that_leaves_in_the_midst_pays_for_what_came(
     assert row["tokens_output"] > 0
 
 
+def test_tokens_are_counted_by_the_deployment_where_it_can(
+    running: Exchange, claude: anthropic.Anthropic, vendor: Upstream, customer: str
+) -> None:
+    got = claude.messages.count_tokens(
+        model="claude", messages=HI, extra_headers={"x-trunkline-end-customer": customer}
+    )
+    assert got.input_tokens == 7
+    assert (vendor.received[-1].path, sent(vendor)) == (
+        "/v1/messages/count_tokens",
+        {"model": "claude-x", "messages": HI},
+    )
+    (row,) = running.attempts_of(customer, 1)
+    assert (row["tokens_input"], row["tokens_output"], row["cost"], row["status"]) == (0, 0, 0, "ok")
+
+
+def test_tokens_are_estimated_and_marked_where_the_deployment_cannot_count(
+    claude: anthropic.Anthropic, spare: Upstream
+) -> None:
+    raw = claude.messages.with_raw_response.count_tokens(model="gpt", messages=HI)
+    assert raw.headers["x-trunkline-estimated"] == "true"
+    assert 0 < raw.parse().input_tokens < 100
+    assert spare.received == []
+
+
+def test_a_refusal_of_the_request_names_the_upstreams_own_status_and_id(
+    running: Exchange, key: str, vendor: Upstream
+) -> None:
+    vendor.default = Script(status=400)
+    got = ask(running.port, key, {"model": "claude", "messages": HI})
+    assert got.headers["x-trunkline-upstream-status"] == "400"
+    assert got.headers["x-trunkline-upstream-request-id"] == "req_upstream"
+
+
 def test_models_are_listed_in_the_shape_of_the_client(
     claude: anthropic.Anthropic, sdk: openai.OpenAI, running: Exchange
 ) -> None:

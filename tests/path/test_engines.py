@@ -10,12 +10,15 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anthropic
 import openai
 import pytest
+from anthropic.types import MessageParam
 from openai.types.chat import ChatCompletionMessageParam
 from tests.path.exchange import Exchange, estate, exchange
 
 WITHIN = 120.0
+COLD = {"temperature": 0}
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the capital of France? One word."}]
 DECLARED = estate(
     {
@@ -175,3 +178,19 @@ async def test_an_engine_that_dies_breaks_its_streams_honestly_and_is_back_withi
             else:
                 break
     assert answer.choices[0].message.content
+
+
+def test_anthropics_sdk_is_answered_by_the_embedded_model(running: Exchange, key: str) -> None:
+    hi: list[MessageParam] = [{"role": "user", "content": "What is the capital of France? One word."}]
+    with anthropic.Anthropic(api_key=key, base_url=running.root, max_retries=0, timeout=60) as client:
+        whole = client.messages.create(model="chat", max_tokens=8, messages=hi, extra_body=COLD)
+        with client.messages.stream(model="chat", max_tokens=8, messages=hi, extra_body=COLD) as stream:
+            text = "".join(stream.text_stream)
+            final = stream.get_final_message()
+        counted = client.messages.count_tokens(model="chat", messages=hi)
+    said = "".join(block.text for block in whole.content if block.type == "text")
+    assert said
+    assert text == said
+    assert whole.stop_reason in {"end_turn", "max_tokens"}
+    assert whole.usage.output_tokens == final.usage.output_tokens > 0
+    assert counted.input_tokens == final.usage.input_tokens + (final.usage.cache_read_input_tokens or 0)

@@ -70,8 +70,8 @@ def usage(script: Script, produced: int) -> dict[str, Any]:
 
 def answer(script: Script, path: str, body: bytes) -> Answer:
     """Return what the API at this path would answer to this request, bent as the script says."""
-    if path.endswith("/messages"):
-        made = _messages(script, body)
+    if "/messages" in path:
+        made = _messages(script, path, body)
         return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
     if script.status != 200:
         return Answer(script.status, "application/json", (_compact(error(script.status)),))
@@ -92,7 +92,9 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
     return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
 
 
-def _messages(script: Script, body: bytes) -> Answer:
+def _messages(script: Script, path: str, body: bytes) -> Answer:
+    if path.endswith("/count_tokens"):
+        return Answer(200, messages.JSON, (_compact({"input_tokens": script.prompt_tokens}),))
     if script.status != 200:
         return Answer(script.status, messages.JSON, (messages.error(script.status),))
     asked = json.loads(body)

@@ -181,6 +181,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         error_event: the same in the midst of a stream.
         read_failure: what an upstream's error means, from its status and body.
         chat: its way from and to the neutral form; None where it has no chat.
+        write_count: the answer to a caller who asked for the tokens of a prompt; None where that cannot be asked.
         models: how it lists what may be named; None where it has no such list.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
         forwards: headers of a caller, in lower case, that go on to an upstream of the same dialect.
@@ -200,6 +201,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     error_event: Callable[[Refusal], bytes]
     read_failure: Callable[[int, bytes], neutral.Failure]
     chat: ChatCodec | None = None
+    write_count: Callable[[int], bytes] | None = None
     models: Models | None = None
     mark: bytes = b""
     forwards: tuple[bytes, ...] = ()

@@ -78,7 +78,7 @@ def translate(
 
 def _codecs(asked: Asked, way: tuple[Dialect, Dialect]) -> tuple[ChatCodec, ChatCodec]:
     door, far = way
-    if asked.operation is not Operation.CHAT or door.chat is None or far.chat is None:
+    if asked.counts_only or asked.operation is not Operation.CHAT or door.chat is None or far.chat is None:
         what = f"{asked.operation.value} cannot be translated from {door.name} to {far.name}"
         raise NotCarried(what, fields=("model",))
     return door.chat, far.chat

@@ -58,6 +58,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
         features: what its model can do; None where nothing is known of it.
         refuses: parameters of the neutral form that its model refuses.
+        counts: dialects beside its own in which it counts the tokens of a prompt.
     """
 
     deployment: str
@@ -80,6 +81,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     output_limit: str = "max_tokens"
     features: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset()
+    counts: tuple[str, ...] = ()
 
 
 class Denial(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import quote
@@ -17,8 +18,19 @@ from trunkline.wire.headers import line
 JSON = b"application/json"
 CONTENT_TYPE_MOST = 200
 """Bytes of an upstream's content type that are passed on."""
+UPSTREAM_IDS = (b"x-request-id", b"request-id", b"apim-request-id", b"x-goog-request-id")
+"""Where providers give the id of a request."""
 DROPPED_MOST = 2_000
 """Characters of the list of what was dropped that a header holds."""
+
+
+def upstream_headers(status: int, headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the header lines that say how an upstream refused: its own status and the id it gave the request."""
+    lines = line(b"x-trunkline-upstream-status", b"%d" % status)
+    for name in UPSTREAM_IDS:
+        if given := headers.get(name):
+            return lines + line(b"x-trunkline-upstream-request-id", given[:CONTENT_TYPE_MOST])
+    return lines
 
 
 def dropped_header(fields: tuple[str, ...]) -> bytes:

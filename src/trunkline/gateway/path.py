@@ -5,6 +5,7 @@ from __future__ import annotations
 from trunkline.dialects.dialect import Door
 from trunkline.errors import NotCarried, OverBudget, Refusal, Unattested, Unavailable, UpstreamFault
 from trunkline.gateway.admit import admit
+from trunkline.gateway.count import count_here
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
 from trunkline.gateway.exchange import Exchange
@@ -36,6 +37,8 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         permitted = permit(snapshot, caller, asked)
         permitted = await enrich(permitted)
         permitted = await screen(permitted)
+        if asked.counts_only and count_here(door.dialect, permitted, request_id, reply):
+            return None
         failed: list[tuple[str, UpstreamFault]] = []
         ejected: list[str] = []
         short: list[Refusal] = []

@@ -6,7 +6,7 @@ from typing import Final
 from trunkline.dialects.dialect import Answer, AnswerStream, Dialect
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint
-from trunkline.gateway.headers import JSON, answer_headers, dropped_header
+from trunkline.gateway.headers import JSON, answer_headers, dropped_header, upstream_headers
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering.hold import Hold
@@ -80,10 +80,11 @@ class Relay:
     async def _reject(self, response: Response) -> None:
         status, body = response.status, await response.read()
         self._hold.settle(status=Status.REJECTED, http_status=status, usage=Usage())
+        headers = self._headers(self._content_type(response, JSON)) + upstream_headers(status, response.headers)
         if self._bridge is not None:
             refusal = self._bridge.refusal(status, body)
             status, body = refusal.status, self._dialect.refusal_body(refusal)
-        self.reply.send(status, self._headers(self._content_type(response, JSON)), body)
+        self.reply.send(status, headers, body)
 
     async def _stream(self, response: Response) -> None:
         content_type = _content_type(response)

@@ -18,6 +18,8 @@ def bound(permitted: Permitted, endpoint: Endpoint) -> tuple[Usage, Nano]:
     A prompt has no more tokens than bytes, the use case's instructions included; each answer no more than its limit.
     """
     asked, instructions = permitted.asked, permitted.decision.instructions
+    if asked.counts_only:
+        return Usage(), Nano(0)
     prompt = asked.prompt_bound + (len(instructions.encode()) if instructions else 0)
     output = 0
     if asked.operation is not Operation.EMBEDDINGS:

@@ -23,6 +23,8 @@ DEFAULT_PATH = "/v1"
 DEFAULT_AUTH = "authorization: Bearer {key}"
 DEFAULT_OUTPUT_BOUND = 16_384
 DEFAULT_OUTPUT_LIMIT = "max_tokens"
+ENGINE_COUNTS = ("anthropic",)
+"""In which dialects llama.cpp's server counts tokens (its README, "POST /v1/messages/count_tokens")."""
 NOWHERE = Origin("", 0, tls=False)
 
 
@@ -90,6 +92,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         output_limit=vendor.output_limit if vendor else DEFAULT_OUTPUT_LIMIT,
         features=_features(deployment, profile),
         refuses=frozenset(profile.refuses) if profile else frozenset(),
+        counts=ENGINE_COUNTS if deployment.engine is not None else (),
     )
 
 

@@ -66,6 +66,8 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
         (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
     ]  # fmt: skip
     door, model = DIALECTS[asked.dialect], endpoint.upstream_model
+    if asked.counts_only and asked.dialect in (endpoint.dialect, *endpoint.counts):
+        return Letter(door.path(asked, model).encode(), door.encode(asked, model, decision.instructions, rewrites))
     if output_limit is not None:
         rewrites.append(door.limit(asked, endpoint, output_limit))
         asked = msgspec.structs.replace(asked, output_limit=output_limit)

@@ -115,7 +115,7 @@ def read_answer(body: bytes) -> Answer:
     """
     try:
         message = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is no message", inside=f"no message: {error}", said=said) from error
     parts = [part for block in message.content if (part := _part(block)) is not None]

@@ -20,7 +20,8 @@ from trunkline.messages import Asked, Operation, Usage
 
 DIALECT: Final = "anthropic"
 PATHS: Final = {Operation.CHAT: "/messages"}
-DOORS: Final = {f"/v1{path}": operation for operation, path in PATHS.items()}
+COUNT: Final = "/count_tokens"
+DOORS: Final = {"/v1/messages": Operation.CHAT, f"/v1/messages{COUNT}": Operation.CHAT}
 PROMPT_FIELDS: Final = ("system", "messages", "tools")
 
 
@@ -38,6 +39,13 @@ class MessagesFields(msgspec.Struct, frozen=True):
     max_tokens: int
     stream: bool | None = None
     metadata: Metadata | None = None
+
+
+class CountFields(msgspec.Struct, frozen=True):
+    """The same of a prompt whose tokens are to be counted."""
+
+    model: str
+    messages: msgspec.Raw
 
 
 class SaidBlock(msgspec.Struct, frozen=True):
@@ -69,6 +77,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(MessagesFields).decode
+_decode_count = msgspec.json.Decoder(CountFields).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -79,12 +88,22 @@ def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -
     Raises:
         Malformed: it is not JSON (the message has the position), not UTF-8, or a field that is read has a wrong type.
     """
-    del operation, path, query
-    return read_body(body, _messages)
+    del operation, query
+    return read_body(body, _count if path.endswith(COUNT) else _messages)
 
 
 def _messages(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
-    read = _decode(body)
+    return _asked(body, fields, _decode(body))
+
+
+def _count(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    """A prompt whose tokens are to be counted has no output limit, and no answer to be streamed."""
+    read = _decode_count(body)
+    asked = _asked(body, fields, MessagesFields(read.model, read.messages, 0))
+    return msgspec.structs.replace(asked, counts_only=True)
+
+
+def _asked(body: bytes, fields: dict[str, msgspec.Raw], read: MessagesFields) -> Asked:
     if bytes(memoryview(read.messages)[:1]) != b"[":
         raise Malformed("`messages` must be a list of messages.", param="messages")
     if read.max_tokens < 0:
@@ -107,7 +126,7 @@ def _messages(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
 def path(asked: Asked, model: str) -> str:
     """Return where an upstream takes what is asked, behind its base path."""
     del model
-    return PATHS[asked.operation]
+    return PATHS[asked.operation] + COUNT if asked.counts_only else PATHS[asked.operation]
 
 
 def encode(
@@ -120,6 +139,8 @@ def encode(
     """
     fields = rewrite(asked.fields, rewrites)
     fields["model"] = msgspec.Raw(_encode(model))
+    if asked.counts_only:
+        fields.pop("max_tokens", None)
     if instructions:
         fields["system"] = _instruct(instructions, bytes(fields.get("system", b"null")))
     return _encode(fields)
@@ -147,17 +168,24 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     Raises:
         Garbled: the body is not JSON.
     """
+    if asked.counts_only:
+        return Answer(model="", usage=Usage())
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
         return Answer(model="", usage=estimate(asked, len(body)))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
     usage = as_billed(read_fields(fields.usage))
     if usage is None:
         usage = estimate(asked, sum(block.size for block in fields.content or ()))
     return Answer(model=fields.model or "", usage=usage)
+
+
+def write_count(tokens: int) -> bytes:
+    """Write the answer to a caller who asked for the tokens of a prompt."""
+    return _encode({"input_tokens": tokens})
 
 
 def estimate(asked: Asked, produced: int) -> Usage:

@@ -19,6 +19,7 @@ ANTHROPIC: Final = Dialect(
     error_event=errors.error_event,
     read_failure=errors.read_failure,
     forwards=(b"anthropic-beta",),
+    write_count=codec.write_count,
     mark=b"anthropic-version",
     models=Models("/v1/models", models.write_list, models.write_one),
     chat=ChatCodec(

@@ -98,7 +98,7 @@ def read_failure(status: int, body: bytes) -> Failure:
     otherwise = STATUSES.get(status, Trouble.SERVER)
     try:
         read = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(otherwise)
     return _failure(read.error, otherwise, read.request_id or "")
 
@@ -107,7 +107,7 @@ def failure_of(error: msgspec.Raw) -> Failure:
     """Read the error object of a stream's event."""
     try:
         return _failure(_decode_why(error), Trouble.SERVER, "")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(Trouble.SERVER)
 
 

@@ -107,7 +107,7 @@ class MessageReader:
             return ()
         try:
             read = _decode(data)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is none of a message", inside=f"{error}; {data[:200]!r}") from error
         tell = self._TELL.get(read.type)
         return () if tell is None else tell(self, read)

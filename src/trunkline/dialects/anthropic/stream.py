@@ -69,7 +69,7 @@ class MessageStream:
         except msgspec.ValidationError:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         said = read.delta
         if said is not None:

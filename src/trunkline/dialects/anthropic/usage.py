@@ -37,7 +37,7 @@ def read_fields(raw: msgspec.Raw) -> UsageFields | None:
         return None
     try:
         return _decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

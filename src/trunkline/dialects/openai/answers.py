@@ -150,7 +150,7 @@ def read_answer(body: bytes) -> Answer:
     """
     try:
         completion = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is no chat completion", inside=f"no chat completion: {error}", said=said) from error
     return Answer(

@@ -222,7 +222,7 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
     usage = read_usage(fields.usage)

@@ -90,7 +90,7 @@ def read_failure(status: int, body: bytes) -> Failure:
     """Read what an upstream's error means; one that cannot be read means what its status says."""
     try:
         why = _decode(body).error
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(BY_STATUS.get(status, Trouble.SERVER))
     return _failure(why, BY_STATUS.get(status, Trouble.SERVER))
 
@@ -99,7 +99,7 @@ def failure_of(error: msgspec.Raw) -> Failure:
     """Read the error object of a stream's event."""
     try:
         why = _decode_why(error)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(Trouble.SERVER)
     return _failure(why, Trouble.SERVER)
 

@@ -110,7 +110,7 @@ class ChatReader:
             return (ENDED,)
         try:
             chunk = _decode(data)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is no chunk", inside=f"{error}; {data[:200]!r}") from error
         if bytes(chunk.error) not in NOTHING:
             return (Failed(failure_of(chunk.error)),)

@@ -68,7 +68,7 @@ class ChatStream:
         except msgspec.ValidationError:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         return event if self._read(chunk) else b""
 

@@ -45,7 +45,7 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         return None
     try:
         fields = _decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     prompt, cached, write = fields.prompt_tokens, 0, 0
     if prompt is None:
