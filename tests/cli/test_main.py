@@ -94,10 +94,3 @@ def test_what_stops_a_command_is_one_message_and_no_traceback(trunkline: Command
     assert done.out == ""
     assert done.err.startswith("trunkline: there is no data folder ")
     assert "Traceback" not in done.err
-
-
-def test_what_up_cannot_do_yet_is_said_and_is_wrong_usage(trunkline: Command) -> None:
-    done = trunkline("up", "--store", "postgresql://db/t")
-    assert done.code == 2
-    assert "--store" in done.err
-    assert "not in force in this version" in " ".join(done.err.replace("│", " ").split())

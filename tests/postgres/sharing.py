@@ -40,6 +40,12 @@ class Shared:
         with database(self.url, f"test_{secrets.token_hex(6)}", "template1" if empty else TEMPLATE) as url:
             yield url
 
+    def cut_off(self, url: str) -> None:
+        """End every connection to a database, as a restart or an operator does."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            name = url.rpartition("/")[2]
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
     def close(self) -> None:
         """Use the server no more."""
         os.close(self._use)

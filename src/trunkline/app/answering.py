@@ -112,9 +112,12 @@ class Answering:
         stack.callback(self._drainer.stop)
         stack.push_async_callback(self._purses.stop)
         stack.push_async_callback(self._pool.close)
+        changes = self._ground.store.changes()
+        changes.begin()
+        stack.callback(changes.end)
         followers = (
-            self._watch.follow(),
-            self._claims.follow(self.exchange),
+            self._watch.follow(changes),
+            self._claims.follow(self.exchange, changes),
             self._purses.follow(),
             self._budgets.follow(),
         )

@@ -27,6 +27,7 @@ from trunkline.policy.permit import offered
 from trunkline.serving.specs import EngineState
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
+from trunkline.store.place import place_of, remember
 from trunkline.tenancy.callers import Caller
 
 
@@ -57,7 +58,9 @@ async def begin(stack: AsyncExitStack, options: Options, announcer: Announcer, s
     folder = DataFolder(options.data)
     grip = stack.enter_context(await asyncio.to_thread(folder.hold))
     clock = SystemClock()
-    store = stack.enter_context(open_store(folder.store_path))
+    place = place_of(folder, options.store)
+    store = stack.enter_context(await asyncio.to_thread(open_store, place))
+    remember(folder, place)
     ground = Ground(options, folder, store, clock)
     reloading = Reloading(ground, signals.reload)
     with building():

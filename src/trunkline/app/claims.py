@@ -12,6 +12,8 @@ from trunkline.gateway.exchange import Exchange
 from trunkline.policy.satisfy import DAY
 from trunkline.policy.sources import SOON_DAYS, ClaimId, Sourced, expiring
 from trunkline.policy.verified import ClaimStore, Void
+from trunkline.store.changes import Changes
+from trunkline.store.claim_table import CLAIMS
 
 LOOK_EVERY = 0.5
 """Seconds between two looks for new versions."""
@@ -55,12 +57,12 @@ class ClaimWatch:
         """Take over all versions at the next look: some may have come while an estate was put in force."""
         self._seen = -1
 
-    async def follow(self, exchange: Exchange) -> None:
-        """Look now and then, for ever."""
+    async def follow(self, exchange: Exchange, changes: Changes) -> None:
+        """Look at every change that is told, and now and then, for ever."""
         while True:
             await self.look(exchange)
             self.announce()
-            await asyncio.sleep(LOOK_EVERY)
+            await changes.wait(CLAIMS, LOOK_EVERY)
 
     async def look(self, exchange: Exchange) -> None:
         """Take over versions that were recorded since, by whichever process."""

@@ -57,7 +57,7 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
     compiler = Compiler(estate, environment, ground.clock, addresses=addresses, engines=ground.options.engines)
     compiler.verified(ground.store.claim_versions())
     rings = Rings(
-        pepper=ground.folder.pepper(),
+        pepper=ground.store.pepper(ground.folder.pepper()),
         cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},
         root=estate.root,
         admin=os.environ.get(ADMIN_KEY),

@@ -9,6 +9,8 @@ import msgspec
 from trunkline.clock import Clock
 from trunkline.errors import Unavailable
 from trunkline.gateway.exchange import Exchange
+from trunkline.store.changes import Changes
+from trunkline.store.key_table import KEYS
 from trunkline.tenancy.certificates import Bearer
 from trunkline.tenancy.keys import Key, KeyStore
 from trunkline.tenancy.mint import mint
@@ -24,7 +26,11 @@ log = logging.getLogger("trunkline.app")
 
 
 class CountedKeys(KeyStore, Protocol):
-    """A key store that tells cheaply whether anything changed."""
+    """A key store that many processes work on, and that tells cheaply whether anything changed."""
+
+    def add_first(self, key: Key) -> bool:
+        """Keep a key only if there is none at all; return whether it was kept."""
+        ...
 
     def changed(self) -> int:
         """Count the changes ever made."""
@@ -56,13 +62,12 @@ class Rings(msgspec.Struct, frozen=True):
         )
 
 
-def first_key(store: KeyStore, rings: Rings, clock: Clock) -> str | None:
+def first_key(store: CountedKeys, rings: Rings, clock: Clock) -> str | None:
     """Mint a key for the root unit where there is none at all yet; return its secret, which is shown this once."""
     if store.all():
         return None
     key, secret = mint(rings.root, pepper=rings.pepper, now=clock.now(), label=FIRST_LABEL)
-    store.add(key)
-    return secret
+    return secret if store.add_first(key) else None
 
 
 class KeyWatch:
@@ -84,11 +89,11 @@ class KeyWatch:
         self._looked_at = 0
         self._looking = asyncio.Lock()
 
-    async def follow(self) -> None:
-        """Look now and then, for ever."""
+    async def follow(self, changes: Changes) -> None:
+        """Look at every change that is told, and now and then, for ever."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_EVERY)
+            await changes.wait(KEYS, LOOK_EVERY)
 
     async def look(self) -> bool:
         """Take over changes, if there are any; return whether the ring is newer than at the call.

@@ -32,6 +32,7 @@ class Options(msgspec.Struct, frozen=True):
         grace: seconds that running calls get to finish when the exchange is told to stop.
         log_style: `auto`, `json` or `text`.
         limits: how much of its callers each process takes, and for how long.
+        store: path, URL or reference of the store; None for the one the data folder remembers, or its own.
     """
 
     data: Path
@@ -50,3 +51,4 @@ class Options(msgspec.Struct, frozen=True):
     grace: float = GRACE
     log_style: str = "auto"
     limits: Limits = Limits()
+    store: str | None = None

@@ -50,6 +50,7 @@ from trunkline.observability.tally import add, take
 from trunkline.serving.specs import EngineState
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
+from trunkline.store.place import place_of
 
 ORPHAN_PATIENCE = 3.0
 """Seconds that an orphaned worker has to settle its calls before it ends without."""
@@ -105,7 +106,7 @@ class Worker:
         options = self._orders.options
         async with AsyncExitStack() as stack:
             folder = DataFolder(options.data)
-            store = stack.enter_context(open_store(folder.store_path))
+            store = stack.enter_context(open_store(place_of(folder, options.store)))
             self._ground = Ground(options, folder, store, SystemClock())
             with building():
                 checked = check(self._ground, load_applied(options.data), self._surrounding.addresses)

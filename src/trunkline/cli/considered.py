@@ -23,6 +23,7 @@ from trunkline.policy.surroundings import Surroundings
 from trunkline.policy.verified import ClaimStore, Overlaid, overlay
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
+from trunkline.store.place import VARIABLE, place_of
 from trunkline.tenancy.keys import KeyStore
 
 ENGINE = Address(url="http://127.0.0.1:1", key="")
@@ -83,14 +84,14 @@ def consider(data: Path, estate: Path | None) -> Iterator[Considered]:
         )
     considered = consider_file(path)
     kept = DataFolder(folder)
-    with open_store(kept.store_path) as store:
+    with open_store(place_of(kept, os.environ.get(VARIABLE))) as store:
         versions = store.claim_versions()
         yield msgspec.structs.replace(
             considered,
             overlaid=overlay(considered.estate, considered.surroundings.vendors, versions),
             claims=store,
             keys=store,
-            pepper=kept.pepper(),
+            pepper=store.pepper(kept.pepper()),
         )
 
 

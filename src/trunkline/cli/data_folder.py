@@ -19,6 +19,7 @@ from trunkline.serving.builtin import builtins
 from trunkline.serving.weights import packaged_files
 from trunkline.store.folder import DataFolder, Holder
 from trunkline.store.open import Store, open_store
+from trunkline.store.place import VARIABLE, place_of
 
 LITTLE_SPACE = 1 << 30
 NO_SPACE = 100 << 20
@@ -78,11 +79,12 @@ def space(path: Path) -> Finding:
 
 def store(folder: DataFolder, now: datetime) -> Iterator[Finding]:
     """Whether the store opens, was written by this version or an older one, and has no rows of the future."""
-    if not folder.store_path.exists():
-        yield fine("store", "not made yet: the first start makes it")
-        return
     try:
-        with open_store(folder.store_path) as opened:
+        place = place_of(folder, os.environ.get(VARIABLE))
+        if place == str(folder.store_path) and not folder.store_path.exists():
+            yield fine("store", "not made yet: the first start makes it")
+            return
+        with open_store(place) as opened:
             yield from _rows(opened, now)
     except TrunklineError as unusable:
         yield wrong("store", unusable.message, "install the version that wrote it, or restore a back-up")

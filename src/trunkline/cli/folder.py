@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,25 +14,28 @@ from trunkline.errors import DataFolderUnusable
 from trunkline.metering.ports import LeaseStore, LedgerStore
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
+from trunkline.store.place import VARIABLE, place_of
 from trunkline.store.reading import catch_up
 from trunkline.tenancy.keys import KeyStore
 
 
 class Books(msgspec.Struct, frozen=True):
-    """What is kept in a data folder."""
+    """What is kept in a data folder, and in the store that belongs to it."""
 
     folder: DataFolder
     keys: KeyStore
     ledger: LedgerStore
     leases: LeaseStore
+    pepper: bytes
 
 
 @contextmanager
-def open_books(data: Path, *, make: bool = False) -> Iterator[Books]:
+def open_books(data: Path, store: str | None = None, *, make: bool = False) -> Iterator[Books]:
     """Open a data folder's books; what an exchange that is gone left in its journals is booked first.
 
     Args:
         data: the folder; a leading `~` is the home.
+        store: where its books are; None for where the exchange kept them last.
         make: make the folder where there is none.
 
     Raises:
@@ -43,6 +47,6 @@ def open_books(data: Path, *, make: bool = False) -> Iterator[Books]:
             f"there is no data folder {path}: start an exchange with `trunkline up`, or give another with --data"
         )
     folder = DataFolder(path)
-    with open_store(folder.store_path) as store:
-        catch_up(folder, store, SystemClock.now())
-        yield Books(folder, store, store, store)
+    with open_store(place_of(folder, store or os.environ.get(VARIABLE))) as opened:
+        catch_up(folder, opened, SystemClock.now())
+        yield Books(folder, opened, opened, opened, opened.pepper(folder.pepper()))

@@ -10,7 +10,7 @@ from trunkline.cli.declared import Declared, read_declared
 from trunkline.cli.folder import Books, open_books
 from trunkline.cli.keys import key_json, keys_table, state_of
 from trunkline.cli.moments import ahead, span
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, StoreUrl
 from trunkline.cli.output import console, print_json
 from trunkline.clock import SystemClock, iso
 from trunkline.config.faults import nearest
@@ -49,18 +49,19 @@ def create(  # noqa: PLR0913 - one for each option
     expires: Expires = None,
     label: Label = "",
     data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
     estate: EstateFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: alone on standard output, this once."""
-    with open_books(data, make=True) as books:
+    with open_books(data, store, make=True) as books:
         declared = read_declared(books.folder.path, estate)
         use_cases = tuple(use_case or ())
         _check(declared, unit, use_cases)
         try:
             key, secret = mint(
                 unit,
-                pepper=books.folder.pepper(),
+                pepper=books.pepper,
                 now=SystemClock.now(),
                 use_cases=use_cases,
                 networks=tuple(networks or ()),
@@ -74,9 +75,9 @@ def create(  # noqa: PLR0913 - one for each option
 
 
 @app.command("list")
-def list_keys(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def list_keys(*, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """List all keys ever made, oldest first; of a key itself only its beginning is known."""
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         keys = books.keys.all()
     now = SystemClock.now()
     if as_json:
@@ -89,16 +90,18 @@ def list_keys(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rotate(key_id: KeyId, *, grace: Grace = "24h", data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def rotate(
+    key_id: KeyId, *, grace: Grace = "24h", data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False
+) -> None:
     """Make a key that replaces another, and print it; the old one goes on working for the grace period."""
     length = span(grace)
     if length is None:
         raise typer.BadParameter(f"{grace!r} is not a span such as `24h`, `30m` or `0s`", param_hint="--grace")
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         rotation = rotated(
             _find(books, key_id),
             grace=length.total_seconds(),
-            pepper=books.folder.pepper(),
+            pepper=books.pepper,
             now=SystemClock.now(),
         )
         books.keys.add(rotation.new)
@@ -109,9 +112,9 @@ def rotate(key_id: KeyId, *, grace: Grace = "24h", data: Data = DEFAULT_DATA, as
 
 
 @app.command()
-def revoke(key_id: KeyId, *, data: Data = DEFAULT_DATA) -> None:
+def revoke(key_id: KeyId, *, data: Data = DEFAULT_DATA, store: StoreUrl = None) -> None:
     """End a key; a running exchange refuses it within a second."""
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         key = _find(books, key_id)
         books.keys.replace(revoked(key, now=SystemClock.now()))
     console().print(f"{key.id} is revoked")

@@ -12,7 +12,7 @@ from trunkline.cli.attempts import attempt_cells, attempt_json, attempts_page, c
 from trunkline.cli.folder import open_books
 from trunkline.cli.following import Follower
 from trunkline.cli.moments import ago
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, StoreUrl
 from trunkline.cli.output import Column, Page, console, money, print_json, row_json
 from trunkline.cli.sums import sum_json, sum_keys, sum_table
 from trunkline.clock import SystemClock, iso
@@ -42,9 +42,16 @@ Until = Annotated[str | None, typer.Option("--until", help="The same; what began
 
 
 @app.command()
-def tail(*, count: Count = 20, follow: Follow = False, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def tail(
+    *,
+    count: Count = 20,
+    follow: Follow = False,
+    data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
     """Print the newest attempts, oldest of them first. With `--follow --json`, one JSON object per line."""
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         if follow:
             with suppress(KeyboardInterrupt):
                 _follow(Follower(books.ledger, count), as_json=as_json)
@@ -60,9 +67,9 @@ def tail(*, count: Count = 20, follow: Follow = False, data: Data = DEFAULT_DATA
 
 
 @app.command()
-def show(request: RequestId, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def show(request: RequestId, *, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Print one call with its attempts."""
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         rows = books.ledger.attempts(request)
     if not rows:
         sys.stderr.write(f"trunkline: the ledger has no call {request}\n")
@@ -75,7 +82,13 @@ def show(request: RequestId, *, data: Data = DEFAULT_DATA, as_json: AsJson = Fal
 
 @app.command("sum")
 def sum_up(
-    *, by: By = "unit", since: Since = None, until: Until = None, data: Data = DEFAULT_DATA, as_json: AsJson = False
+    *,
+    by: By = "unit",
+    since: Since = None,
+    until: Until = None,
+    data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print sums of calls, tokens and cost. Attempts that are still open count at their hold."""
     now = datetime.now(UTC)
@@ -87,7 +100,7 @@ def sum_up(
         )
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong)) from None
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         rows = books.ledger.sums(keys, span)
         currency = _currency(books.ledger)
     if as_json:

@@ -33,3 +33,14 @@ Port = Annotated[
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
+
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="TRUNKLINE_STORE",
+        metavar="URL",
+        help="The database: postgresql://USER:PASSWORD@HOST/NAME, where URL or PASSWORD may be env:NAME or file:PATH.",
+        show_default="the one used last, else the data folder's own",
+    ),
+]

@@ -9,7 +9,7 @@ import typer
 from trunkline.app import run
 from trunkline.app.options import GRACE, Options
 from trunkline.cli import bounds
-from trunkline.cli.options import DEFAULT_DATA, Data, EstateFile, Host, Port
+from trunkline.cli.options import DEFAULT_DATA, Data, EstateFile, Host, Port, StoreUrl
 from trunkline.cli.output import console
 from trunkline.cli.welcome import Greeter
 from trunkline.observability import log
@@ -30,10 +30,6 @@ class Level(StrEnum):
 
 
 Workers = Annotated[int, typer.Option("--workers", envvar="TRUNKLINE_WORKERS", min=1, help="Processes that answer.")]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--store", envvar="TRUNKLINE_STORE", metavar="URL", help="The database.", show_default="data folder"),
-]
 NoEngine = Annotated[
     bool, typer.Option("--no-engine", envvar="TRUNKLINE_NO_ENGINE", help="Run no engines; they show as not configured.")
 ]
@@ -115,11 +111,6 @@ def up(  # noqa: PLR0913 - one for each option
     stall_time: bounds.StallTime = USUAL.stall_time,
 ) -> None:
     """Start the exchange."""
-    if store is not None:
-        raise typer.BadParameter(
-            "another store than the data folder's own is not in force in this version: leave it out",
-            param_hint="--store",
-        )
     limits = Limits(
         connections=connections,
         connections_per_address=min(connections, connections_per_address),
@@ -147,6 +138,7 @@ def up(  # noqa: PLR0913 - one for each option
         grace=grace,
         log_style=log_style,
         limits=limits,
+        store=store,
     )
     log.configure(log_level, log_style)
     with Greeter(console()) as greeter:

@@ -42,6 +42,11 @@ class SumRow(msgspec.Struct, frozen=True):
 class LedgerStore(Protocol):
     """Where the ledger is kept. Implemented by the store; every method is one transaction."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether exchanges with data folders of their own may work on the same store."""
+        ...
+
     def book(self, entries: Sequence[Entry], drained: Mapping[JournalId, int] | None = None) -> None:
         """Book journal records, each exactly once, however often it is handed in and in whatever batches and order.
 

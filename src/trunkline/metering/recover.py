@@ -77,7 +77,8 @@ def recover(
         else:
             path.unlink()
     read_through = frozenset(map(_journal_of, paths))
-    for journal in store.drained().keys() - living if alone else store.drained().keys() & read_through:
+    positions = store.drained()
+    for journal in positions.keys() - living if alone and not store.shared else positions.keys() & read_through:
         store.forget(journal)
     for emptied in folder.glob("*/") if alone else (folder,):
         with suppress(OSError):  # What was damaged stays in it.

@@ -13,6 +13,9 @@ from trunkline.store.sessions import Sessions
 _encode = msgspec.json.Encoder().encode
 _claim = msgspec.json.Decoder(Claim).decode
 
+CLAIMS = "claims"
+"""The topic under which new versions are told."""
+
 
 class ClaimTable:
     """The verified claims' part of the store: implements `policy.verified.ClaimStore`. Rows are only ever added."""
@@ -27,6 +30,7 @@ class ClaimTable:
             last = connection.execute(select(func.max(claims.c.number)).where(*of_claim)).scalar_one()
             version = Version(deployment, control, (last or 0) + 1, claim, at)
             connection.execute(claims.insert().values(_values(version)))
+            self._sessions.tell(connection, CLAIMS)
         return version
 
     def claim_versions(self) -> tuple[Version, ...]:

@@ -14,6 +14,9 @@ from trunkline.tenancy.keys import Key
 _encode = msgspec.json.Encoder().encode
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
+KEYS = "keys"
+"""The topic under which changes of keys are told."""
+
 
 class KeyTable:
     """The keys' part of the store: implements `tenancy.keys.KeyStore`."""
@@ -29,6 +32,16 @@ class KeyTable:
         with self._sessions.writing() as connection:
             connection.execute(keys.insert().values(_values(key)))
             self._changed(connection)
+
+    def add_first(self, key: Key) -> bool:
+        """Keep a key only if there is none at all, however many try at once; return whether it was kept."""
+        with self._sessions.writing() as connection:
+            connection.execute(self._count)  # Locks the count: who comes at the same time waits here.
+            if connection.execute(select(keys.c.id).limit(1)).first() is not None:
+                return False
+            connection.execute(keys.insert().values(_values(key)))
+            self._sessions.tell(connection, KEYS)
+        return True
 
     def replace(self, key: Key) -> None:
         """Keep a changed key in place of the one with its id.
@@ -52,6 +65,7 @@ class KeyTable:
 
     def _changed(self, connection: Connection) -> None:
         connection.execute(self._count)
+        self._sessions.tell(connection, KEYS)
 
 
 def _values(key: Key) -> dict[str, Any]:

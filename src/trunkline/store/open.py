@@ -11,12 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline import __version__, errors
 from trunkline.config.environment import Environment, kind_of_reference, resolve
+from trunkline.store.changes import Changes
 from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
 from trunkline.store.schema import HEAD, about, metadata
-from trunkline.store.sessions import Sessions
+from trunkline.store.sessions import Sessions, upsert
 
 BUSY_MILLIS = 5_000
 NEEDS_ALEMBIC = "trunkline.store.upgrade"
@@ -51,6 +52,31 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
         ClaimTable.__init__(self, sessions)
         LeaseTable.__init__(self, sessions)
 
+    @property
+    def shared(self) -> bool:
+        """Whether exchanges with data folders of their own may work on the same store."""
+        return self._sessions.shared
+
+    def pepper(self, own: bytes) -> bytes:
+        """Return the secret under which the keys here are digested, given the data folder's own.
+
+        Exchanges that share a store share its keys: the first of them gives the store its pepper.
+        """
+        if not self.shared:
+            return own
+        if not (found := self._sessions.rows(_PEPPER)):
+            with self._sessions.writing() as connection:
+                first = upsert(self._sessions.engine, about).values(name="pepper", value=own.hex())
+                connection.execute(first.on_conflict_do_nothing())
+            found = self._sessions.rows(_PEPPER)
+        return bytes.fromhex(found[0][0])
+
+    def changes(self) -> Changes:
+        """Return what tells of changes by other processes; `begin` it before waiting."""
+        if not self.shared:
+            return Changes()
+        return Changes(import_module(NEEDS_PSYCOPG).Listener(self._sessions.engine.url))
+
     def close(self) -> None:
         """Close every connection."""
         self._sessions.close()
@@ -60,6 +86,9 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_PEPPER = select(about.c.value).where(about.c.name == "pepper")
 
 
 def open_store(place: str | Path) -> Store:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
+
+from trunkline.store.sessions import CHANNEL
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
@@ -20,6 +24,11 @@ ANSWER_SECONDS = STATEMENT_SECONDS + 5.0
 POOL_SIZE = 2
 MOST_CONNECTIONS = 6
 POOL_PATIENCE = 5.0
+LISTEN_SECONDS = 0.5
+PING_EVERY = 10.0
+LISTEN_AGAIN = 1.0
+
+log = logging.getLogger(__name__)
 
 _SETTINGS = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
@@ -108,3 +117,33 @@ def make_engine(url: URL) -> Engine:
 
 def _forget_all(context: Any) -> None:
     context.invalidate_pool_on_disconnect = True
+
+
+class Listener:
+    """Hears, over a connection of its own, what other processes changed; connects again for as long as it is wanted."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+
+    def run(self, heard: Callable[[str | None], None], stopping: threading.Event) -> None:
+        """Call `heard` with each topic; empty once it listens, None when it does not any more."""
+        while not stopping.is_set():
+            try:
+                self._listen(heard, stopping)
+            except psycopg.Error as fault:
+                log.info("the store tells no news at the moment; it is asked now and then: %s", fault)
+            heard(None)
+            stopping.wait(LISTEN_AGAIN)
+
+    def _listen(self, heard: Callable[[str | None], None], stopping: threading.Event) -> None:
+        with connect(self._url) as connection:
+            connection.autocommit = True
+            connection.execute(f"LISTEN {CHANNEL}".encode())
+            heard("")
+            asked = time.monotonic()
+            while not stopping.is_set():
+                for news in connection.notifies(timeout=LISTEN_SECONDS):
+                    heard(news.payload)
+                if time.monotonic() - asked > PING_EVERY:  # Or a server that vanished would never be missed.
+                    connection.execute("SELECT 1")
+                    asked = time.monotonic()

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, PoolProxiedConnection, Table
+from sqlalchemy import Connection, Engine, Executable, PoolProxiedConnection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from trunkline import errors
+
+CHANNEL = "trunkline"
+"""Where processes tell each other through Postgres what they changed."""
 
 
 class Sessions:
@@ -26,6 +29,16 @@ class Sessions:
         self._glancing = threading.Lock()
         self._kept: PoolProxiedConnection | None = None
         self._writing = engine.execution_options(writing=True)
+
+    @property
+    def shared(self) -> bool:
+        """Whether exchanges with data folders of their own may work on the same store."""
+        return self.engine.dialect.name == "postgresql"
+
+    def tell(self, connection: Connection, topic: str) -> None:
+        """Tell all processes, once the transaction is kept, that something of a topic changed."""
+        if self.shared:
+            connection.execute(select(func.pg_notify(CHANNEL, topic)))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

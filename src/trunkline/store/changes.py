@@ -1,0 +1,74 @@
+"""News of what other processes changed in the store: heard at once from Postgres, else found by looking."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Protocol
+
+LOOK_ANYWAY = 10.0
+"""Seconds between two looks while a listener hears: it is there in case a word was lost."""
+
+
+class Hearing(Protocol):
+    """Hears news in a thread of its own."""
+
+    def run(self, heard: Callable[[str | None], None], stopping: threading.Event) -> None:
+        """Call `heard` with each topic of which there are news, until told to stop.
+
+        An empty topic says that it hears from now on, and may have missed news of any; None, that it hears no more.
+        """
+        ...
+
+
+class Changes:
+    """Lets followers in the event loop wait until something of their topic may have changed.
+
+    Args:
+        hearing: hears news; None where the store tells none, and looking is all there is.
+    """
+
+    def __init__(self, hearing: Hearing | None = None) -> None:
+        self._hearing = hearing
+        self._topics: dict[str, asyncio.Event] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.hears = False
+
+    def begin(self) -> None:
+        """Begin to hear. Call it in the event loop."""
+        if self._hearing is not None:
+            self._loop = asyncio.get_running_loop()
+            listen = self._hearing.run
+            self._thread = threading.Thread(
+                target=listen, args=(self._heard, self._stopping), name="trunkline-changes", daemon=True
+            )
+            self._thread.start()
+
+    async def wait(self, topic: str, seconds: float) -> None:
+        """Return when there are news of a topic, or so many seconds have passed; later where all news are heard."""
+        event = self._topics.setdefault(topic, asyncio.Event())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), max(seconds, LOOK_ANYWAY) if self.hears else seconds)
+        event.clear()
+
+    def end(self) -> None:
+        """Stop hearing."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(1)
+
+    def _heard(self, topic: str | None) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # The loop has ended meanwhile.
+                loop.call_soon_threadsafe(self._ring, topic)
+
+    def _ring(self, topic: str | None) -> None:
+        self.hears = topic is not None
+        topics: Iterable[str] = self._topics if not topic else (topic,)
+        for name in topics:
+            self._topics.setdefault(name, asyncio.Event()).set()
