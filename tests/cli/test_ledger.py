@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,3 +111,39 @@ def test_the_ledger_is_read_while_an_exchange_holds_the_folder(trunkline: Comman
     with DataFolder(kept).hold():
         assert read(trunkline("ledger", "tail", "--data", kept, "--json").out) == []
     assert len(read(trunkline("ledger", "tail", "--data", kept, "--json").out)) == 3
+
+
+def test_a_call_is_corrected_by_a_line_that_says_why_and_by_whom(trunkline: Command, kept: Path) -> None:
+    words = ("--amount", "2.5", "--reason", "the invoice says so", "--by", "ada", "--data", kept)
+    assert "now costs 2.500000001 EUR" in trunkline("ledger", "adjust", "req_1", *words).out
+    lines = read(trunkline("ledger", "lines", "req_1", "--data", kept, "--json").out)
+    assert [line["kind"] for line in lines] == ["settle", "adjust"]
+    correction = lines[-1]
+    assert (correction["amount"], correction["reason"], correction["by"]) == (
+        Decimal("2.5"),
+        "the invoice says so",
+        "ada",
+    )
+    assert "adjust" in trunkline("ledger", "lines", "req_1", "--data", kept).out
+    assert read(trunkline("ledger", "show", "req_1", "--data", kept, "--json").out)["cost"] == Decimal("2.500000001")
+
+
+@pytest.mark.parametrize(("amount", "code"), [("0", 2), ("much", 2), ("1e30", 2), ("-5", 1)])
+def test_a_correction_that_cannot_be_is_refused(trunkline: Command, kept: Path, amount: str, code: int) -> None:
+    words = (f"--amount={amount}", "--reason", "why", "--by", "ada", "--data", kept)
+    assert trunkline("ledger", "adjust", "req_1", *words).code == code
+    assert trunkline("ledger", "verify", "--data", kept).code == 0
+
+
+def test_books_that_agree_are_a_yes_and_books_that_differ_a_no_with_the_place(trunkline: Command, kept: Path) -> None:
+    done = trunkline("ledger", "verify", "--data", kept)
+    assert done.code == 0
+    assert "everything agrees" in done.out
+    assert read(trunkline("ledger", "verify", "--data", kept, "--json").out) == []
+    with closing(sqlite3.connect(kept / "trunkline.db")) as store:
+        store.execute("UPDATE attempts SET cost = cost + 7 WHERE request = 'req_1'")
+        store.commit()
+    done = trunkline("ledger", "verify", "--data", kept, "--json")
+    assert done.code == 1
+    assert {row["where"] for row in read(done.out)} == {"attempt", "roll-up"}
+    assert "req_1" in trunkline("ledger", "verify", "--data", kept).out

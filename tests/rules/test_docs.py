@@ -25,7 +25,7 @@ REFUSAL = re.compile(r'\b(?:default_code|code|[A-Z]+_CODE)\b[^=\n]*= ?"([a-z_]+)
 
 
 # Said by commands, which have exit codes and no JSON.
-COMMAND_LINE_CODES = {"key_not_found", "lease_not_found"}
+COMMAND_LINE_CODES = {"attempt_not_found", "key_not_found", "lease_not_found"}
 
 
 def pages(root: Path) -> list[Path]:

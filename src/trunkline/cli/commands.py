@@ -27,7 +27,7 @@ COMMANDS = (
     Listed("explain", "trunkline.cli.explain", "Say of every deployment whether a use case may use it, and why.", ASK),
     Listed("claims", "trunkline.cli.claims", "List what deployments claim and until when; verify claims anew.", KEEP),
     Listed("chat", "trunkline.cli.chat", "Talk to the exchange in the terminal.", ASK),
-    Listed("ledger", "trunkline.cli.ledger", "Read the ledger: the newest attempts, one call, or sums.", ASK),
+    Listed("ledger", "trunkline.cli.ledger", "Read, check and correct the ledger.", ASK),
     Listed("budget", "trunkline.cli.budget", "Say how budgets stand; raise one for a while.", KEEP),
     Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),
     Listed("engine", "trunkline.cli.engine", "Install the embedded engine's parts, or say what is there.", KEEP),

@@ -4,6 +4,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
@@ -11,20 +12,20 @@ import typer
 from trunkline.cli.attempts import attempt_cells, attempt_json, attempts_page, call_json, call_view
 from trunkline.cli.folder import open_books
 from trunkline.cli.following import Follower
+from trunkline.cli.ledger_lines import difference_json, differences_table, in_words, line_json, lines_table
 from trunkline.cli.moments import ago
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, StoreUrl
 from trunkline.cli.output import Column, Page, console, money, print_json, row_json
 from trunkline.cli.sums import sum_json, sum_keys, sum_table
 from trunkline.clock import SystemClock, iso
 from trunkline.metering.leases import LeaseId as Lease
+from trunkline.metering.lines import Adjustment
 from trunkline.metering.ports import SUM_KEYS, LeaseRow, LedgerStore, Span
-from trunkline.money import bare
+from trunkline.money import Nano, bare, to_nano
 
 POLL_SECONDS = 0.25
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Read the ledger: the newest attempts, one call, or sums."
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Read, check and correct the ledger.")
 
 Count = Annotated[int, typer.Option("-n", "--count", min=1, max=100_000, help="How many attempts.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with each attempt that is settled, until Ctrl-C.")]
@@ -39,6 +40,15 @@ LeaseId = Annotated[
 Spent = Annotated[bool | None, typer.Option("--spent/--unspent", help="Count it as spent, or free it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 Until = Annotated[str | None, typer.Option("--until", help="The same; what began then is left out.")]
+
+Amount = Annotated[
+    str,
+    typer.Option("--amount", metavar="AMOUNT", help="By how much, in the estate's currency: `-0.25` makes it less."),
+]
+Who = Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so; it is kept with the line.")]
+AttemptNumber = Annotated[int, typer.Option("--attempt", min=1, help="Which attempt of the call.")]
+
+MOST_AMOUNT = 1 << 62
 
 
 @app.command()
@@ -119,6 +129,7 @@ def resolve(
     spent: Spent = None,
     reason: Reason = "",
     data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """List the leases that are frozen with workers that are gone; or resolve one whose journal is lost for good.
@@ -127,7 +138,7 @@ def resolve(
     nobody can know: `--spent` counts all of it, `--unspent` frees it for others. If the journal turns up after all,
     what it tells is booked, and counts once.
     """
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         frozen = [row for row in books.leases.open_leases() if row.lease.frozen(SystemClock.now())]
         if lease is None:
             _list_frozen(frozen, as_json=as_json)
@@ -167,6 +178,69 @@ def _list_frozen(frozen: list[LeaseRow], *, as_json: bool) -> None:
         shown.print(Page(columns, shown.width).more(cells))
     else:
         console().print("no lease is frozen")
+
+
+@app.command("lines")
+def show_lines(
+    request: RequestId, *, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False
+) -> None:
+    """Print the lines of one call: what was set aside, released, paid and corrected, from which account to which."""
+    with open_books(data, store) as books:
+        lines = books.ledger.lines(request)
+    if not lines:
+        sys.stderr.write(f"trunkline: the ledger has no lines of a call {request}\n")
+        raise typer.Exit(1)
+    if as_json:
+        print_json([line_json(line) for line in lines])
+    else:
+        shown = console()
+        shown.print(lines_table(lines, shown.width))
+
+
+@app.command()
+def adjust(
+    request: RequestId,
+    *,
+    amount: Amount,
+    reason: Reason,
+    by: Who,
+    attempt: AttemptNumber = 1,
+    data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
+) -> None:
+    """Correct what a call cost, by a line of its own; nothing that was written changes."""
+    change = _amount(amount)
+    with open_books(data, store) as books:
+        correction = Adjustment(request, attempt, change, reason.strip(), by.strip())
+        cost = books.ledger.adjust(correction, SystemClock.now())
+        currency = _currency(books.ledger)
+    console().print(f"attempt {attempt} of {request} now costs {bare(cost)} {currency}")
+
+
+@app.command()
+def verify(*, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
+    """Rebuild balances and sums from the lines and compare. Exit code 1 where something differs; says what."""
+    with open_books(data, store) as books:
+        found = books.ledger.verify()
+    if as_json:
+        print_json([difference_json(one) for one in found.differences])
+    else:
+        shown = console()
+        if found.differences:
+            shown.print(differences_table(found.differences, shown.width))
+        shown.print(in_words(found))
+    if found.differences:
+        raise typer.Exit(1)
+
+
+def _amount(text: str) -> int:
+    try:
+        amount = to_nano(Decimal(text))
+    except (InvalidOperation, ValueError, OverflowError):
+        amount = Nano(0)
+    if not amount or abs(amount) > MOST_AMOUNT:
+        raise typer.BadParameter(f"{text!r} is not an amount such as -0.25 or 1.5", param_hint="--amount")
+    return amount
 
 
 def _currency(ledger: LedgerStore) -> str:

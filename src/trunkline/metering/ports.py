@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline.ids import JournalId
 from trunkline.metering.leases import Allowance, Answer, Ask, Lease, LeaseId
+from trunkline.metering.lines import Adjustment, LineRow, Verified
 from trunkline.metering.records import AttemptRow, Entry
 
 SUM_KEYS = ("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "end_customer")
@@ -79,6 +80,23 @@ class LedgerStore(Protocol):
 
         Return how much that was.
         """
+        ...
+
+    def adjust(self, adjustment: Adjustment, at: int) -> int:
+        """Correct what a settled attempt costs, by a line of its own; return what it costs now.
+
+        Raises:
+            errors.Unknown: there is no such attempt.
+            errors.Malformed: it is not settled yet, or would cost less than nothing.
+        """
+        ...
+
+    def lines(self, request: str) -> tuple[LineRow, ...]:
+        """Return the lines of one call in the order of its attempts; empty when there is no such call."""
+        ...
+
+    def verify(self) -> Verified:
+        """Rebuild from the lines all that is kept ready besides them, and compare."""
         ...
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:

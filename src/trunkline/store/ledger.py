@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, bindparam, case, delete, distinct, func, select, update
+from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from trunkline import errors
 from trunkline.ids import JournalId
-from trunkline.metering.leases import LeaseId
+from trunkline.metering.lines import Adjustment, Kind, LineRow, Verified
 from trunkline.metering.ports import SUM_KEYS, Span, SumRow
 from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
+from trunkline.money import bare
 from trunkline.store.lease_table import add_up, settle_leases
+from trunkline.store.posting import FACTS, FIRST_ADJUSTMENT, Books, Facts, Posting, facts_of, facts_of_row
 from trunkline.store.rows import (
     SETTLEMENT_NAMES,
     attempt_row,
@@ -20,16 +23,18 @@ from trunkline.store.rows import (
     lease_values,
     settlement_values,
 )
-from trunkline.store.schema import attempts, drained, strays
+from trunkline.store.schema import accounts, attempts, drained, lines, prices, strays
 from trunkline.store.sessions import Sessions, upsert
+from trunkline.store.sums import sums
+from trunkline.store.verify import CHECKS, Check, verify
 
 AttemptKey = tuple[str, int]
 
 # A statement takes a bounded number of parameters: 32,766 in SQLite.
 CHUNK = 1_000
 
-_columns = {name: attempts.c.model_sent if name == "model" else attempts.c[name] for name in SUM_KEYS}
 _still_open = attempts.c.settled_at.is_(None)
+_to_json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Settlement).decode
 
@@ -40,29 +45,24 @@ class Ledger:
     An attempt is one row, keyed by (request, attempt), which is minted once. Its intent makes the row, its settlement
     fills the rest once, and either of them read again changes nothing: every order, batching and repetition of the same
     records ends in the same rows. A settlement read before its intent waits among the strays.
+
+    Attributes:
+        checks: what `verify` compares; other parts of the store add theirs.
     """
 
     def __init__(self, sessions: Sessions) -> None:
-        dialect = sessions.engine.dialect
+        engine = sessions.engine
+        dialect = engine.dialect
         self._sessions = sessions
-        whole = upsert(sessions.engine, attempts)
-        whole = whole.on_conflict_do_update(
-            index_elements=["request", "attempt"],
-            set_={name: whole.excluded[name] for name in SETTLEMENT_NAMES},
-            where=_still_open,
-        )
+        self._books = Books(engine)
+        self.checks: tuple[Check, ...] = CHECKS
         # Plain tuples to the driver: SQLAlchemy's own handling of each parameter would double the cost of draining.
-        self._whole = str(whole.compile(dialect=dialect))
-        self._begun = str(upsert(sessions.engine, attempts).on_conflict_do_nothing().compile(dialect=dialect))
-        self._stray = upsert(sessions.engine, strays).on_conflict_do_nothing()
-        self._settle = (
-            update(attempts)
-            .where(
-                attempts.c.request == bindparam("_request"), attempts.c.attempt == bindparam("_attempt"), _still_open
-            )
-            .values({name: bindparam(name) for name in SETTLEMENT_NAMES})
-        )
-        position = upsert(sessions.engine, drained)
+        self._insert = str(attempts.insert().compile(dialect=dialect))
+        settle = update(attempts).values({name: bindparam(f"_{name}") for name in SETTLEMENT_NAMES})
+        settle = settle.where(attempts.c.request == bindparam("_request"), attempts.c.attempt == bindparam("_attempt"))
+        self._settle = str(settle.compile(dialect=dialect))
+        self._stray = upsert(engine, strays).on_conflict_do_nothing()
+        position = upsert(engine, drained)
         self._position = position.on_conflict_do_update(
             index_elements=["journal"], set_={"position": position.excluded.position}
         )
@@ -77,15 +77,20 @@ class Ledger:
                 intents.setdefault((record.request, record.attempt), (entry, record))
             else:
                 settlements.setdefault((record.request, record.attempt), record)
+        posting = Posting(self._books)
         with self._sessions.writing() as connection:
-            if drained:  # First: it locks the journal's row, so that nobody else books the same records meanwhile.
-                rows = [{"journal": journal, "position": offset} for journal, offset in drained.items()]
+            if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
+                rows = [{"journal": journal, "position": drained[journal]} for journal in sorted(drained)]
                 connection.execute(self._position, rows)
-            settlements |= _take_strays(connection, intents)
-            costs = _costs_by_lease(connection, intents, settlements)
-            self._begin(connection, intents, settlements)
-            self._end(connection, {key: record for key, record in settlements.items() if key not in intents})
-            settle_leases(connection, costs)
+            known = _known(connection, {request for request, _ in (*intents, *settlements)})
+            fresh = {key: intent for key, intent in intents.items() if key not in known}
+            settlements |= _take_strays(connection, fresh)
+            begun = self._begin(connection, posting, fresh, settlements)
+            self._end(connection, posting, known, {key: one for key, one in settlements.items() if key not in fresh})
+            _note_repeats(posting, known, begun)
+            settle_leases(connection, add_up(posting.paid))
+            posting.write(connection)
+        posting.kept()
 
     def drained(self) -> dict[JournalId, int]:
         """Return up to which byte each journal was read and booked."""
@@ -108,9 +113,10 @@ class Ledger:
 
     def close_lost(self, journal: JournalId, at: int) -> int:
         """Settle the open attempts of a journal whose worker is gone: lost, at their holds. Return how many."""
+        open_ones = (attempts.c.journal == journal, _still_open)
         lost = (
             update(attempts)
-            .where(attempts.c.journal == journal, _still_open)
+            .where(*open_ones)
             .values(
                 status=Status.LOST.value,
                 settled_at=at,
@@ -118,14 +124,80 @@ class Ledger:
                 error="the exchange ended before the attempt was settled",
             )
         )
-        held = select(attempts.c.leases, attempts.c.cost).where(
-            attempts.c.journal == journal, _still_open, attempts.c.leases.is_not(None)
-        )
+        posting = Posting(self._books)
         with self._sessions.writing() as connection:
-            costs = add_up((row.leases, row.cost) for row in connection.execute(held))
-            count = connection.execute(lost).rowcount
-            settle_leases(connection, costs)
-        return count
+            rows = connection.execute(select(*FACTS).where(*open_ones).with_for_update()).all()
+            for row in rows:
+                posting.lose(facts_of_row(row), at)
+            connection.execute(lost)
+            settle_leases(connection, add_up(posting.paid))
+            posting.write(connection)
+        posting.kept()
+        return len(rows)
+
+    def adjust(self, adjustment: Adjustment, at: int) -> int:
+        """Correct what a settled attempt costs, by a line of its own; return what it costs now.
+
+        Raises:
+            errors.Unknown: there is no such attempt.
+            errors.Malformed: it is not settled yet, or would cost less than nothing.
+        """
+        which = (attempts.c.request == adjustment.request, attempts.c.attempt == adjustment.attempt)
+        posting = Posting(self._books)
+        with self._sessions.writing() as connection:
+            found = select(*FACTS, attempts.c.cost, attempts.c.settled_at).where(*which)
+            row = connection.execute(found.with_for_update()).first()
+            if row is None:
+                message = f"the ledger has no attempt {adjustment.attempt} of {adjustment.request}"
+                raise errors.Unknown(message, code="attempt_not_found")
+            cost = int(row.cost) + adjustment.amount
+            if row.settled_at is None or cost < 0:
+                why = "is not settled yet" if row.settled_at is None else f"costs {bare(row.cost)}, no more"
+                message = f"attempt {adjustment.attempt} of {adjustment.request} {why}: it cannot be adjusted so"
+                raise errors.Malformed(message, param="amount")
+            last = select(func.max(lines.c.number)).where(
+                lines.c.request == adjustment.request, lines.c.attempt == adjustment.attempt
+            )
+            number = max(connection.execute(last).scalar_one() or 0, FIRST_ADJUSTMENT - 1) + 1
+            connection.execute(update(attempts).where(*which).values(cost=cost))
+            posting.adjust(facts_of_row(row), number, at, adjustment)
+            posting.write(connection)
+        posting.kept()
+        return cost
+
+    def lines(self, request: str) -> tuple[LineRow, ...]:
+        """Return the lines of one call in the order of its attempts; empty when there is no such call."""
+        debit, credit = accounts.alias("debit_account"), accounts.alias("credit_account")
+        wanted = (
+            select(
+                lines.c.request,
+                lines.c.attempt,
+                lines.c.number,
+                lines.c.at,
+                lines.c.kind,
+                debit.c.name.label("debit"),
+                credit.c.name.label("credit"),
+                lines.c.amount,
+                debit.c.currency,
+                prices.c.version.label("price_version"),
+                lines.c.reason,
+                lines.c.by,
+            )
+            .select_from(
+                lines.join(debit, debit.c.id == lines.c.debit)
+                .join(credit, credit.c.id == lines.c.credit)
+                .join(prices, prices.c.id == lines.c.price)
+            )
+            .where(lines.c.request == request)
+            .order_by(lines.c.attempt, lines.c.number)
+        )
+        rows = self._sessions.rows(wanted)
+        return tuple(LineRow(**row._asdict() | {"kind": Kind(row.kind)}) for row in rows)
+
+    def verify(self) -> Verified:
+        """Rebuild from the lines all that is kept ready besides them, and compare. Takes its time."""
+        with self._sessions.snapshot(patient=True) as connection:
+            return verify(connection, self.checks)
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
         """Return the newest attempts, oldest of them first; with `after`, only those begun after that time."""
@@ -145,53 +217,92 @@ class Ledger:
         Raises:
             errors.Malformed: `by` names something else, or something twice.
         """
-        wrong = [name for name in by if name not in _columns]
+        wrong = [name for name in by if name not in SUM_KEYS]
         if wrong or len(set(by)) != len(by):
             message = f"cannot sum by {', '.join(wrong or by)}: choose from {', '.join(SUM_KEYS)}, each once"
             raise errors.Malformed(message, param="by")
-        return tuple(
-            SumRow(dict(zip(by, row[: len(by)], strict=True)), *map(int, row[len(by) :]))
-            for row in self._sessions.rows(_sums(by, span))
-            if row[len(by)]
-        )
+        with self._sessions.snapshot() as connection:
+            return sums(connection, by, span)
 
     def _begin(
         self,
         connection: Connection,
+        posting: Posting,
         intents: Mapping[AttemptKey, tuple[Entry, Intent]],
         settlements: Mapping[AttemptKey, Settlement],
-    ) -> None:
-        whole, begun = [], []
+    ) -> dict[AttemptKey, Facts]:
+        rows = []
+        begun: dict[AttemptKey, Facts] = {}
         for key, (entry, intent) in intents.items():
             settlement = settlements.get(key)
+            facts = begun[key] = facts_of(intent)
             if settlement is None:
-                begun.append(intent_values(entry, intent) + held_values(intent) + lease_values(intent))
+                rows.append(intent_values(entry, intent) + held_values(intent) + lease_values(intent))
+                posting.open(facts)
             else:
-                whole.append(intent_values(entry, intent) + settlement_values(settlement) + lease_values(intent))
-        if whole:
-            connection.exec_driver_sql(self._whole, whole)
-        if begun:
-            connection.exec_driver_sql(self._begun, begun)
+                rows.append(intent_values(entry, intent) + settlement_values(settlement) + lease_values(intent))
+                posting.whole(facts, settlement)
+        if rows:
+            connection.exec_driver_sql(self._insert, rows)
+        return begun
 
-    def _end(self, connection: Connection, settlements: Mapping[AttemptKey, Settlement]) -> None:
-        known = {(row.request, row.attempt) for row in _found(connection, _known, settlements)}
+    def _end(
+        self,
+        connection: Connection,
+        posting: Posting,
+        known: Mapping[AttemptKey, Known],
+        settlements: Mapping[AttemptKey, Settlement],
+    ) -> None:
         filled, unknown = [], []
         for key, record in settlements.items():
-            if key in known:
-                values = dict(zip(SETTLEMENT_NAMES, settlement_values(record), strict=True))
-                filled.append(values | {"_request": key[0], "_attempt": key[1]})
-            else:
+            attempt = known.get(key)
+            if attempt is None:
                 unknown.append({"request": key[0], "attempt": key[1], "settlement": _encode(record)})
+            elif attempt.is_open:
+                filled.append((*settlement_values(record), *key))
+                posting.end(attempt.facts, record)
         if filled:
-            connection.execute(self._settle, filled)
+            connection.exec_driver_sql(self._settle, filled)
         if unknown:
             connection.execute(self._stray, unknown)
 
 
-_known = select(attempts.c.request, attempts.c.attempt)
-_held = select(attempts.c.request, attempts.c.attempt, attempts.c.leases).where(
-    _still_open, attempts.c.leases.is_not(None)
-)
+class Known(NamedTuple):
+    """An attempt that the ledger has."""
+
+    facts: Facts
+    is_open: bool
+
+
+_KNOWN = select(*FACTS, _still_open)
+_NAMED = {
+    "sqlite": attempts.c.request.in_(text("SELECT value FROM json_each(:requests)")),
+    "postgresql": attempts.c.request == func.any(cast(bindparam("requests"), ARRAY(Text))),
+}
+
+
+def _known(connection: Connection, requests: Collection[str]) -> dict[AttemptKey, Known]:
+    """Return what the ledger has of some calls, locked."""
+    name = connection.dialect.name
+    named = list(requests) if name == "postgresql" else _to_json(list(requests)).decode()
+    rows = connection.execute(_KNOWN.where(_NAMED[name]).with_for_update(), {"requests": named})
+    return {(row[0], row[1]): Known(facts_of_row(row), bool(row[-1])) for row in rows}
+
+
+def _note_repeats(posting: Posting, known: Mapping[AttemptKey, Known], fresh: Mapping[AttemptKey, Facts]) -> None:
+    """Note the attempts of those calls that have several by now."""
+    of_call: dict[str, list[Facts]] = {}
+    for (request, _), facts in fresh.items():
+        of_call.setdefault(request, []).append(facts)
+    for (request, _), attempt in known.items():
+        if request in of_call:
+            of_call[request].append(attempt.facts)
+    for several in of_call.values():
+        if len(several) > 1:
+            for facts in several:
+                posting.repeat(facts)
+
+
 _waiting = select(strays.c.request, strays.c.attempt, strays.c.settlement)
 
 
@@ -208,22 +319,6 @@ def _found(connection: Connection, wanted: Select[Any], keys: Collection[Attempt
                 yield row
 
 
-def _costs_by_lease(
-    connection: Connection,
-    intents: Mapping[AttemptKey, tuple[Entry, Intent]],
-    settlements: Mapping[AttemptKey, Settlement],
-) -> dict[LeaseId, int]:
-    """Sum, by their leases, what attempts cost that are settled now and were not before."""
-    here = {
-        key: " ".join(intent.leases) for key, (_, intent) in intents.items() if intent.leases and key in settlements
-    }
-    settled = {(row.request, row.attempt) for row in _found(connection, _known.where(~_still_open), here)}
-    costs = [(leases, settlements[key].cost) for key, leases in here.items() if key not in settled]
-    elsewhere = settlements.keys() - intents.keys()
-    costs += [(row.leases, settlements[row.request, row.attempt].cost) for row in _found(connection, _held, elsewhere)]
-    return add_up(costs)
-
-
 def _take_strays(connection: Connection, intents: Collection[AttemptKey]) -> dict[AttemptKey, Settlement]:
     """Take out of the strays what belongs to these intents."""
     if not intents or connection.execute(select(strays.c.attempt).limit(1)).first() is None:
@@ -232,25 +327,3 @@ def _take_strays(connection: Connection, intents: Collection[AttemptKey]) -> dic
     for request, attempt in taken:
         connection.execute(delete(strays).where(strays.c.request == request, strays.c.attempt == attempt))
     return taken
-
-
-def _sums(by: Sequence[str], span: Span) -> Select[Any]:
-    groups = [_columns[name] for name in by]
-    cost = func.sum(attempts.c.cost).label("sum_of_cost")
-    sums = select(
-        *groups,
-        func.count(distinct(attempts.c.request)),
-        func.count(),
-        func.sum(case((attempts.c.estimated, 1), else_=0)),
-        cost,
-        func.sum(attempts.c.tokens_input),
-        func.sum(attempts.c.tokens_cached),
-        func.sum(attempts.c.tokens_cache_write),
-        func.sum(attempts.c.tokens_output),
-        func.sum(attempts.c.tokens_reasoning),
-    ).select_from(attempts)
-    if span.since is not None:
-        sums = sums.where(attempts.c.at >= span.since)
-    if span.until is not None:
-        sums = sums.where(attempts.c.at < span.until)
-    return sums.group_by(*groups).order_by(cost.desc(), *groups)

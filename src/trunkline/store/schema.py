@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -75,6 +89,90 @@ drained = Table(
     metadata,
     Column("journal", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    # What lines move amounts between, in one currency; the balance is what lines took it less what they gave.
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    UniqueConstraint("name", "currency"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    # Versions of prices, named once.
+    Column("id", Integer, primary_key=True),
+    Column("version", Text, nullable=False, unique=True),
+)
+
+lines = Table(
+    "lines",
+    metadata,
+    # Double entry, only ever added. The number within an attempt says what a line is: there cannot be two settlements.
+    Column("request", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("debit", Integer, nullable=False),
+    Column("credit", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("price", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text),
+    sqlite_with_rowid=False,
+)
+
+cells = Table(
+    "cells",
+    metadata,
+    # What roll-ups are kept apart by, besides the hour.
+    Column("id", Integer, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("cost_centre", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("boundary", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    UniqueConstraint(
+        "unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "currency"
+    ),
+)
+
+rollups = Table(
+    "rollups",
+    metadata,
+    # Sums over attempts, by the hour since 1970 (UTC) in which they began. Open ones count at their hold.
+    Column("hour", Integer, primary_key=True),
+    Column("cell", Integer, primary_key=True),
+    Column("attempts", BigInteger, nullable=False),
+    Column("estimated", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("tokens_input", BigInteger, nullable=False),
+    Column("tokens_cached", BigInteger, nullable=False),
+    Column("tokens_cache_write", BigInteger, nullable=False),
+    Column("tokens_output", BigInteger, nullable=False),
+    Column("tokens_reasoning", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+repeats = Table(
+    "repeats",
+    metadata,
+    # The attempts of calls that have several, so that calls can be counted without reading all attempts.
+    Column("request", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("cell", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 keys = Table(
@@ -166,3 +264,17 @@ about = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+# Lines are only ever added, whoever tries otherwise.
+_MESSAGE = "lines are only ever added"
+_STAY = "CREATE TRIGGER lines_stay{} BEFORE {} ON lines {}"
+_ABORT = f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
+_RAISE = f"BEGIN RAISE EXCEPTION ''{_MESSAGE}''; END"
+LINES_STAY = (
+    ("sqlite", _STAY.format("_as_they_are", "UPDATE", _ABORT)),
+    ("sqlite", _STAY.format("_for_ever", "DELETE", _ABORT)),
+    ("postgresql", f"CREATE FUNCTION lines_stay() RETURNS trigger LANGUAGE plpgsql AS '{_RAISE}'"),
+    ("postgresql", _STAY.format("", "UPDATE OR DELETE", "FOR EACH ROW EXECUTE FUNCTION lines_stay()")),
+)
+for _dialect, _statement in LINES_STAY:
+    event.listen(lines, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]

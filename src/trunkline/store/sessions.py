@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, PoolProxiedConnection, Table, func, select
+from sqlalchemy import Connection, Engine, Executable, PoolProxiedConnection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,6 +30,7 @@ class Sessions:
         self._glancing = threading.Lock()
         self._kept: PoolProxiedConnection | None = None
         self._writing = engine.execution_options(writing=True)
+        self._still = engine.execution_options(isolation_level="REPEATABLE READ") if self.shared else engine
 
     @property
     def shared(self) -> bool:
@@ -51,6 +53,21 @@ class Sessions:
         """A transaction that is kept as a whole, or not at all."""
         with _translated(), self._writing.begin() as connection:
             yield connection
+
+    @contextmanager
+    def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A transaction whose every statement sees the same state, and may take however long if `patient`."""
+        if not self.shared:
+            with self.reading() as connection:
+                yield connection
+            return
+        with _translated(), self._still.begin() as connection:
+            if patient:
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                with waiting_for_ever(connection):
+                    yield connection
+            else:
+                yield connection
 
     def rows(self, statement: Executable) -> Sequence[Any]:
         """Return what one statement selects."""
@@ -87,6 +104,17 @@ def upsert(engine: Engine, table: Table) -> Any:
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+@contextmanager
+def waiting_for_ever(connection: Connection) -> Iterator[None]:
+    """Have a connection to Postgres wait for its answers however long they take."""
+    patient: Any = connection.connection.driver_connection
+    before, patient.answer_seconds = patient.answer_seconds, math.inf
+    try:
+        yield
+    finally:
+        patient.answer_seconds = before
 
 
 @contextmanager
