@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
+
 from trunkline.app.budgets import BudgetWatch
 from trunkline.app.claims import ClaimWatch
 from trunkline.app.front import front
@@ -85,6 +87,7 @@ class Answering:
             upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
             connections=lambda: self._server.connections if self._server is not None else 0,
             journal_lag=lambda: self._drainer.lag.records,
+            store_away=lambda: int(not self._drainer.healthy),
             drained=lambda: self._drainer.booked,
             engine_restarts=lambda: {name: one.restarts for name, one in engines().items()},
             estate=lambda: self.exchange.snapshot.version,
@@ -98,7 +101,7 @@ class Answering:
             upstreams=self._pool,
             metrics=Metrics(checked.loaded.estate.currency, readings),
             clock=clock,
-            readiness=readiness,
+            readiness=lambda: self._noted(readiness()),
         )
         self._book.settled = self.exchange.count_attempt
         self._purses = Purses(ground.store, self._journal, clock)
@@ -139,6 +142,13 @@ class Answering:
         self._server = server
         stack.push_async_callback(_drain, server, signals, options.grace)
         _suit_interpreter()
+
+    def _noted(self, found: Readiness) -> Readiness:
+        """Say beside what is waited for that the store is away: calls go on without it for a while."""
+        if self._drainer.healthy:
+            return found
+        note = "the store takes nothing at the moment; calls go on, and the journal keeps them"
+        return msgspec.structs.replace(found, notes=(*found.notes, note))
 
     @property
     def port(self) -> int:

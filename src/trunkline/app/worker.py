@@ -203,6 +203,7 @@ def _render(own: Metrics, whole: Whole, accept: str) -> tuple[bytes, str]:
         own.readings,
         connections=lambda: tally.connections,
         journal_lag=lambda: tally.journal_lag,
+        store_away=lambda: tally.store_away,
         drained=lambda: tally.drained,
         workers=lambda: whole.workers,
     )

@@ -30,6 +30,8 @@ COMMANDS = (
     Listed("ledger", "trunkline.cli.ledger", "Read, check and correct the ledger.", ASK),
     Listed("budget", "trunkline.cli.budget", "Say how budgets stand; raise one for a while.", KEEP),
     Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),
+    Listed("backup", "trunkline.cli.backup", "Copy the data folder while an exchange runs on it.", KEEP),
+    Listed("restore", "trunkline.cli.restore", "Put such a copy back.", KEEP),
     Listed("engine", "trunkline.cli.engine", "Install the embedded engine's parts, or say what is there.", KEEP),
     Listed("version", "trunkline.cli.version", "Print the version.", KEEP),
 )

@@ -25,10 +25,11 @@ log = logging.getLogger("trunkline.gateway")
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether the exchange can do its work; `waiting` says what it still waits for."""
+    """Whether the exchange can do its work; `waiting` says what it still waits for, `notes` what else is amiss."""
 
     ready: bool
     waiting: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 async def _nothing_changed() -> bool:

@@ -92,6 +92,8 @@ def read(path: Path, offset: int = 0, *, end: int | None = None, most: int = LAR
             offset = HEADER_SIZE
         else:
             damage = ()
+        if offset > stop:  # A copy that was made before more was appended and booked.
+            return Reading((), offset, damage=damage)
         # At least one frame of the largest size fits, so that a look that finds none has met the end or damage.
         window = os.pread(file.fileno(), min(stop - offset, most + LARGEST), offset)
         reading = _frames(window, offset, most, damage)

@@ -143,6 +143,7 @@ class Readings(msgspec.Struct, frozen=True):
         upstreams: the state of each deployment.
         connections: client connections open now.
         journal_lag: records in journals that the store has not booked yet.
+        store_away: processes for which the store takes nothing at the moment.
         drained: records that the store has booked since the start.
         engine_restarts: for each deployment with an engine, how often it was started again.
         claims: seconds until a deployment's claim on a control expires, negative once it has. Keep it bounded.
@@ -154,6 +155,7 @@ class Readings(msgspec.Struct, frozen=True):
     upstreams: Callable[[], Mapping[str, UpstreamState]] = dict
     connections: Callable[[], int] = int
     journal_lag: Callable[[], int] = int
+    store_away: Callable[[], int] = int
     drained: Callable[[], int] = int
     engine_restarts: Callable[[], Mapping[str, int]] = dict
     claims: Callable[[], Mapping[tuple[str, str], float]] = dict

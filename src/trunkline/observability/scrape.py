@@ -147,6 +147,11 @@ JOURNAL_LAG = Family(
     "Journal records that the store has not booked yet.",
     unit="records",
 )
+STORE_AWAY = Family(
+    "trunkline_store_away",
+    GaugeMetricFamily,
+    "Processes for which the store takes nothing at the moment; calls go on, and their journals keep them.",
+)
 DRAINED = Family(
     "trunkline_ledger_records", CounterMetricFamily, "Journal records booked in the store since the start."
 )
@@ -186,6 +191,7 @@ FAMILIES: tuple[AnyFamily, ...] = (
     BUDGET,
     BUDGET_WARNINGS,
     JOURNAL_LAG,
+    STORE_AWAY,
     DRAINED,
     FOLDED,
     RELOADS,
@@ -279,6 +285,7 @@ class Exposition(Collector):
         yield claims
         yield from _budgets(readings.budgets())
         yield _single(JOURNAL_LAG, readings.journal_lag())
+        yield _single(STORE_AWAY, readings.store_away())
         yield _single(DRAINED, readings.drained())
         yield _single(FOLDED, self._metrics.folded)
         reloads = RELOADS.empty()

@@ -43,6 +43,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     in_flight: int = 0
     connections: int = 0
     journal_lag: int = 0
+    store_away: int = 0
 
 
 def take(metrics: Metrics) -> Tally:
@@ -74,12 +75,13 @@ def take(metrics: Metrics) -> Tally:
         in_flight=metrics.in_flight,
         connections=readings.connections(),
         journal_lag=readings.journal_lag(),
+        store_away=readings.store_away(),
     )
 
 
 def lasting(tally: Tally) -> Tally:
     """Return what goes on to count when the process has ended."""
-    return msgspec.structs.replace(tally, in_flight=0, connections=0, journal_lag=0)
+    return msgspec.structs.replace(tally, in_flight=0, connections=0, journal_lag=0, store_away=0)
 
 
 def add(metrics: Metrics, tally: Tally) -> None:
@@ -114,6 +116,7 @@ def add_up(tallies: Iterable[Tally], currency: str) -> Tally:
         drained=sum(one.drained for one in tallies),
         connections=sum(one.connections for one in tallies),
         journal_lag=sum(one.journal_lag for one in tallies),
+        store_away=sum(one.store_away for one in tallies),
     )
 
 

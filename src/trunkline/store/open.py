@@ -17,7 +17,7 @@ from trunkline.store.key_table import KeyTable
 from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
 from trunkline.store.schema import HEAD, about, metadata
-from trunkline.store.sessions import Sessions, upsert
+from trunkline.store.sessions import Sessions, upsert, waiting_for_ever
 
 BUSY_MILLIS = 5_000
 NEEDS_ALEMBIC = "trunkline.store.upgrade"
@@ -25,7 +25,6 @@ NEEDS_PSYCOPG = "trunkline.store.postgres"
 REFERENCES = frozenset({"env", "file"})
 MIGRATION_LOCK = 7_017_001_986
 """Held by who makes or upgrades the tables of a Postgres database, so that many exchanges may start at once."""
-MIGRATION_SECONDS = 600
 
 # WAL lets other processes read while the exchange writes. FULL, because a journal is deleted once it is booked: a
 # commit that a loss of power could take back would take the money with it. Batches are few; no call waits for them.
@@ -203,7 +202,8 @@ def _bring_up_to_date(sessions: Sessions) -> None:
             raise _newer(connection, revision)
         elif revision < HEAD:
             # Imported only when there is something to upgrade: it would cost every start an eighth of a second.
-            import_module(NEEDS_ALEMBIC).upgrade(connection)
+            with waiting_for_ever(connection):
+                import_module(NEEDS_ALEMBIC).upgrade(connection)
         if revision != HEAD:
             connection.execute(about.delete().where(about.c.name == "written_by"))
             connection.execute(about.insert().values(name="written_by", value=__version__))
@@ -213,8 +213,9 @@ def _one_at_a_time(connection: Connection) -> None:
     """Wait for who makes or upgrades the tables at the moment. In SQLite a writing transaction is alone anyway."""
     if connection.dialect.name == "postgresql":
         for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-            connection.execute(text(f"SET LOCAL {limit} = '{MIGRATION_SECONDS}s'"))
-        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            connection.execute(text(f"SET LOCAL {limit} = 0"))
+        with waiting_for_ever(connection):
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
 
 
 def _revision(connection: Connection) -> str | None:

@@ -37,6 +37,11 @@ def place_of(folder: DataFolder, given: str | None = None) -> str:
     return remembered
 
 
+def shown(folder: DataFolder, given: str | None = None) -> str:
+    """Return the same for people: without a password."""
+    return _without_secret(_absolute(given)) if given else _remembered(folder) or str(folder.store_path)
+
+
 def remember(folder: DataFolder, place: str) -> None:
     """Have the folder remember its store, so that later starts and commands need not be told. Keeps no password.
 
