@@ -51,7 +51,7 @@ def test_no_batch_reads_the_whole_ledger(tmp_path: Path) -> None:
                 for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
             ]
     assert len(selects) >= 3
-    assert not [plan for plan in plans if plan.startswith("SCAN")]
+    assert not [plan for plan in plans if plan.startswith("SCAN") and "json_each" not in plan]
 
 
 def test_an_intent_without_a_settlement_is_open_at_its_hold(store: Store) -> None:
