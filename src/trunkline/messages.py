@@ -19,6 +19,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     `input` counts every prompt token, those read from and written to the provider's cache included; `output` counts
     every produced token, reasoning included. `estimated` marks counts that did not come from the upstream.
+    `cache_write_long` is how many of `cache_write` the provider keeps for an hour instead of minutes.
     """
 
     input: int = 0
@@ -27,6 +28,7 @@ class Usage(msgspec.Struct, frozen=True):
     output: int = 0
     reasoning: int = 0
     estimated: bool = False
+    cache_write_long: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -15,6 +15,9 @@ def test_chat_models_and_embedding_models_are_told_apart() -> None:
         "mistral/mistral-large",
         "mistral/mistral-small",
         "huggingface/smollm2-135m-instruct",
+        "anthropic/claude-haiku-4-5",
+        "anthropic/claude-opus-4-7",
+        "anthropic/claude-opus-4-8",
     }
 
 

@@ -100,3 +100,10 @@ def test_a_hold_is_no_more_than_the_dearest_usage_inside_its_bounds(
 
 def test_a_request_for_no_answers_still_holds_one() -> None:
     assert hold(0, 10, 0, MINI) == hold(0, 10, 1, MINI) > 0
+
+
+def test_what_the_cache_keeps_for_an_hour_costs_more() -> None:
+    price = UnitPrice(input=Pico(100), cache_write=Pico(125), cache_write_long=Pico(200))
+    usage = Usage(input=10_000, cache_write=3_000, cache_write_long=1_000)
+    assert cost(usage, price) == (7_000 * 100 + 2_000 * 125 + 1_000 * 200) // 1_000
+    assert hold(10_000, 0, 1, price) == 10_000 * 200 // 1_000

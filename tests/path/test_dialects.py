@@ -245,6 +245,15 @@ def test_a_picture_never_reaches_a_model_that_sees_none(claude: anthropic.Anthro
     assert spare.received == []
 
 
+def test_a_picture_is_kept_from_it_in_its_own_dialect_too(sdk: openai.OpenAI, spare: Upstream) -> None:
+    picture: Any = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
+    with pytest.raises(openai.BadRequestError, match="its model sees no images"):
+        sdk.chat.completions.create(model="blind", messages=[{"role": "user", "content": [picture]}])
+    assert spare.received == []
+    sdk.chat.completions.create(model="blind", messages=[{"role": "user", "content": "what is an image?"}], seed=3)
+    assert sent(spare)["seed"] == 3
+
+
 @pytest.mark.parametrize(
     ("status", "raised"),
     [

@@ -10,7 +10,7 @@ import msgspec
 from trunkline.catalog.read import read_folder
 from trunkline.messages import Operation
 
-Ability = Literal["tools", "images", "json_schema", "reasoning"]
+Ability = Literal["tools", "images", "json_schema", "reasoning", "effort", "system_turns"]
 ABILITIES: Final = frozenset(get_args(Ability))
 
 
@@ -21,7 +21,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         operations: what it can be asked to do.
         context_length: the most tokens of prompt and answer together.
         output_bound: the most tokens of one answer; None where only the context length bounds it.
-        features: what it can do beside plain text; what is not named it cannot.
+        features: what it can do beside plain text; where there are any, it cannot what is not named. `effort` is
+            thinking told by its effort instead of a budget of tokens, `system_turns` system messages in the midst of
+            a conversation.
         refuses: parameters that it refuses, by their names in the neutral form.
         source: where this was read.
         verified: the day it was read.

@@ -76,6 +76,14 @@ def translate(
     return far.write_request(fit(conversation, target), target)
 
 
+def lacks(asked: Asked, dialect: Dialect, target: Target) -> bool:
+    """Whether the target's model cannot do something of a request in its own dialect."""
+    if dialect.chat is None:
+        return False
+    conversation = dialect.chat.read_request(asked)
+    return fit(conversation, target) is not conversation
+
+
 def _codecs(asked: Asked, way: tuple[Dialect, Dialect]) -> tuple[ChatCodec, ChatCodec]:
     door, far = way
     if asked.counts_only or asked.operation is not Operation.CHAT or door.chat is None or far.chat is None:

@@ -36,10 +36,13 @@ class InternalRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_mtok: Amount = Decimal(0)
     cache_read_mtok: Amount | None = None
     cache_write_mtok: Amount | None = None
+    cache_write_1h_mtok: Amount | None = None
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The estate's own price: per million tokens, or fixed for all of the deployment (`per_hour`, `people_per_month`).
+
+    `cache_write_1h_mtok` is for what the provider keeps for an hour: 1.6 times `cache_write_mtok` where it is not said.
 
     In `currency`, which defaults to the estate's.
     """
@@ -48,6 +51,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_mtok: Amount | None = None
     cache_read_mtok: Amount | None = None
     cache_write_mtok: Amount | None = None
+    cache_write_1h_mtok: Amount | None = None
     per_hour: Amount | None = None
     people_per_month: Amount | None = None
     internal_rate: InternalRate | None = None

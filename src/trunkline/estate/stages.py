@@ -35,6 +35,7 @@ class UnitPrice(msgspec.Struct, frozen=True):
     cache_write: Pico = Pico(0)
     version: str = ""
     known: bool = True
+    cache_write_long: Pico = Pico(0)
 
 
 class Address(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ class ListPrice(msgspec.Struct, frozen=True):
     output_mtok: Decimal | None = None
     cache_read_mtok: Decimal | None = None
     cache_write_mtok: Decimal | None = None
+    cache_write_1h_mtok: Decimal | None = None
 
 
 class ListPrices(Protocol):

@@ -16,10 +16,12 @@ def cost(usage: Usage, price: UnitPrice) -> Nano:
     """
     cached, cache_write = max(usage.cached, 0), max(usage.cache_write, 0)
     plain = max(usage.input - cached - cache_write, 0)
+    long = min(max(usage.cache_write_long, 0), cache_write)
     return settle_picos(
         plain * price.input
         + cached * price.cache_read
-        + cache_write * price.cache_write
+        + (cache_write - long) * price.cache_write
+        + long * max(price.cache_write_long, price.cache_write)
         + max(usage.output, 0) * price.output
     )
 
@@ -33,5 +35,5 @@ def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) ->
         answers: how many answers are asked for.
         price: the deployment's price. Any kind of input token may turn out to be the dearest.
     """
-    dearest = max(price.input, price.cache_read, price.cache_write)
+    dearest = max(price.input, price.cache_read, price.cache_write, price.cache_write_long)
     return hold_picos(max(bound_input, 0) * dearest + max(bound_output, 0) * max(answers, 1) * price.output)

@@ -16,6 +16,11 @@ from trunkline.metering.list_prices import BundledPrices, ListPrice, ListPrices
 from trunkline.money import price_per_mtok
 
 LIST_CURRENCY = "USD"
+LONG_TO_SHORT = Decimal("1.6")
+"""How much more a write to the cache costs that is kept for an hour: 2 times the input's price instead of 1.25 times.
+
+Source: Claude platform documentation, "Prompt caching", section "Pricing".
+"""
 NOT_CONFIGURED = UnitPrice(version="unknown: not looked up, the deployment is not configured", known=False)
 BUNDLED = BundledPrices()
 
@@ -31,6 +36,7 @@ class Rates(msgspec.Struct, frozen=True):
     output_mtok: Decimal | None = None
     cache_read_mtok: Decimal | None = None
     cache_write_mtok: Decimal | None = None
+    cache_write_1h_mtok: Decimal | None = None
 
 
 def price_deployments(
@@ -129,6 +135,7 @@ class _Pricing:
             output_mtok=_times(rates.output_mtok, factor),
             cache_read_mtok=_times(rates.cache_read_mtok, factor),
             cache_write_mtok=_times(rates.cache_write_mtok, factor),
+            cache_write_1h_mtok=_times(rates.cache_write_1h_mtok, factor),
         )
 
     def _factor(self, currency: str) -> Decimal:
@@ -166,10 +173,15 @@ def _times(amount: Decimal | None, factor: Decimal) -> Decimal | None:
 def _unit_price(rates: Rates, version: str) -> UnitPrice:
     plain = rates.input_mtok or Decimal(0)
     read, write = rates.cache_read_mtok, rates.cache_write_mtok
+    short = plain if write is None else write
+    long = rates.cache_write_1h_mtok
+    if long is None:
+        long = short if write is None else write * LONG_TO_SHORT
     return UnitPrice(
         input=price_per_mtok(plain),
         output=price_per_mtok(rates.output_mtok or Decimal(0)),
         cache_read=price_per_mtok(plain if read is None else read),
-        cache_write=price_per_mtok(plain if write is None else write),
+        cache_write=price_per_mtok(short),
+        cache_write_long=price_per_mtok(long),
         version=version,
     )

@@ -192,7 +192,7 @@ def _operations(deployment: Deployment, profile: Profile | None) -> tuple[Operat
 def _features(deployment: Deployment, profile: Profile | None) -> frozenset[str] | None:
     """What the model can do as the catalogue says, and what the estate declares beside it."""
     declared = ABILITIES.intersection(deployment.capabilities)
-    if profile is None:
+    if profile is None or not profile.features:
         return frozenset(declared) or None
     return declared.union(profile.features)
 

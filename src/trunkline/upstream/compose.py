@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from trunkline.dialects.neutral import Uncarried
 from trunkline.dialects.registry import DIALECTS
-from trunkline.dialects.translate import Bridge, translate
+from trunkline.dialects.translate import Bridge, lacks, translate
 from trunkline.errors import NotCarried
-from trunkline.estate.stages import Attempt
+from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.messages import Asked, Operation
+
+IMAGE: Final = b"image"
+"""What stands in every picture of every dialect: its kind, or its media type."""
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -71,16 +75,24 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
     if output_limit is not None:
         rewrites.append(door.limit(asked, endpoint, output_limit))
         asked = msgspec.structs.replace(asked, output_limit=output_limit)
-    if endpoint.dialect == asked.dialect:
+    far = DIALECTS[endpoint.dialect]
+    if far is door and not (_asks_too_much(asked, endpoint) and lacks(asked, door, endpoint)):
         body = door.encode(asked, model, decision.instructions, rewrites)
         return Letter(door.path(asked, model).encode(), body, headers=asked.forwarded)
-    far = DIALECTS[endpoint.dialect]
     written = translate(asked, (door, far), endpoint, decision.instructions, rewrites)
     lost = [one for one in written.uncarried if not one.hint]
     if lost and not decision.drops_uncarried:
         raise _not_carried(lost)
     dropped = tuple(dict.fromkeys(one.field for one in written.uncarried))
     return Letter(far.path(asked, model).encode(), written.body, dropped, bridge=Bridge(asked, door, far))
+
+
+def _asks_too_much(asked: Asked, endpoint: Endpoint) -> bool:
+    """Whether the request may have a picture for a model that sees none, told without reading it."""
+    features = endpoint.features
+    if features is None or "images" in features or asked.operation is not Operation.CHAT:
+        return False
+    return any(IMAGE in bytes(raw) for raw in asked.fields.values())
 
 
 def _not_carried(lost: Iterable[Uncarried]) -> NotCarried:

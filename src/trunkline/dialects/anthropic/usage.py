@@ -18,6 +18,12 @@ class OutputDetails(msgspec.Struct, frozen=True):
     thinking_tokens: int | None = None
 
 
+class CacheCreation(msgspec.Struct, frozen=True):
+    """What went into the cache, by how long it is kept."""
+
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class UsageFields(msgspec.Struct, frozen=True):
     """The `usage` object. `input_tokens` leaves out what was read from and written to the cache."""
 
@@ -26,6 +32,7 @@ class UsageFields(msgspec.Struct, frozen=True):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    cache_creation: CacheCreation | None = None
 
 
 _decode = msgspec.json.Decoder(UsageFields).decode
@@ -53,6 +60,7 @@ def merge(before: UsageFields | None, now: UsageFields | None) -> UsageFields | 
         else now.cache_creation_input_tokens,
         before.cache_read_input_tokens if now.cache_read_input_tokens is None else now.cache_read_input_tokens,
         now.output_tokens_details or before.output_tokens_details,
+        now.cache_creation or before.cache_creation,
     )
 
 
@@ -64,7 +72,9 @@ def as_billed(fields: UsageFields | None) -> Usage | None:
     output = fields.output_tokens or 0
     details = fields.output_tokens_details
     reasoning = (details.thinking_tokens or 0) if details is not None else 0
-    if min(fields.input_tokens, cached, written, output, reasoning) < 0:
+    kept = fields.cache_creation
+    long = (kept.ephemeral_1h_input_tokens or 0) if kept is not None else 0
+    if min(fields.input_tokens, cached, written, output, reasoning, long) < 0:
         return None
     return Usage(
         input=fields.input_tokens + cached + written,
@@ -72,6 +82,7 @@ def as_billed(fields: UsageFields | None) -> Usage | None:
         cache_write=written,
         output=output,
         reasoning=reasoning,
+        cache_write_long=min(long, written),
     )
 
 
@@ -85,6 +96,12 @@ def write_usage(usage: Usage | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output,
     }
+    if usage.cache_write_long:
+        short = usage.cache_write - usage.cache_write_long
+        written["cache_creation"] = {
+            "ephemeral_5m_input_tokens": short,
+            "ephemeral_1h_input_tokens": usage.cache_write_long,
+        }
     if usage.reasoning:
         written["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return written

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ HOTTEST: Final = 1.0
 LEAST_BUDGET: Final = 1024
 """The fewest tokens that a model can be told to think with."""
 BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
+EFFORTS_BY_BUDGET: Final = (("low", 4_095), ("medium", 16_383), ("high", math.inf))
 EFFORTS: Final = {"minimal": "low"}
 NOT_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
 ORDINARY_TIERS: Final = ("auto", "default", "standard")
@@ -167,12 +169,21 @@ class _Writing:
         if asked is None:
             return {}
         shown = {} if asked.shown is None else {"display": "summarized" if asked.shown else "omitted"}
+        features = self._target.features
+        by_effort = features is not None and "effort" in features
         if asked.on is False or asked.effort == "none":
-            body["thinking"] = {"type": "disabled"}
+            if by_effort:
+                self._lose("reasoning_effort", "whether it thinks is the model's own choice", hint=True)
+            else:
+                body["thinking"] = {"type": "disabled"}
             return {}
-        budget = asked.budget
-        if self._target.features is not None and "effort" not in self._target.features:
-            budget = budget or BUDGETS.get(asked.effort or "medium", BUDGETS["medium"])
+        budget, effort = asked.budget, asked.effort
+        if budget is not None and by_effort:
+            effort = _effort(budget)
+            budget = None
+            self._lose("thinking.budget_tokens", f"sent as the effort {effort}", hint=True)
+        elif features is not None and not by_effort:
+            budget = budget or BUDGETS.get(effort or "medium", BUDGETS["medium"])
         if budget is not None:
             if limit <= LEAST_BUDGET:
                 self._lose("reasoning_effort", f"thinking takes {LEAST_BUDGET} of more tokens of output")
@@ -181,7 +192,7 @@ class _Writing:
             body["thinking"] = {"type": "enabled", "budget_tokens": most, **shown}
             return {}
         body["thinking"] = {"type": "adaptive", **shown}
-        return {} if asked.effort is None else {"effort": EFFORTS.get(asked.effort, asked.effort)}
+        return {} if effort is None else {"effort": EFFORTS.get(effort, effort)}
 
     def _format(self) -> dict[str, Any]:
         wanted = self._asked.response_format
@@ -291,6 +302,10 @@ class _Writing:
 
 
 _CHOICES: Final = {Choice.AUTO: "auto", Choice.REQUIRED: "any", Choice.NONE: "none", Choice.NAMED: "tool"}
+
+
+def _effort(budget: int) -> str:
+    return next(name for name, most in EFFORTS_BY_BUDGET if budget <= most)
 
 
 def _document_source(source: Source) -> dict[str, Any] | None:
