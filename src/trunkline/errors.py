@@ -24,6 +24,7 @@ TrunklineError
 │   ├── Garbled             the answer is not what the dialect promises
 │   ├── Slow                a time-out; says which of connect, first byte, between, total
 │   ├── Declined            the deployment answered with an error of its own
+│   │   └── TooLong         the prompt is too long for its model
 │   └── Unattested          the answer lacks what the deployment attests with each: an incident
 ├── NotCarried              a deployment cannot carry something of the request; another may, else 400 names the field
 └── JournalFailed           the intent could not be written; the call is refused before it is sent
@@ -221,7 +222,7 @@ class Declined(UpstreamFault):
 
     Attributes:
         status: the upstream's HTTP status.
-        retry_after: its `Retry-After` in seconds, where it gave one.
+        retry_after: the seconds after which it wants to be asked again, where it said so.
     """
 
     def __init__(
@@ -229,13 +230,17 @@ class Declined(UpstreamFault):
         message: str,
         *,
         status: int,
-        retry_after: int | None = None,
+        retry_after: float | None = None,
         inside: str | None = None,
         said: str = "",
     ) -> None:
         super().__init__(message, inside=inside, said=said)
         self.status = status
         self.retry_after = retry_after
+
+
+class TooLong(Declined):
+    """The prompt is too long for this deployment's model; another one may have more room."""
 
 
 class Unattested(UpstreamFault):

@@ -47,6 +47,9 @@ class Asked(msgspec.Struct, frozen=True):
         prompt_bound: no fewer than the prompt's tokens: its bytes.
         counts_only: whether nothing is to be produced: the prompt's tokens are to be counted, which costs nothing.
         forwarded: header lines that go on to a deployment of the same dialect, each ended by CR LF.
+        patience: seconds until the caller must have the answer's beginning, or it hangs up; None where it did not say.
+        time_limit: seconds until the caller must have the whole answer; None where it did not say.
+        session: what calls of one conversation have in common, in the caller's words; they go to one deployment.
     """
 
     operation: Operation
@@ -62,3 +65,6 @@ class Asked(msgspec.Struct, frozen=True):
     prompt_bound: int = 0
     forwarded: bytes = b""
     counts_only: bool = False
+    patience: float | None = None
+    time_limit: float | None = None
+    session: str | None = None

@@ -71,7 +71,7 @@ def book(tmp_path: Path, clock: HandClock) -> Book:
 def _attempt(asked: Asked = ASKED) -> Attempt:
     permitted = Permitted(CALLER, asked, DECISION, note="raised by the caller")
     most, hold = bound(permitted, ENDPOINT)
-    return Attempt(permitted, ENDPOINT, 1, most, hold, "tier 1")
+    return Attempt(permitted, ENDPOINT, 1, most, hold, "tier 1", ENDPOINT.times)
 
 
 def _reserve(book: Book) -> Hold:

@@ -56,6 +56,7 @@ def deployment(url: str, **more: object) -> dict[str, Any]:
         "dialect": "openai",
         "price": {"input_mtok": 1, "output_mtok": 2, "cache_read_mtok": 0.5},
         "timeouts": {"connect": 2, "first_byte": 2, "between": 2, "total": 20},
+        "retries": 0,
         "controls": CLAIMS,
     } | more
 

@@ -38,8 +38,7 @@ def test_a_fault_before_the_first_byte_is_answered_by_the_next_tier(
     assert [(row["status"], row["attempt"]) for row in rows] == [("failed", 1), ("ok", 2)]
     assert len({row["request_id"] for row in rows}) == 1
     assert len(spare.received) == 1
-    # What closes a kept connection before any byte looks stale, and is asked once more on a fresh one.
-    assert len(vendor.received) <= 1 + fault.endswith("before the head")
+    assert len(vendor.received) <= 1
 
 
 def test_garbage_for_json_is_not_passed_on_as_an_answer(

@@ -33,7 +33,7 @@ from trunkline.money import Nano
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.permit import permit, still_permitted
 from trunkline.tenancy.callers import Caller
-from trunkline.upstream.route import route
+from trunkline.upstream.route import foresee
 
 DAY = 86_400 * 10**9
 ASKS: dict[str, dict[str, Any]] = {
@@ -238,7 +238,7 @@ def test_nothing_is_sent_where_the_claims_of_that_moment_do_not_meet_the_call(
         return
     left = list(changes)
     sent = 0
-    for attempt in route(permitted, bound):
+    for attempt in foresee(permitted, bound):
         if left:
             world.change(left.pop(0))
         current = world.snapshot

@@ -30,7 +30,7 @@ from trunkline.metering.cashier import Cashier
 from trunkline.metering.drain import Drainer
 from trunkline.metering.journal import Journal
 from trunkline.metering.purses import Purses
-from trunkline.observability.metrics import Metrics, Readings
+from trunkline.observability.metrics import Metrics, Readings, UpstreamLoad
 from trunkline.serving.specs import EngineState
 from trunkline.wire.client import Pool, Proxies, trust
 from trunkline.wire.server import Outbox, Server
@@ -93,6 +93,7 @@ class Answering:
             estate=lambda: self.exchange.snapshot.version,
             claims=self._claims.seconds_left,
             budgets=self._budgets.readings,
+            loads=self._loads,
         )
         self.exchange = Exchange(
             compile_snapshot=checked.compiler.compile,
@@ -103,11 +104,14 @@ class Answering:
             clock=clock,
             readiness=lambda: self._noted(readiness()),
         )
-        self._book.settled = self.exchange.count_attempt
+        self._book.settled = self.exchange.settled
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
         self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
         self.exchange.keys_changed = self._watch.look
+
+    def _loads(self) -> tuple[UpstreamLoad, ...]:
+        return self.exchange.health.loads()
 
     def begin(self, stack: AsyncExitStack) -> None:
         """Begin to drain the journal and to follow the keys; the stack ends both, and the connections upstream."""

@@ -10,6 +10,7 @@ from trunkline.app.options import Options
 from trunkline.estate.stages import Address
 from trunkline.observability.tally import Tally
 from trunkline.serving.specs import EngineState
+from trunkline.upstream.health import Mark
 
 
 class Surrounding(msgspec.Struct, frozen=True, tag=True):
@@ -84,5 +85,5 @@ class Done(msgspec.Struct, frozen=True):
     """It was done."""
 
 
-ToWorker = Orders | Surrounding | Stop | Apply | Quiet | Count
-ToParent = Begun | Farewell | Scrape
+ToWorker = Orders | Surrounding | Stop | Apply | Quiet | Count | Mark
+ToParent = Begun | Farewell | Scrape | Mark

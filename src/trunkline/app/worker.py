@@ -51,6 +51,7 @@ from trunkline.serving.specs import EngineState
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
 from trunkline.store.place import place_of
+from trunkline.upstream.health import Mark
 
 ORPHAN_PATIENCE = 3.0
 """Seconds that an orphaned worker has to settle its calls before it ends without."""
@@ -114,6 +115,7 @@ class Worker:
                 self._ground, checked, self._orders.journal_folder, engines=self._engines, readiness=self._readiness
             )
             answering.exchange.scrape = self._scrape
+            answering.exchange.health.tell = self._channel.tell
             stack.push_async_callback(self._say_farewell)
             answering.begin(stack)
             listening = asyncio.create_task(self._listen())
@@ -133,6 +135,9 @@ class Worker:
                 self._signals.stop.set()
                 if news.at_once:
                     self._signals.at_once.set()
+            case Mark():
+                if self._answering is not None:
+                    self._answering.exchange.hear(news)
             case _:
                 raise ChannelFault(f"{type(news).__name__} is no news")
 
@@ -206,6 +211,7 @@ def _render(own: Metrics, whole: Whole, accept: str) -> tuple[bytes, str]:
         store_away=lambda: tally.store_away,
         drained=lambda: tally.drained,
         workers=lambda: whole.workers,
+        loads=lambda: tally.loads,
     )
     shown = Metrics(own.currency, readings)
     add(shown, tally)

@@ -35,6 +35,7 @@ from trunkline.errors import TrunklineError, Unstartable
 from trunkline.metering.recover import recover
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.tally import Tally, add_up, lasting, take
+from trunkline.upstream.health import Mark
 
 APPLY_WITHIN = 60.0
 COUNT_WITHIN = 1.0
@@ -67,6 +68,8 @@ class RunningWorker:
                 self.begun.set()
             case Farewell():
                 self.tally = news.tally
+            case Mark():
+                self._crew.spread(news, self)
             case _:
                 log.error("a worker told a question as news")
 
@@ -139,6 +142,12 @@ class Workers:
         for worker in self._workers.values():
             worker.channel.tell(self._surrounding())
         return True
+
+    def spread(self, mark: Mark, finder: RunningWorker) -> None:
+        """Tell all other workers what one has found out about a deployment."""
+        for worker in self._workers.values():
+            if worker is not finder:
+                worker.channel.tell(mark)
 
     async def swap(self, checked: Checked, retired: frozenset[str]) -> None:
         """Have every worker put the applied estate in force. One that fails at it is drained and replaced."""

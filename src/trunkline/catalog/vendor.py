@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cache
+from typing import Literal
 
 import msgspec
 
@@ -36,6 +37,25 @@ class PublishedControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Published = dict[str, PublishedControl]
 
 
+class RateHeaders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The response headers that say how much of a rate limit is left, and when it is whole again.
+
+    `resets` holds a duration (`6m0s`, `20ms`), seconds, or a moment (RFC 3339).
+    """
+
+    of: Literal["tokens", "requests"]
+    left: str
+    resets: str | None = None
+
+
+class Cancelling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a vendor goes on to bill a stream whose reader has hung up, and where this was read."""
+
+    bills_on: bool
+    title: str
+    verified: date
+
+
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
 
@@ -59,6 +79,10 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             can have no other SKU.
         modes: what it publishes of each retention mode; goes before both where the estate claims that mode.
         features: what it publishes where a request uses a feature; stands beside all of them.
+        retry_after: the response headers that say when to come back, each with its unit; the first one counts.
+        rate_headers: those that say how much is left.
+        too_long: codes of its errors that say that a prompt is too long for the model.
+        cancelling: what hanging up on a stream does; where nothing is known, it ends the bill.
     """
 
     id: str
@@ -75,6 +99,12 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skus: dict[str, Published] = {}
     modes: dict[str, Published] = {}
     features: dict[str, Published] = {}
+    retry_after: dict[str, Literal["seconds", "milliseconds"]] = msgspec.field(
+        default_factory=lambda: {"retry-after": "seconds"}
+    )
+    rate_headers: tuple[RateHeaders, ...] = ()
+    too_long: tuple[str, ...] = ("context_length_exceeded",)
+    cancelling: Cancelling | None = None
 
 
 @cache

@@ -23,7 +23,7 @@ from trunkline.policy.explain import Explanation, Question, explain, narrow, set
 from trunkline.policy.pending import hold_call
 from trunkline.policy.permit import offered, permit
 from trunkline.tenancy.callers import Caller
-from trunkline.upstream.route import route
+from trunkline.upstream.route import foresee
 
 app = typer.Typer(add_completion=False)
 
@@ -225,7 +225,7 @@ def _show_request(
         told["rewrites"] = "\n".join(_rewrite(one) for one in permitted.rewrites)
         told["attempts"] = Text("\n").join(
             Text.assemble(f"{attempt.number}  ", (attempt.endpoint.deployment, "bold"), f"  {attempt.reason}")
-            for attempt in route(permitted, bound)
+            for attempt in foresee(permitted, bound)
         )
     shown.print(facts(told))
     if found is not None:

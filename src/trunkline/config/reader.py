@@ -164,6 +164,8 @@ class Reader:
     def _dict(self, wanted: inspect.DictType, node: Node, label: str) -> Any:
         if (mapping := self._mapping(node, label)) is None:
             return _BAD
+        if len(mapping.entries) < (wanted.min_length or 0):
+            return self._bad(node, f"{label} is empty; it wants at least one")
         values = {}
         for name, entry in mapping.entries.items():
             key = self._read(wanted.key_type, Scalar(name, plain=False, place=entry.place), "name")
@@ -202,6 +204,7 @@ _UNION_KINDS: Final[MappingType[type[inspect.Type], str]] = {
     inspect.BoolType: "true or false",
     inspect.IntType: "a whole number",
     inspect.VarTupleType: "a list",
+    inspect.DictType: "a mapping",
 }
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -67,6 +67,18 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total: Seconds = 900.0
 
 
+class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a failing deployment is left alone for a while: after so many failures in a row, or beyond a share of calls.
+
+    The share counts over some tens of seconds and 20 calls or more; 1 never does it. `wait` is the longest time in
+    seconds until one call is let through to see whether it is back; the first is one second.
+    """
+
+    failures: Count = 5
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    wait: Annotated[float, msgspec.Meta(gt=0, le=15)] = 15.0
+
+
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An engine that the exchange runs itself. `weights` is `builtin` or the path of a GGUF file with its `sha256`.
 
@@ -85,6 +97,9 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `url` is the base under which the dialect's paths stand; `dialect` defaults to
     what the provider speaks. A deployment is reached by `engine`, by `url`, or at its provider's own address.
+
+    Where all that a call may use has failed, it is tried again there up to `retries` times, as far as the budget for
+    repeated calls goes.
     """
 
     model: ModelName
@@ -101,5 +116,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: Engine | None = None
     capacity: Capacity | None = None
     timeouts: Timeouts = Timeouts()
+    tolerance: Tolerance = Tolerance()
+    retries: Annotated[int, msgspec.Meta(ge=0, le=5)] = 1
     price: Price | None = None
     controls: dict[str, Claim] = {}

@@ -5,9 +5,13 @@ from typing import Annotated
 
 import msgspec
 
-from trunkline.estate.names import DeploymentName, Portion, UnitName
+from trunkline.estate.names import Count, DeploymentName, Portion, UnitName
 
-Tier = Annotated[tuple[DeploymentName, ...], msgspec.Meta(min_length=1)]
+Tier = (
+    Annotated[tuple[DeploymentName, ...], msgspec.Meta(min_length=1)]
+    | Annotated[dict[DeploymentName, Count], msgspec.Meta(min_length=1)]
+)
+"""Equals: a list of them, or each with its weight, by which calls are shared out: `{gpt-payg: 3, gpt-saas: 1}`."""
 
 
 class Lend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +29,10 @@ class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Deployments shared under one owner, in tiers: the first tier is tried first."""
+    """Deployments shared under one owner, in tiers: the first tier is tried first.
+
+    A tier is a list of equals, of which the least loaded is taken, or gives each a weight: `{gpt-a: 3, gpt-b: 1}`.
+    """
 
     owner: UnitName
     tiers: Annotated[tuple[Tier, ...], msgspec.Meta(min_length=1)]

@@ -14,7 +14,7 @@ import msgspec
 
 from trunkline.catalog.requests import Form
 from trunkline.estate.claims import Attestation
-from trunkline.estate.deployments import Pattern
+from trunkline.estate.deployments import Pattern, Tolerance
 from trunkline.estate.use_cases import Parameters
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.money import Nano, Pico
@@ -45,6 +45,22 @@ class Address(msgspec.Struct, frozen=True):
     key: str
 
 
+class Signals(msgspec.Struct, frozen=True):
+    """What a deployment's answers say beside the answer, compiled from what is known of its vendor.
+
+    Attributes:
+        retry_after: headers that say when to come back, each with the seconds of its unit.
+        rates: headers that say what is left: of what, how much, and when it is whole again.
+        too_long: error codes that say that a prompt is too long.
+        bills_on: whether a stream is billed to its end though its reader has hung up.
+    """
+
+    retry_after: tuple[tuple[bytes, float], ...] = ((b"retry-after", 1.0),)
+    rates: tuple[tuple[str, bytes, bytes], ...] = ()
+    too_long: frozenset[str] = frozenset({"context_length_exceeded"})
+    bills_on: bool = False
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """A deployment, compiled: all that is needed to call it.
 
@@ -60,6 +76,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         features: what its model can do; None where nothing is known of it.
         refuses: parameters of the neutral form that its model refuses.
         counts: dialects beside its own in which it counts the tokens of a prompt.
+        tolerance: when it is left alone because it fails.
+        retries: how often one call may be repeated there.
+        signals: what its answers say beside the answer.
     """
 
     deployment: str
@@ -83,6 +102,9 @@ class Endpoint(msgspec.Struct, frozen=True):
     features: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset()
     counts: tuple[str, ...] = ()
+    tolerance: Tolerance = Tolerance()
+    retries: int = 1
+    signals: Signals = Signals()
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -129,6 +151,7 @@ class Decision(msgspec.Struct, frozen=True):
         watched: by dialect and operation, which requests have to be examined; None where none has.
         stores: the exchange's own stores that may hold content of this class.
         drops_uncarried: whether what a deployment of another dialect cannot carry is left out, with a warning.
+        weights: by deployment, its weight among its tier's, where the tier declares some.
         named: use case, version and data class, for the ledger; made from the rest.
         counted: how many deployments are allowed and how many not, for the ledger; made from the rest.
     """
@@ -150,6 +173,7 @@ class Decision(msgspec.Struct, frozen=True):
     watched: dict[tuple[str, str], Watch] | None = None
     stores: frozenset[str] = frozenset()
     drops_uncarried: bool = False
+    weights: dict[str, int] = {}
     named: str = ""
     counted: str = ""
 
@@ -268,7 +292,15 @@ class Permitted(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try at one allowed endpoint. `bound` is the most tokens that it can use, `hold` what they cost."""
+    """One try at one allowed endpoint.
+
+    Attributes:
+        bound: the most tokens that it can use.
+        hold: what they cost.
+        reason: why this endpoint at this point, in words.
+        times: how long it may take: the endpoint's, or less where the caller waits no longer.
+        wait: seconds to let pass before it is sent.
+    """
 
     permitted: Permitted
     endpoint: Endpoint
@@ -276,3 +308,5 @@ class Attempt(msgspec.Struct, frozen=True):
     bound: Usage
     hold: Nano
     reason: str
+    times: Times
+    wait: float = 0.0

@@ -3,11 +3,18 @@ from __future__ import annotations
 import msgspec
 
 from trunkline.dialects.dialect import Door
+from trunkline.errors import Malformed
 from trunkline.messages import Asked
 from trunkline.wire.server import Request
 
 DATA_CLASS = b"x-trunkline-data-class"
 END_CUSTOMER = b"x-trunkline-end-customer"
+SESSION = b"x-trunkline-session"
+TIME_LIMIT = b"x-trunkline-timeout"
+PATIENCE = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+"""How long official SDKs wait for an answer's beginning, in seconds; they say so with each request."""
+LONGEST = 86_400.0
+SESSION_MOST = 200
 
 
 def decode(door: Door, request: Request) -> Asked:
@@ -28,4 +35,33 @@ def decode(door: Door, request: Request) -> Asked:
         ]
         if lines:
             asked = msgspec.structs.replace(asked, forwarded=b"".join(lines))
+    session, time_limit = request.headers.get(SESSION), request.headers.get(TIME_LIMIT)
+    if session is not None:
+        asked = msgspec.structs.replace(asked, session=session.decode("latin-1").strip()[:SESSION_MOST] or None)
+    if time_limit is not None:
+        asked = msgspec.structs.replace(asked, time_limit=_time_limit(time_limit))
+    for name in PATIENCE:
+        said = request.headers.get(name)
+        if said is not None:
+            return msgspec.structs.replace(asked, patience=_seconds(said))
     return asked
+
+
+def _time_limit(value: bytes) -> float:
+    seconds = _seconds(value)
+    if seconds is None:
+        raise Malformed(
+            "`x-trunkline-timeout` must be a number of seconds above 0, such as 30 or 2.5.",
+            code="unknown_timeout",
+            param="x-trunkline-timeout",
+        )
+    return seconds
+
+
+def _seconds(value: bytes) -> float | None:
+    """Read a number of seconds; None where it is none, or says nothing."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        return None
+    return min(seconds, LONGEST) if seconds > 0 else None

@@ -3,25 +3,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
-from trunkline.clock import Clock
-from trunkline.errors import Unattested
+from trunkline.clock import NANOS_PER_SECOND, Clock
+from trunkline.errors import Unattested, UpstreamFault
 from trunkline.estate.stages import Attempt, Snapshot
 from trunkline.gateway.admit import Gate
 from trunkline.ids import RequestId, RequestIds
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
-from trunkline.metering.records import Settlement
+from trunkline.metering.records import Settlement, Status
 from trunkline.money import bare
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.scrape import render
 from trunkline.tenancy.ring import KeyRing
 from trunkline.upstream.ejections import Ejections
+from trunkline.upstream.health import Event, Health, Mark, Outcome
 from trunkline.wire.client import Pool
 
 log = logging.getLogger("trunkline.gateway")
+
+
+UNBROKEN: Final = frozenset({400, 409, 413, 415, 422})
+"""What a deployment in good health says of a request that is at fault."""
+BUSY: Final = 429
+GIVEN_UP: Final = 10 * NANOS_PER_SECOND
+"""A caller that leaves after so long without a first byte has seen the deployment fail."""
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -57,6 +66,7 @@ class Exchange:
         "clock",
         "ejections",
         "gate",
+        "health",
         "ids",
         "keys_changed",
         "metrics",
@@ -91,6 +101,7 @@ class Exchange:
         self.gate = Gate(metrics)
         self.ids = RequestIds()
         self.ejections = Ejections()
+        self.health = Health(clock, count=metrics.upstream_event)
 
     async def _scrape_own(self, accept: str) -> tuple[bytes, str]:
         return await asyncio.to_thread(render, self.metrics, accept)
@@ -104,21 +115,33 @@ class Exchange:
 
     def refresh(self) -> None:
         """Compile the estate again: an engine came or went, a claim expired."""
-        self._snapshot = self._compile()
+        self._put_in_force(self._compile())
 
     def adopt(self, compile_snapshot: Callable[[], Snapshot], snapshot: Snapshot) -> None:
         """Go on with another estate, compiled once already. Calls under way keep the snapshot they began with."""
         self._compile = compile_snapshot
+        self._put_in_force(snapshot)
+
+    def _put_in_force(self, snapshot: Snapshot) -> None:
+        self.health.renew(self._snapshot.endpoints, snapshot.endpoints)
         self._snapshot = snapshot
 
     def is_ejected(self, attempt: Attempt) -> bool:
         """Whether the attempt's deployment is left out after an incident."""
         return bool(self.ejections) and self.ejections.out(attempt.endpoint.deployment, self.clock.ticks())
 
-    def report(self, attempt: Attempt, request_id: RequestId, fault: Unattested) -> None:
+    def heed(self, attempt: Attempt, request_id: RequestId, fault: UpstreamFault) -> None:
+        """Take what a failed attempt tells of its deployment."""
+        self.health.hear(attempt, fault)
+        if isinstance(fault, Unattested):
+            self._report(attempt, request_id, fault)
+
+    def _report(self, attempt: Attempt, request_id: RequestId, fault: Unattested) -> None:
         """Report an answer that was not attested as an incident, and leave its deployment out for a while."""
         deployment = attempt.endpoint.deployment
         self.ejections.eject(deployment, self.clock.ticks())
+        self.health.tell(Mark(deployment, Event.EJECTED))
+        self.metrics.upstream_event(Event.EJECTED, deployment)
         self.metrics.incident("unattested", deployment)
         log.error(
             "incident: an answer was not attested; it was not passed on, and the deployment is out for a while",
@@ -129,6 +152,18 @@ class Exchange:
                 "inside": fault.inside,
             },
         )
+
+    def hear(self, mark: Mark) -> None:
+        """Take what another process of this exchange has found out about a deployment."""
+        if mark.event is Event.EJECTED:
+            self.ejections.eject(mark.deployment, self.clock.ticks())
+        else:
+            self.health.take(mark, self._snapshot.endpoints.get(mark.deployment))
+
+    def settled(self, attempt: Attempt, settlement: Settlement) -> None:
+        """Take how an attempt has ended: for the metrics, and for the health of its deployment."""
+        self.count_attempt(attempt, settlement)
+        self.health.settle(attempt, _outcome(settlement), settlement.first_byte)
 
     def count_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """Count a settled attempt in the metrics; one that cost more than could be held is an incident."""
@@ -161,3 +196,17 @@ class Exchange:
             settlement.latency,
             settlement.first_byte,
         )
+
+
+def _outcome(settlement: Settlement) -> Outcome:
+    """Read the end of an attempt as what it tells of its deployment."""
+    status = settlement.status
+    if status is Status.OK or status is Status.REJECTED:
+        return Outcome.WELL
+    if status is Status.LEFT:
+        if settlement.first_byte is not None:
+            return Outcome.WELL
+        return Outcome.FAILED if settlement.latency >= GIVEN_UP else Outcome.UNTOLD
+    if settlement.http_status == BUSY:
+        return Outcome.UNTOLD
+    return Outcome.WELL if settlement.http_status in UNBROKEN else Outcome.FAILED

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
+
 from trunkline.dialects.dialect import Door
-from trunkline.errors import NotCarried, OverBudget, Refusal, Unattested, Unavailable, UpstreamFault
+from trunkline.errors import NotCarried, OverBudget, Unavailable, UpstreamFault
 from trunkline.gateway.admit import admit
 from trunkline.gateway.count import count_here
 from trunkline.gateway.decode import decode
@@ -18,6 +20,7 @@ from trunkline.metering.bound import bound
 from trunkline.metering.hold import reserve
 from trunkline.policy.permit import permit, still_permitted
 from trunkline.upstream.compose import compose
+from trunkline.upstream.course import Course
 from trunkline.upstream.route import route
 from trunkline.upstream.send import send
 from trunkline.wire.server import Reply, Request
@@ -39,11 +42,10 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         permitted = await screen(permitted)
         if asked.counts_only and count_here(door.dialect, permitted, request_id, reply):
             return None
-        failed: list[tuple[str, UpstreamFault]] = []
-        ejected: list[str] = []
-        short: list[Refusal] = []
-        uncarried: list[tuple[str, NotCarried]] = []
-        for attempt in route(permitted, bound):
+        course = Course(asked, exchange.clock)
+        for attempt in route(permitted, bound, exchange.health, course):
+            if attempt.wait:
+                await sleep(attempt.wait)
             current = exchange.snapshot
             if current is not snapshot and not (
                 # A hold in the currency of an estate that is gone would be booked as so much of the new one.
@@ -51,27 +53,29 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
             ):
                 continue
             if exchange.is_ejected(attempt):
-                ejected.append(attempt.endpoint.deployment)
+                course.ejected.append(attempt.endpoint.deployment)
                 continue
             pledge = None
             if exchange.cashier is not None and exchange.cashier.in_force:
                 try:
                     pledge = await exchange.cashier.pledge(attempt)
                 except (OverBudget, Unavailable) as refusal:
-                    short.append(refusal)
+                    course.short.append(refusal)
                     continue
             try:
                 letter = compose(attempt, pledge)
             except NotCarried as lost:
-                uncarried.append((attempt.endpoint.deployment, lost))
+                course.uncarried.append((attempt.endpoint.deployment, lost))
                 continue
             try:
                 with reserve(exchange.book, attempt, request_id, pledge) as hold:
+                    exchange.health.begin(attempt)
                     response = await send(exchange.upstreams, attempt, letter)
+                    if attempt.endpoint.signals.rates:
+                        exchange.health.listen(attempt.endpoint, response.headers)
                     relay = Relay(door.dialect, request_id, (attempt, letter), hold, reply)
                     return await relay.relay(response)
             except UpstreamFault as fault:
-                if isinstance(fault, Unattested):
-                    exchange.report(attempt, request_id, fault)
-                failed.append((attempt.endpoint.deployment, fault))
-        raise refuse(permitted, failed, (ejected, uncarried), short)
+                exchange.heed(attempt, request_id, fault)
+                course.failed.append((attempt.endpoint.deployment, fault))
+        raise refuse(permitted, course)

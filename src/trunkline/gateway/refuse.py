@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from trunkline.errors import (
@@ -10,62 +11,37 @@ from trunkline.errors import (
     RateLimited,
     Refusal,
     Slow,
+    TooLong,
     Unavailable,
     UpstreamFailed,
-    UpstreamFault,
     UpstreamTooSlow,
 )
 from trunkline.estate.stages import Permitted
+from trunkline.upstream.course import Course
 
 TOO_MANY_REQUESTS = 429
 
 
-def refuse(
-    permitted: Permitted,
-    failed: Sequence[tuple[str, UpstreamFault]],
-    passed_over: tuple[Sequence[str], Sequence[tuple[str, NotCarried]]] = ((), ()),
-    short: Sequence[Refusal] = (),
-) -> Refusal:
-    """Turn the faults of a call's attempts into the answer its caller gets: rates, time-out or failure.
-
-    Args:
-        permitted: the call.
-        failed: the deployments that were tried, each with what went wrong.
-        passed_over: those that were left out after an incident; those that speak another dialect and cannot carry
-            something of the request, each with what.
-        short: why budgets let no other be tried.
-    """
-    if not failed:
-        return _refuse_untried(permitted, passed_over, short)
-    name = permitted.asked.model
-    tried = "; ".join(f"{deployment}: {fault.message}" for deployment, fault in failed)
-    quote = permitted.decision.may_keep("log")
-    inside = "; ".join(
-        f"{deployment}: {fault.inside}{': ' + fault.said if quote and fault.said else ''}"
-        for deployment, fault in failed
-    )
-    message = f'No deployment of "{name}" could answer. Tried {tried}.'
-    if short:
-        message += f" Others were not tried: {short[0].message}"
-    declined = [fault for _, fault in failed if isinstance(fault, Declined) and fault.status == TOO_MANY_REQUESTS]
-    if len(declined) == len(failed):
-        waits = [fault.retry_after for fault in declined if fault.retry_after is not None]
-        return RateLimited(message, code="upstream_rate_limit", inside=inside, retry_after=min(waits, default=1))
-    if isinstance(failed[-1][1], Slow):
-        return UpstreamTooSlow(message, inside=inside)
-    return UpstreamFailed(message, inside=inside)
+def refuse(permitted: Permitted, course: Course) -> Refusal:
+    """Turn the way of a call into the answer its caller gets: rates, time-out or failure."""
+    failed = course.failed
+    if course.late and all(isinstance(fault, Slow) for _, fault in failed):
+        return _too_late(permitted, course)
+    return _refuse_failed(permitted, course) if failed else _refuse_untried(permitted, course)
 
 
-def _refuse_untried(
-    permitted: Permitted,
-    passed_over: tuple[Sequence[str], Sequence[tuple[str, NotCarried]]],
-    short: Sequence[Refusal],
-) -> Refusal:
-    if short:
+def _refuse_untried(permitted: Permitted, course: Course) -> Refusal:
+    name, ejected = permitted.asked.model, course.ejected
+    if course.short:
         # What may pass by itself counts first: a caller that tries again later can succeed.
-        return next((one for one in short if isinstance(one, Unavailable)), short[0])
-    ejected, uncarried = passed_over
-    name = permitted.asked.model
+        return next((one for one in course.short if isinstance(one, Unavailable)), course.short[0])
+    if course.spared:
+        spared = ", ".join(course.spared)
+        return RateLimited(
+            f'All that "{name}" may use has asked to be spared for a while: {spared}. Try again later.',
+            code="upstream_rate_limit",
+            retry_after=_whole(min(course.spared.values())),
+        )
     if ejected:
         return Unavailable(
             f'All that is left for "{name}" is out after an incident for some minutes: {", ".join(ejected)}. Try again '
@@ -73,12 +49,35 @@ def _refuse_untried(
             code="deployment_ejected",
             retry_after=60,
         )
-    if uncarried:
-        return _refuse_uncarried(permitted, uncarried)
+    if course.uncarried:
+        return _refuse_uncarried(permitted, course.uncarried)
     return NotPermitted(
         f'The estate changed while the call ran, and "{name}" may no longer be sent anywhere. Try again, or ask '
         f'the owner, unit "{permitted.decision.owner}".',
     )
+
+
+def _refuse_failed(permitted: Permitted, course: Course) -> Refusal:
+    name, failed = permitted.asked.model, course.failed
+    tried = "; ".join(f"{deployment}: {fault.message}" for deployment, fault in failed)
+    quote = permitted.decision.may_keep("log")
+    inside = "; ".join(
+        f"{deployment}: {fault.inside}{': ' + fault.said if quote and fault.said else ''}"
+        for deployment, fault in failed
+    )
+    message = f'No deployment of "{name}" could answer. Tried {tried}.'
+    if course.short:
+        message += f" Others were not tried: {course.short[0].message}"
+    if all(isinstance(fault, TooLong) for _, fault in failed):
+        return Malformed(message, code="context_length_exceeded", param="messages", inside=inside)
+    declined = [fault for _, fault in failed if isinstance(fault, Declined) and fault.status == TOO_MANY_REQUESTS]
+    if len(declined) == len(failed):
+        waits = [fault.retry_after for fault in declined if fault.retry_after is not None]
+        wait = _whole(min(waits, default=1))
+        return RateLimited(message, code="upstream_rate_limit", inside=inside, retry_after=wait)
+    if isinstance(failed[-1][1], Slow):
+        return UpstreamTooSlow(message, inside=inside)
+    return UpstreamFailed(message, inside=inside)
 
 
 def _refuse_uncarried(permitted: Permitted, uncarried: Sequence[tuple[str, NotCarried]]) -> Malformed:
@@ -90,3 +89,19 @@ def _refuse_uncarried(permitted: Permitted, uncarried: Sequence[tuple[str, NotCa
         code="not_carried",
         param=uncarried[0][1].fields[0],
     )
+
+
+def _too_late(permitted: Permitted, course: Course) -> Refusal:
+    """Say that the caller's own time is over, or too short for what is left to try."""
+    tried = "; ".join(f"{deployment}: {fault.message}" for deployment, fault in course.failed)
+    done = f"Tried {tried}." if tried else "Nothing was sent."
+    return UpstreamTooSlow(
+        f'"{permitted.asked.model}" could not answer in the time that the request gives. {done} No time was left for '
+        f"{', '.join(dict.fromkeys(course.late))}. Ask for less at once, or wait longer.",
+        code="deadline_exceeded",
+    )
+
+
+def _whole(seconds: float) -> int:
+    """Round up to whole seconds, one at least: `Retry-After` knows no parts of them."""
+    return max(1, math.ceil(seconds))

@@ -17,7 +17,7 @@ from trunkline.upstream.compose import Letter
 from trunkline.upstream.send import OK
 from trunkline.wire.client import Response
 from trunkline.wire.server import Reply
-from trunkline.wire.sse import Framer
+from trunkline.wire.sse import Framer, data_of
 
 CLIENT_CLOSED: Final = 499
 EVENT_STREAM: Final = b"text/event-stream"
@@ -110,7 +110,7 @@ class Relay:
             self._hold.settle(
                 status=Status.LEFT,
                 http_status=CLIENT_CLOSED,
-                usage=stream.used(complete=False),
+                usage=None if self._attempt.endpoint.signals.bills_on else stream.used(complete=False),
                 model_served=stream.model,
                 error="the client left",
             )
@@ -153,7 +153,7 @@ class Relay:
 class _Events:
     """Takes the pieces as they come and passes on whole events, each as it was written."""
 
-    __slots__ = ("_endpoint", "_framer", "_headers", "_relay", "_reply", "_stream")
+    __slots__ = ("_early", "_endpoint", "_first", "_framer", "_headers", "_relay", "_reply", "_stream")
 
     def __init__(self, stream: AnswerStream, headers: bytes, endpoint: Endpoint, relay: Relay) -> None:
         self._stream = stream
@@ -162,19 +162,26 @@ class _Events:
         self._relay = relay
         self._reply = relay.reply
         self._framer = Framer()
+        self._early: list[bytes] = []
+        self._first = b""
 
     def feed(self, data: bytes) -> None:
         take = self._stream.take
         events = self._framer.feed(data)
         ours = [told for event in events if (told := take(event))]
+        if not self._first:
+            self._first = next(filter(data_of, events), b"")
         if not ours:
             return
         reply = self._reply
         if not reply.started:
+            ours = self._early = [*self._early, *ours]
             if self._stream.failed:
                 raise Declined("it ended the stream with an error", status=200, said=ours[-1].decode(errors="replace"))
+            if not any(map(data_of, ours)):
+                return  # Comments are no answer: whoever sends nothing else may still be replaced, unseen.
             if self._endpoint.attested:
-                attest_event(self._endpoint, events[0])
+                attest_event(self._endpoint, self._first)
             self._relay.begin(self._headers)
         if self._stream.done:
             # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.

@@ -136,6 +136,20 @@ class BudgetReading(msgspec.Struct, frozen=True):
     warned: int
 
 
+class UpstreamLoad(msgspec.Struct, frozen=True, array_like=True):
+    """What is under way at a deployment, and in how many processes it is left out, by why.
+
+    Attributes:
+        tokens: the most that the calls under way can use.
+        out: processes by reason: `open`, `half_open` or `paused`.
+    """
+
+    deployment: str
+    calls: int = 0
+    tokens: int = 0
+    out: dict[str, int] = {}
+
+
 class Readings(msgspec.Struct, frozen=True):
     """What others know and a scrape asks them for. Each default says nothing or zero.
 
@@ -150,6 +164,7 @@ class Readings(msgspec.Struct, frozen=True):
         budgets: how each budget stands.
         estate: the version of the estate that is in force; empty where none is.
         workers: processes that answer.
+        loads: what is under way at each deployment that was called.
     """
 
     upstreams: Callable[[], Mapping[str, UpstreamState]] = dict
@@ -162,6 +177,7 @@ class Readings(msgspec.Struct, frozen=True):
     budgets: Callable[[], Mapping[str, BudgetReading]] = dict
     estate: Callable[[], str] = str
     workers: Callable[[], int] = lambda: 1
+    loads: Callable[[], tuple[UpstreamLoad, ...]] = tuple
 
 
 SeriesLabels = tuple[str, str, str, str, str, bool]
@@ -190,6 +206,7 @@ class Metrics:
         "reloads",
         "requests",
         "timings",
+        "upstream_events",
         "worker_restarts",
     )
 
@@ -201,6 +218,7 @@ class Metrics:
         self.requests: dict[tuple[int, str], int] = {}
         self.refusals: dict[tuple[str, int], int] = {}
         self.incidents: dict[tuple[str, str], int] = {}
+        self.upstream_events: dict[tuple[str, str], int] = {}
         self.reloads = dict.fromkeys(Reload, 0)
         self.worker_restarts = 0
         self.in_flight = 0
@@ -250,6 +268,11 @@ class Metrics:
         """Count one incident at a deployment."""
         labels = (kind, deployment)
         self.incidents[labels] = self.incidents.get(labels, 0) + 1
+
+    def upstream_event(self, event: str, deployment: str) -> None:
+        """Count something that happened to a deployment's health."""
+        labels = (event, deployment)
+        self.upstream_events[labels] = self.upstream_events.get(labels, 0) + 1
 
     def enter(self) -> None:
         """Count a call in."""

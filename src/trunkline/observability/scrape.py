@@ -114,6 +114,29 @@ UPSTREAM_STATE = Family(
     "1 for the state a deployment is in, 0 for the others.",
     ("deployment", "state"),
 )
+UPSTREAM_EVENTS = Family(
+    "trunkline_upstream_events",
+    CounterMetricFamily,
+    "What happened at a deployment: its breaker `opened`, was `probed` or `closed`; it `paused` calls, or was "
+    "`ejected` after an incident; calls were `retried` there, `not_retried` for lack of budget, or `failed_over` to "
+    "another one.",
+    ("deployment", "event"),
+)
+UPSTREAM_CALLS = Family(
+    "trunkline_upstream_outstanding_calls", GaugeMetricFamily, "Attempts under way at a deployment.", ("deployment",)
+)
+UPSTREAM_TOKENS = Family(
+    "trunkline_upstream_outstanding_tokens",
+    GaugeMetricFamily,
+    "The most tokens that the attempts under way at a deployment can use.",
+    ("deployment",),
+)
+UPSTREAM_OUT = Family(
+    "trunkline_upstream_out",
+    GaugeMetricFamily,
+    "Workers that leave a deployment alone: its breaker is `open` or `half_open`, or it asked to be spared (`paused`).",
+    ("deployment", "reason"),
+)
 ENGINE_RESTARTS = Family(
     "trunkline_engine_restarts",
     CounterMetricFamily,
@@ -186,6 +209,10 @@ FAMILIES: tuple[AnyFamily, ...] = (
     IN_FLIGHT,
     CONNECTIONS,
     UPSTREAM_STATE,
+    UPSTREAM_EVENTS,
+    UPSTREAM_CALLS,
+    UPSTREAM_TOKENS,
+    UPSTREAM_OUT,
     ENGINE_RESTARTS,
     CLAIM_EXPIRES,
     BUDGET,
@@ -266,6 +293,19 @@ class Exposition(Collector):
         yield duration
         yield first_byte
 
+    def _upstreams(self) -> Iterator[Metric]:
+        events = UPSTREAM_EVENTS.empty()
+        for (event, deployment), count in tuple(self._metrics.upstream_events.items()):
+            events.add_metric((deployment, event), count)
+        yield events
+        calls, tokens, out = UPSTREAM_CALLS.empty(), UPSTREAM_TOKENS.empty(), UPSTREAM_OUT.empty()
+        for load in self._metrics.readings.loads():
+            calls.add_metric((load.deployment,), load.calls)
+            tokens.add_metric((load.deployment,), load.tokens)
+            for reason, workers in load.out.items():
+                out.add_metric((load.deployment, reason), workers)
+        yield from (calls, tokens, out)
+
     def _readings(self) -> Iterator[Metric]:
         readings = self._metrics.readings
         yield _single(IN_FLIGHT, self._metrics.in_flight)
@@ -275,6 +315,7 @@ class Exposition(Collector):
             for state in UpstreamState:
                 states.add_metric((deployment, state), int(state == current))
         yield states
+        yield from self._upstreams()
         restarts = ENGINE_RESTARTS.empty()
         for deployment, count in readings.engine_restarts().items():
             restarts.add_metric((deployment,), count)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from trunkline.observability.metrics import Histogram, Metrics, Reload, SeriesLabels, TimingLabels
+from trunkline.observability.metrics import Histogram, Metrics, Reload, SeriesLabels, TimingLabels, UpstreamLoad
 
 
 class SeriesCounts(msgspec.Struct, frozen=True, array_like=True):
@@ -44,6 +44,8 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     connections: int = 0
     journal_lag: int = 0
     store_away: int = 0
+    upstream_events: tuple[tuple[str, str, int], ...] = ()
+    loads: tuple[UpstreamLoad, ...] = ()
 
 
 def take(metrics: Metrics) -> Tally:
@@ -76,12 +78,14 @@ def take(metrics: Metrics) -> Tally:
         connections=readings.connections(),
         journal_lag=readings.journal_lag(),
         store_away=readings.store_away(),
+        upstream_events=tuple((*labels, count) for labels, count in tuple(metrics.upstream_events.items())),
+        loads=readings.loads(),
     )
 
 
 def lasting(tally: Tally) -> Tally:
     """Return what goes on to count when the process has ended."""
-    return msgspec.structs.replace(tally, in_flight=0, connections=0, journal_lag=0, store_away=0)
+    return msgspec.structs.replace(tally, in_flight=0, connections=0, journal_lag=0, store_away=0, loads=())
 
 
 def add(metrics: Metrics, tally: Tally) -> None:
@@ -92,6 +96,8 @@ def add(metrics: Metrics, tally: Tally) -> None:
         metrics.refusals[code, status] = metrics.refusals.get((code, status), 0) + count
     for kind, deployment, count in tally.incidents:
         metrics.incidents[kind, deployment] = metrics.incidents.get((kind, deployment), 0) + count
+    for event, deployment, count in tally.upstream_events:
+        metrics.upstream_events[event, deployment] = metrics.upstream_events.get((event, deployment), 0) + count
     for counted in tally.series:
         _add_series(metrics, counted, costs=tally.currency == metrics.currency)
     for timed in tally.timings:
@@ -117,7 +123,19 @@ def add_up(tallies: Iterable[Tally], currency: str) -> Tally:
         connections=sum(one.connections for one in tallies),
         journal_lag=sum(one.journal_lag for one in tallies),
         store_away=sum(one.store_away for one in tallies),
+        loads=_add_loads(load for one in tallies for load in one.loads),
     )
+
+
+def _add_loads(loads: Iterable[UpstreamLoad]) -> tuple[UpstreamLoad, ...]:
+    sums: dict[str, UpstreamLoad] = {}
+    for load in loads:
+        before = sums.get(load.deployment, UpstreamLoad(load.deployment))
+        out = {why: before.out.get(why, 0) + load.out.get(why, 0) for why in (*before.out, *load.out)}
+        sums[load.deployment] = UpstreamLoad(
+            load.deployment, before.calls + load.calls, before.tokens + load.tokens, out
+        )
+    return tuple(sums.values())
 
 
 def _counts(histogram: Histogram) -> tuple[tuple[int, ...], int]:

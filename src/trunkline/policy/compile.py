@@ -173,6 +173,7 @@ class _Compilation:
             watched=self._watches.watch(features, use_case.parameters),
             stores=self._held[data_class],
             drops_uncarried=use_case.uncarried == "drop",
+            weights=self._weights(use_case.pools),
         )
 
     def _sort(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Sorted:
@@ -201,6 +202,17 @@ class _Compilation:
             if tier:
                 tiers.append(tuple(tier))
         return tuple(tiers), tuple(denials), tuple(unconfigured), features
+
+    def _weights(self, pools: tuple[str, ...]) -> dict[str, int]:
+        """The declared weights of deployments; one counts where it stands first."""
+        weights: dict[str, int] = {}
+        seen: set[str] = set()
+        for pool in pools:
+            for tier in self._estate.pools[pool].tiers:
+                if isinstance(tier, dict):
+                    weights |= {name: weight for name, weight in tier.items() if name not in seen}
+                seen.update(tier)
+        return weights
 
     def _declared_tiers(self, pools: tuple[str, ...]) -> tuple[tuple[Endpoint, ...], ...]:
         """The pools' tiers one after the other; a deployment counts where it stands first."""

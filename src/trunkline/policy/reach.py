@@ -12,7 +12,7 @@ from trunkline.estate.boundaries import Boundary
 from trunkline.estate.claims import Attestation, Basis
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Endpoint, UnitPrice
+from trunkline.estate.stages import Endpoint, Signals, UnitPrice
 from trunkline.messages import Operation
 from trunkline.policy.surroundings import Surroundings
 from trunkline.wire.origins import Origin, Times
@@ -93,6 +93,9 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         features=_features(deployment, profile),
         refuses=frozenset(profile.refuses) if profile else frozenset(),
         counts=ENGINE_COUNTS if deployment.engine is not None else (),
+        tolerance=deployment.tolerance,
+        retries=deployment.retries,
+        signals=_signals(vendor) if vendor else Signals(),
     )
 
 
@@ -195,6 +198,18 @@ def _features(deployment: Deployment, profile: Profile | None) -> frozenset[str]
     if profile is None or not profile.features:
         return frozenset(declared) or None
     return declared.union(profile.features)
+
+
+def _signals(vendor: Vendor) -> Signals:
+    units = {"seconds": 1.0, "milliseconds": 0.001}
+    return Signals(
+        retry_after=tuple((name.lower().encode(), units[unit]) for name, unit in vendor.retry_after.items()),
+        rates=tuple(
+            (one.of, one.left.lower().encode(), (one.resets or "").lower().encode()) for one in vendor.rate_headers
+        ),
+        too_long=frozenset(vendor.too_long),
+        bills_on=vendor.cancelling is not None and vendor.cancelling.bills_on,
+    )
 
 
 def _attested(deployment: Deployment) -> tuple[tuple[str, Attestation], ...]:

@@ -124,7 +124,8 @@ class Pool:
     async def send(self, origin: Origin, request: bytes, times: Times, *, method_is_head: bool = False) -> Response:
         """Send a request (head and body), and return its response once the head is there.
 
-        A connection from the pool that closes before any byte of the answer is replaced by a fresh one, once.
+        A connection from the pool that the upstream had closed before the whole request reached it is replaced by a
+        fresh one, once. Where it may have read the request, it may bill for it, and the fault is told instead.
         Cancelling this, or `read` or `relay` of the response, closes the connection at once.
 
         Raises:

@@ -13,6 +13,7 @@ from trunkline.errors import Broke, Garbled, Slow
 from trunkline.wire.origins import Times
 from trunkline.wire.outbox import Outbox
 from trunkline.wire.response import Response
+from trunkline.wire.untaken import untaken
 
 HEAD_MOST = 256 * 1024
 """Bytes that may come without any of them being body: heads and trailers beyond it are refused."""
@@ -27,7 +28,7 @@ OPENINGS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 
 class Stale(Exception):
-    """A connection from the pool closed before any byte of the answer: the request may be sent again, once."""
+    """A connection from the pool had been closed before the whole request was there: it may be sent again, once."""
 
 
 class Home(Protocol):
@@ -79,6 +80,7 @@ class Link(asyncio.Protocol):
         "_repeats",
         "_response",
         "_reused",
+        "_untaken",
         "_waiter",
         "busy",
         "deadline",
@@ -107,6 +109,7 @@ class Link(asyncio.Protocol):
         self._keep = False
         self._paused = False
         self._reused = False
+        self._untaken = False
         self.busy = True
         self.deadline = math.inf
 
@@ -204,6 +207,12 @@ class Link(asyncio.Protocol):
         if fault is not None:
             self._fail(fault)
 
+    def eof_received(self) -> None:
+        """Note whether the upstream ended the connection without having had the whole request; it closes either way."""
+        if self._waiter is not None and self._reused and not self._heard:
+            sock = self.transport.get_extra_info("socket")
+            self._untaken = sock is not None and untaken(sock.fileno())
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits how the answer ended."""
         self._lane.lost(self)
@@ -214,7 +223,7 @@ class Link(asyncio.Protocol):
             else:
                 response.finish(Broke("the upstream's connection ended before its answer did", inside=_reason(exc)))
         elif self._waiter is not None and not self._waiter.done():
-            if self._reused and not self._heard:
+            if self._untaken and exc is None:
                 self._waiter.set_exception(Stale())
             else:
                 message = "the upstream closed the connection before it answered"

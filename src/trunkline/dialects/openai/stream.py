@@ -59,6 +59,7 @@ class ChatStream:
         """
         data = data_of(event)
         if not data:
+            _hold_to_text(event)
             return event
         if data == b"[DONE]":
             self.done = True
@@ -104,3 +105,11 @@ class ChatStream:
         if complete:
             return self._usage
         return msgspec.structs.replace(self._usage, output=max(self._usage.output, counted.output), estimated=True)
+
+
+def _hold_to_text(event: bytes) -> None:
+    """Refuse what is no event at all: clients read a stream as UTF-8."""
+    try:
+        event.decode()
+    except UnicodeDecodeError as error:
+        raise Garbled("an event of the stream is no text", inside=f"not UTF-8: {event[:200]!r}") from error

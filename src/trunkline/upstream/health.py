@@ -1,0 +1,210 @@
+"""How all deployments fare, as this process has seen it and as others have told it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, StrEnum
+from typing import Final
+
+import msgspec
+
+from trunkline.clock import NANOS_PER_SECOND, Clock
+from trunkline.errors import Declined, UpstreamFault
+from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.observability.metrics import UpstreamLoad
+from trunkline.upstream.breaker import State
+from trunkline.upstream.gauge import Gauge
+from trunkline.upstream.signals import read_left
+
+THROTTLED: Final = 429
+OWN_PROBE_FIRST: Final = 2.0
+"""Seconds by which the others wait longer to probe than the process that found a deployment failing."""
+
+LONGEST_OPEN: Final = 15.0
+FEW: Final = {"tokens": 200_000, "requests": 20}
+"""With this much left of a rate or more, no single call can use it up."""
+LONGEST_RESET: Final = 600.0
+
+
+class Outcome(Enum):
+    """What the end of an attempt tells of its deployment."""
+
+    WELL = "well"
+    FAILED = "failed"
+    UNTOLD = "untold"  # nothing: the caller left early, or the upstream was busy
+
+
+class Event(StrEnum):
+    """What happens to a deployment, counted."""
+
+    OPENED = "opened"  # its breaker opened
+    PROBED = "probed"  # a call was let through to see whether it is back
+    CLOSED = "closed"  # its breaker closed
+    PAUSED = "paused"  # it asked to be spared
+    EJECTED = "ejected"  # it is left out after an incident
+    FAILED_OVER = "failed_over"  # a call that failed there went on elsewhere
+    RETRIED = "retried"  # a call was repeated there
+    NOT_RETRIED = "not_retried"  # a call was not, because the budget for it was spent
+
+
+class Mark(msgspec.Struct, frozen=True, tag=True):
+    """What one process tells the others of a deployment.
+
+    Attributes:
+        event: `opened`, `closed`, `paused` or `ejected`.
+        seconds: for how long from now.
+    """
+
+    deployment: str
+    event: Event
+    seconds: float = 0.0
+
+
+class Health:
+    """All gauges, by deployment.
+
+    Attributes:
+        gauges: made when the first call goes to a deployment.
+        count: told of every event, for the metrics.
+        tell: told what the other processes of the exchange should know.
+    """
+
+    __slots__ = ("_clock", "count", "gauges", "tell")
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        count: Callable[[str, str], None] | None = None,
+        tell: Callable[[Mark], None] | None = None,
+    ) -> None:
+        self._clock = clock
+        self.gauges: dict[str, Gauge] = {}
+        self.count = count if count is not None else _nothing
+        self.tell = tell if tell is not None else _nobody
+
+    def now(self) -> int:
+        """Return monotonic nanoseconds."""
+        return self._clock.ticks()
+
+    def gauge(self, endpoint: Endpoint) -> Gauge:
+        """Return a deployment's gauge."""
+        gauge = self.gauges.get(endpoint.deployment)
+        if gauge is None:
+            gauge = self.gauges[endpoint.deployment] = Gauge(endpoint.tolerance)
+        return gauge
+
+    def begin(self, attempt: Attempt) -> None:
+        """Note that an attempt is held and about to be sent; `settle` must follow."""
+        endpoint = attempt.endpoint
+        gauge = self.gauge(endpoint)
+        gauge.calls += 1
+        gauge.tokens += attempt.bound.input + attempt.bound.output
+        if gauge.calm:
+            gauge.earn()
+        elif gauge.breaker.probe(attempt, self._clock.ticks()):
+            self.count(Event.PROBED, endpoint.deployment)
+        elif not attempt.wait:
+            gauge.earn()
+
+    def settle(self, attempt: Attempt, outcome: Outcome, first_byte: int | None) -> None:
+        """Take how an attempt that began has ended; `first_byte` in nanoseconds from its beginning."""
+        endpoint = attempt.endpoint
+        gauge = self.gauge(endpoint)
+        gauge.calls -= 1
+        gauge.tokens -= attempt.bound.input + attempt.bound.output
+        now = self._clock.ticks()
+        if first_byte is not None:
+            gauge.hear_first_byte(first_byte, now, stream=attempt.permitted.asked.stream)
+        breaker = gauge.breaker
+        if outcome is Outcome.WELL:
+            gauge.well()
+            if breaker.succeed(attempt, now):
+                self.count(Event.CLOSED, endpoint.deployment)
+                self.tell(Mark(endpoint.deployment, Event.CLOSED))
+        elif outcome is Outcome.UNTOLD:
+            breaker.forgo(attempt)
+        else:
+            gauge.calm = False
+            if breaker.fail(attempt, now):
+                self.count(Event.OPENED, endpoint.deployment)
+                self.tell(Mark(endpoint.deployment, Event.OPENED, (breaker.until - now) / NANOS_PER_SECOND))
+
+    def listen(self, endpoint: Endpoint, headers: Mapping[bytes, bytes]) -> None:
+        """Take what an answer's headers say is left of its rates; only what is little is kept."""
+        gauge, now = self.gauge(endpoint), self._clock.ticks()
+        for left in read_left(endpoint.signals, headers, self._clock.now()):
+            if left.left < FEW[left.of] and left.resets is not None:
+                gauge.hear_quota(left.of, left.left, now + int(min(left.resets, LONGEST_RESET) * NANOS_PER_SECOND))
+            else:
+                gauge.quotas.pop(left.of, None)
+
+    def hear(self, attempt: Attempt, fault: UpstreamFault) -> None:
+        """Take what a deployment that failed says of itself: when to come back."""
+        if not isinstance(fault, Declined) or (fault.status != THROTTLED and fault.retry_after is None):
+            return
+        deployment, now = attempt.endpoint.deployment, self._clock.ticks()
+        until = self.gauge(attempt.endpoint).pause(now, fault.retry_after)
+        if until > now:
+            self.count(Event.PAUSED, deployment)
+            self.tell(Mark(deployment, Event.PAUSED, (until - now) / NANOS_PER_SECOND))
+
+    def take(self, mark: Mark, endpoint: Endpoint | None) -> None:
+        """Take what another process has found; it may know a deployment that is not in force here yet."""
+        if endpoint is None:
+            return
+        gauge, now = self.gauge(endpoint), self._clock.ticks()
+        match mark.event:
+            case Event.OPENED:
+                if gauge.breaker.state is State.CLOSED:
+                    wait = min(mark.seconds + OWN_PROBE_FIRST, LONGEST_OPEN)
+                    gauge.breaker.hold_open(now + int(wait * NANOS_PER_SECOND))
+                    gauge.calm = False
+            case Event.CLOSED:
+                if gauge.breaker.state is not State.CLOSED:
+                    gauge.breaker.close(now)
+            case Event.PAUSED:
+                gauge.pause(now, mark.seconds)
+            case _:
+                return
+
+    def renew(self, before: Mapping[str, Endpoint], after: Mapping[str, Endpoint]) -> None:
+        """Forget what was known of deployments that stand elsewhere now, such as an engine that is ready again."""
+        for name, gauge in self.gauges.items():
+            old, new = before.get(name), after.get(name)
+            if new is None or old is None or old is new:
+                continue
+            gauge.breaker.tolerance = new.tolerance
+            if (old.origin, old.base_path, old.headers, old.upstream_model, old.missing) != (
+                new.origin,
+                new.base_path,
+                new.headers,
+                new.upstream_model,
+                new.missing,
+            ):
+                gauge.reset()
+
+    def loads(self) -> tuple[UpstreamLoad, ...]:
+        """Return what is under way at each deployment that was called, and whether it is left out here."""
+        now = self._clock.ticks()
+        return tuple(
+            UpstreamLoad(
+                name,
+                gauge.calls,
+                gauge.tokens,
+                {
+                    State.OPEN.value: int(gauge.breaker.state is State.OPEN),
+                    State.HALF_OPEN.value: int(gauge.breaker.state is State.HALF_OPEN),
+                    Event.PAUSED.value: int(now < gauge.paused_until),
+                },
+            )
+            for name, gauge in tuple(self.gauges.items())
+        )
+
+
+def _nothing(_event: str, _deployment: str) -> None:
+    """Count nothing."""
+
+
+def _nobody(_mark: Mark) -> None:
+    """Tell nobody."""
