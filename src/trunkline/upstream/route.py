@@ -10,7 +10,7 @@ import msgspec
 
 from trunkline.errors import Declined, Unreachable, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint, Permitted
-from trunkline.messages import Usage
+from trunkline.messages import Asked, Usage
 from trunkline.money import Nano
 from trunkline.upstream.breaker import State
 from trunkline.upstream.course import Course
@@ -63,15 +63,48 @@ def route(permitted: Permitted, bound: Bound, health: Health, course: Course) ->
     """
     tiers = permitted.decision.tiers
     first = tiers[0]
-    if len(first) == 1 and not course.in_haste:
+    if course.in_haste:
+        yield from _Rest(permitted, bound, health, course).attempts()
+        return
+    if len(first) == 1:
         gauge = health.gauges.get(first[0].deployment)
-        if gauge is None or gauge.calm:
-            yield _attempt(permitted, first[0], bound, 1, "tier 1", first[0].times)
-            if len(tiers) == 1 and not first[0].retries:
-                return
-            yield from _Rest(permitted, bound, health, course, tried=(first[0],)).attempts()
-            return
-    yield from _Rest(permitted, bound, health, course).attempts()
+        chosen, reason = (first[0] if gauge is None or gauge.calm else None), "tier 1"
+    else:
+        chosen, reason = _calm_choice(permitted, health), "tier 1, least work"
+    if chosen is None:
+        yield from _Rest(permitted, bound, health, course).attempts()
+        return
+    yield _attempt(permitted, chosen, bound, 1, reason, chosen.times)
+    yield from _Rest(permitted, bound, health, course, tried=(chosen,)).attempts()
+
+
+def _calm_choice(permitted: Permitted, health: Health) -> Endpoint | None:
+    """The less loaded of two drawn from the first tier, where nothing speaks against any of it; else None."""
+    asked, decision = permitted.asked, permitted.decision
+    tier = decision.tiers[0]
+    if asked.session is not None or decision.weights:
+        return None
+    own = tier[0].model
+    equals = []
+    for endpoint in tier:
+        gauge = health.gauges.get(endpoint.deployment)
+        if gauge is None or not gauge.calm:
+            return None
+        if endpoint.model == own:
+            equals.append((gauge, endpoint))
+    if len(equals) == 1:
+        return None
+    place = int(random.random() * len(equals))  # noqa: S311 - spreads load, keeps no secret
+    other = (place + 1 + int(random.random() * (len(equals) - 1))) % len(equals)  # noqa: S311 - the same
+    now, tokens, stream = health.now(), _tokens(asked) or 1, asked.stream
+    one, another = equals[place], equals[other]
+    fewer = one[0].work(now, tokens, stream=stream) <= another[0].work(now, tokens, stream=stream)
+    return one[1] if fewer else another[1]
+
+
+def _tokens(asked: Asked) -> int:
+    """What a call may use, in the upstream's count, more or less."""
+    return asked.prompt_bound // BYTES_PER_TOKEN + (asked.output_limit or 0)
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -104,8 +137,7 @@ class _Rest:
         self._tried = {endpoint.deployment: 1 for endpoint in tried}
         self._number = len(tried)
         self._draw = random.random()  # noqa: S311 - spreads load, keeps no secret
-        asked = permitted.asked
-        self._tokens = asked.prompt_bound // BYTES_PER_TOKEN + (asked.output_limit or 0)
+        self._tokens = _tokens(permitted.asked)
 
     def attempts(self) -> Iterator[Attempt]:
         """Yield one attempt for each endpoint that may be called now, then those for which waiting pays."""
