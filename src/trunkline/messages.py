@@ -49,6 +49,7 @@ class Asked(msgspec.Struct, frozen=True):
         forwarded: header lines that go on to a deployment of the same dialect, each ended by CR LF.
         patience: seconds until the caller must have the answer's beginning, or it hangs up; None where it did not say.
         time_limit: seconds until the caller must have the whole answer; None where it did not say.
+        heartbeat: seconds between comments on a stream, by which the caller sees that it is alive; None for none.
         session: what calls of one conversation have in common, in the caller's words; they go to one deployment.
     """
 
@@ -67,4 +68,5 @@ class Asked(msgspec.Struct, frozen=True):
     counts_only: bool = False
     patience: float | None = None
     time_limit: float | None = None
+    heartbeat: float | None = None
     session: str | None = None

@@ -13,6 +13,9 @@ SESSION = b"x-trunkline-session"
 TIME_LIMIT = b"x-trunkline-timeout"
 PATIENCE = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 """How long official SDKs wait for an answer's beginning, in seconds; they say so with each request."""
+HEARTBEAT = b"x-trunkline-heartbeat"
+OFTENEST = 1.0
+"""Seconds between two heartbeats at least."""
 LONGEST = 86_400.0
 SESSION_MOST = 200
 
@@ -40,6 +43,9 @@ def decode(door: Door, request: Request) -> Asked:
         asked = msgspec.structs.replace(asked, session=session.decode("latin-1").strip()[:SESSION_MOST] or None)
     if time_limit is not None:
         asked = msgspec.structs.replace(asked, time_limit=_time_limit(time_limit))
+    if asked.stream and (heartbeat := request.headers.get(HEARTBEAT)) is not None:
+        seconds = _seconds(heartbeat)
+        asked = msgspec.structs.replace(asked, heartbeat=None if seconds is None else max(seconds, OFTENEST))
     for name in PATIENCE:
         said = request.headers.get(name)
         if said is not None:

@@ -21,6 +21,7 @@ from trunkline.wire.sse import Framer, data_of
 
 CLIENT_CLOSED: Final = 499
 EVENT_STREAM: Final = b"text/event-stream"
+HEARTBEAT: Final = b": heartbeat\n\n"
 
 
 class Relay:
@@ -96,6 +97,8 @@ class Relay:
         headers = self._headers(self._content_type(response, EVENT_STREAM))
         events = _Events(stream, headers, self._attempt.endpoint, self)
         self.reply.watch(response.pause, response.resume)
+        every = self._attempt.permitted.asked.heartbeat
+        beating = None if every is None else asyncio.create_task(self._beat(every))
         try:
             await response.relay(events.feed)
             events.end()
@@ -120,6 +123,16 @@ class Relay:
             if not stream.done:
                 self.reply.write(stream.end())
             self.reply.end()
+        finally:
+            if beating is not None:
+                beating.cancel()
+
+    async def _beat(self, every: float) -> None:
+        """Write a comment now and then, once the stream has begun."""
+        while True:
+            await asyncio.sleep(every)
+            if self.reply.started:
+                self.reply.write(HEARTBEAT)
 
     def begin(self, headers: bytes) -> None:
         """Begin the caller's stream, with the first event that is the caller's."""

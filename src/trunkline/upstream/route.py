@@ -63,9 +63,6 @@ def route(permitted: Permitted, bound: Bound, health: Health, course: Course) ->
     """
     tiers = permitted.decision.tiers
     first = tiers[0]
-    if course.in_haste:
-        yield from _Rest(permitted, bound, health, course).attempts()
-        return
     if len(first) == 1:
         gauge = health.gauges.get(first[0].deployment)
         chosen, reason = (first[0] if gauge is None or gauge.calm else None), "tier 1"
@@ -74,7 +71,14 @@ def route(permitted: Permitted, bound: Bound, health: Health, course: Course) ->
     if chosen is None:
         yield from _Rest(permitted, bound, health, course).attempts()
         return
-    yield _attempt(permitted, chosen, bound, 1, reason, chosen.times)
+    times = chosen.times
+    if course.in_haste:
+        now = health.now()
+        if (course.left(now) or 0.0) < SHORTEST:
+            course.late.append(chosen.deployment)
+            return
+        times = _limit(times, course, now, 0.0, stream=permitted.asked.stream)
+    yield _attempt(permitted, chosen, bound, 1, reason, times)
     yield from _Rest(permitted, bound, health, course, tried=(chosen,)).attempts()
 
 
@@ -100,6 +104,21 @@ def _calm_choice(permitted: Permitted, health: Health) -> Endpoint | None:
     one, another = equals[place], equals[other]
     fewer = one[0].work(now, tokens, stream=stream) <= another[0].work(now, tokens, stream=stream)
     return one[1] if fewer else another[1]
+
+
+def _limit(times: Times, course: Course, now: int, wait: float, *, stream: bool) -> Times:
+    """The endpoint's times, or what is left of the caller's where that is less."""
+    left = course.left(now)
+    if left is None:
+        return times
+    left = max(left - wait, SHORTEST)
+    whole = course.left_in_all(now)
+    total = times.total if whole is None else min(times.total, max(whole - wait, SHORTEST))
+    if not stream:
+        total = min(total, left)
+    if left >= times.first_byte and total == times.total:
+        return times
+    return Times(min(times.connect, left), min(times.first_byte, left), times.between, total)
 
 
 def _tokens(asked: Asked) -> int:
@@ -249,24 +268,9 @@ class _Rest:
     def _make(self, endpoint: Endpoint, reason: str, wait: float) -> Attempt:
         self._number += 1
         self._tried[endpoint.deployment] = self._tried.get(endpoint.deployment, 0) + 1
-        return _attempt(
-            self._permitted, endpoint, self._bound, self._number, reason, self._times(endpoint.times, wait), wait
-        )
-
-    def _times(self, times: Times, wait: float) -> Times:
-        """The endpoint's times, or what is left of the caller's where that is less."""
-        course, now = self._course, self._health.now()
-        left = course.left(now)
-        if left is None:
-            return times
-        left = max(left - wait, SHORTEST)
-        whole = course.left_in_all(now)
-        total = times.total if whole is None else min(times.total, max(whole - wait, SHORTEST))
-        if not self._permitted.asked.stream:
-            total = min(total, left)
-        if left >= times.first_byte and total == times.total:
-            return times
-        return Times(min(times.connect, left), min(times.first_byte, left), times.between, total)
+        stream = self._permitted.asked.stream
+        times = _limit(endpoint.times, self._course, self._health.now(), wait, stream=stream)
+        return _attempt(self._permitted, endpoint, self._bound, self._number, reason, times, wait)
 
     def _fail_over(self, before: str | None, to: Endpoint) -> None:
         if before is not None and before != to.deployment and self._course.failed:
