@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from trunkline.dialects.dialect import Door
@@ -11,7 +13,8 @@ DATA_CLASS = b"x-trunkline-data-class"
 END_CUSTOMER = b"x-trunkline-end-customer"
 SESSION = b"x-trunkline-session"
 TIME_LIMIT = b"x-trunkline-timeout"
-PATIENCE = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+PATIENCE = b"x-stainless-read-timeout"
+OLDER_PATIENCE = b"x-stainless-timeout"
 """How long official SDKs wait for an answer's beginning, in seconds; they say so with each request."""
 HEARTBEAT = b"x-trunkline-heartbeat"
 OFTENEST = 1.0
@@ -27,30 +30,26 @@ def decode(door: Door, request: Request) -> Asked:
         Malformed: the body cannot be read.
     """
     asked = door.dialect.decode(door.operation, request.body, request.path, request.query)
-    data_class, end_customer = request.headers.get(DATA_CLASS), request.headers.get(END_CUSTOMER)
-    if data_class is not None:
-        asked = msgspec.structs.replace(asked, data_class=data_class.decode("latin-1").strip())
-    if end_customer is not None:
-        asked = msgspec.structs.replace(asked, end_customer=end_customer.decode("latin-1").strip())
+    headers = request.headers
+    said: dict[str, Any] = {}
+    if (data_class := headers.get(DATA_CLASS)) is not None:
+        said["data_class"] = data_class.decode("latin-1").strip()
+    if (end_customer := headers.get(END_CUSTOMER)) is not None:
+        said["end_customer"] = end_customer.decode("latin-1").strip()
     if door.dialect.forwards:
-        lines = [
-            b"%b: %b\r\n" % (name, request.headers[name]) for name in door.dialect.forwards if name in request.headers
-        ]
-        if lines:
-            asked = msgspec.structs.replace(asked, forwarded=b"".join(lines))
-    session, time_limit = request.headers.get(SESSION), request.headers.get(TIME_LIMIT)
-    if session is not None:
-        asked = msgspec.structs.replace(asked, session=session.decode("latin-1").strip()[:SESSION_MOST] or None)
-    if time_limit is not None:
-        asked = msgspec.structs.replace(asked, time_limit=_time_limit(time_limit))
-    if asked.stream and (heartbeat := request.headers.get(HEARTBEAT)) is not None:
+        said["forwarded"] = b"".join(
+            b"%b: %b\r\n" % (name, headers[name]) for name in door.dialect.forwards if name in headers
+        )
+    if (session := headers.get(SESSION)) is not None:
+        said["session"] = session.decode("latin-1").strip()[:SESSION_MOST] or None
+    if (time_limit := headers.get(TIME_LIMIT)) is not None:
+        said["time_limit"] = _time_limit(time_limit)
+    if asked.stream and (heartbeat := headers.get(HEARTBEAT)) is not None:
         seconds = _seconds(heartbeat)
-        asked = msgspec.structs.replace(asked, heartbeat=None if seconds is None else max(seconds, OFTENEST))
-    for name in PATIENCE:
-        said = request.headers.get(name)
-        if said is not None:
-            return msgspec.structs.replace(asked, patience=_seconds(said))
-    return asked
+        said["heartbeat"] = None if seconds is None else max(seconds, OFTENEST)
+    if (patience := headers.get(PATIENCE) or headers.get(OLDER_PATIENCE)) is not None:
+        said["patience"] = _seconds(patience)
+    return msgspec.structs.replace(asked, **said) if said else asked
 
 
 def _time_limit(value: bytes) -> float:
