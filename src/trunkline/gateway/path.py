@@ -71,8 +71,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
                 with reserve(exchange.book, attempt, request_id, pledge) as hold:
                     exchange.health.begin(attempt)
                     response = await send(exchange.upstreams, attempt, letter)
-                    if attempt.endpoint.signals.rates:
-                        exchange.health.listen(attempt.endpoint, response.headers)
+                    exchange.health.listen(attempt.endpoint, response.headers)
                     relay = Relay(door.dialect, request_id, (attempt, letter), hold, reply)
                     return await relay.relay(response)
             except UpstreamFault as fault:

@@ -132,6 +132,8 @@ class Health:
 
     def listen(self, endpoint: Endpoint, headers: Mapping[bytes, bytes]) -> None:
         """Take what an answer's headers say is left of its rates; only what is little is kept."""
+        if not endpoint.signals.rates:
+            return
         gauge, now = self.gauge(endpoint), self._clock.ticks()
         for left in read_left(endpoint.signals, headers, self._clock.now()):
             if left.left < FEW[left.of] and left.resets is not None:
