@@ -34,7 +34,7 @@ BATCH = 450
 
 SERIES = {
     "sqlite": "(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < {count}) SELECT n FROM s)",
-    "postgresql": "(SELECT n FROM generate_series(0, {count} - 1) AS s(n))",
+    "postgresql": "(SELECT n FROM generate_series(CAST(0 AS bigint), {count} - 1) AS s(n))",
 }
 HEX = {"sqlite": "printf('%030x', {n})", "postgresql": "lpad(to_hex({n}), 30, '0')"}
 ROWS = """
