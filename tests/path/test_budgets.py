@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
+import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ import openai
 import pytest
 from tests.path.exchange import Exchange, deployment, estate, exchange, start
 from tests.path.raw import ask
+from tests.path.test_workers import workers
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream, in_thread
 
@@ -27,6 +31,8 @@ COST = Decimal("0.000157")
 
 ANSWER = Script(pieces=("The ",) * 75)
 CALLS = 200
+BROKEN = 5
+"""After so many connections that broke, a caller takes the exchange for gone."""
 
 
 def declared(vendor: Upstream, *budgets: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -63,22 +69,22 @@ async def burst(running: Exchange, key: str, callers: int, most: int) -> tuple[i
     return answered, refused
 
 
-@pytest.mark.parametrize("workers", ["1", "4"])
+@pytest.mark.parametrize("count", ["1", "4"])
 async def test_a_budget_is_used_up_to_the_last_call_and_never_beyond(
-    vendor: Upstream, tmp_path: Path, workers: str
+    vendor: Upstream, tmp_path: Path, count: str
 ) -> None:
     vendor.reset()
     vendor.default = ANSWER
     limit = COST * CALLS
     made = declared(vendor, budget(limit, unit="marketing"))
-    with exchange(tmp_path, made, "--no-engine", "--workers", workers) as running:
+    with exchange(tmp_path, made, "--no-engine", "--workers", count) as running:
         key = running.key("marketing")
         answered, refused = await burst(running, key, 16, CALLS)
         assert len(refused) == 16
         assert {error.code for error in refused} == {"insufficient_quota"}
         assert len(vendor.received) == answered <= CALLS
         most = 2 * COST  # no more than one call may cost
-        assert answered * COST > limit - int(workers) * most
+        assert answered * COST > limit - int(count) * most
         spent = sum(Decimal(str(row["cost"])) for row in running.rows("ledger", "sum", "--by", "unit"))
         assert spent == answered * COST
 
@@ -241,6 +247,33 @@ def test_killed_in_the_middle_of_a_burst_nothing_is_overshot_and_after_the_resta
         assert left < 2 * COST  # no more than one call may cost
 
 
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 200))])
+def test_whichever_workers_are_killed_in_a_burst_nothing_is_overshot_and_the_rest_can_be_used(
+    vendor: Upstream, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - the same kills for the same seed
+    vendor.reset()
+    vendor.default = msgspec.structs.replace(ANSWER, delay=0.01)
+    limit = COST * CALLS
+    made = declared(vendor, budget(limit, unit="marketing"), budget(10 * limit, "day", unit="acme"))
+    with exchange(tmp_path, made, "--no-engine", "--workers", "4") as running:
+        key = running.key("marketing")
+        with Load(running.port, key, 24):
+            for _ in range(chance.randint(1, 4)):
+                vendor.wait_for(chance.randrange(CALLS), 2)
+                with contextlib.suppress(ProcessLookupError, IndexError):
+                    os.kill(chance.choice(workers(running)), signal.SIGKILL)
+        assert len(vendor.received) <= CALLS
+        until(lambda: len(workers(running)) == 4, "a worker was not replaced")
+        until(lambda: running.rows("ledger", "resolve") == [], "something is frozen though every journal was read")
+        with Load(running.port, key, 8):
+            pass
+        assert len(vendor.received) <= CALLS
+        until(lambda: stands(running, "unit:marketing/month")["held"] == 0, "something is still held")
+        left = limit - Decimal(str(stands(running, "unit:marketing/month")["spent"]))
+        assert 0 <= left < 4 * 2 * COST  # for each worker no more than one call may cost
+
+
 class Load:
     """Callers that ask without a pause until each is refused, or the exchange is gone."""
 
@@ -248,9 +281,11 @@ class Load:
         self._threads = [threading.Thread(target=self._call, args=(port, key)) for _ in range(callers)]
 
     def _call(self, port: int, key: str) -> None:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            while ask(port, key, HELLO).status == 200:
-                pass
+        for _ in range(BROKEN):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                while ask(port, key, HELLO).status == 200:
+                    pass
+                return
 
     def __enter__(self) -> None:
         for thread in self._threads:
