@@ -41,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True):
         data_class: the class the caller raised the call to, or None.
         end_customer: whom the caller's product serves, or None.
         stream: whether the answer is to come in pieces.
+        events: whether a stream is to come as server-sent events; otherwise as one JSON array.
         wants_usage: whether the caller asked for usage on the stream.
         output_limit: the most tokens the caller lets one answer have, or None.
         answers: how many answers are asked for (`n`).
@@ -60,6 +61,7 @@ class Asked(msgspec.Struct, frozen=True):
     data_class: str | None = None
     end_customer: str | None = None
     stream: bool = False
+    events: bool = True
     wants_usage: bool = False
     output_limit: int | None = None
     answers: int = 1

@@ -21,12 +21,33 @@ CHAT = load_forms()["openai", "chat"]
     (rb'[{"role":"user","content":"caf\u00e9"}]', False),
 ])  # fmt: skip
 def test_messages_are_plain_where_nothing_in_them_can_be_a_piece(messages: bytes, plain: bool) -> None:
-    assert is_plain(messages) is plain
+    assert is_plain(messages, CHAT.marks) is plain
 
 
 def parts(*pieces: Any, form: Form = CHAT) -> tuple[PartUse, ...]:
     raw = msgspec.Raw(json.dumps([{"role": "user", "content": list(pieces)}]).encode())
     return find_parts(form, Asked(Operation.CHAT, "openai", "m", {"messages": raw}))
+
+
+GEMINI = load_forms()["gemini", "chat"]
+
+
+@pytest.mark.parametrize(("piece", "found"), [
+    ({"text": "inlineData"}, set()),
+    ({"inlineData": {"mimeType": "image/png"}}, {("image", None)}),
+    ({"inline_data": {"mime_type": "AUDIO/wav"}}, {("audio", None)}),
+    ({"inlineData": {"mimeType": "application/pdf"}}, {("file", None)}),
+    ({"inlineData": None}, set()),
+    ({"fileData": {"fileUri": "https://a.example/x.png"}}, {("file", None), (None, "files"), (None, "fetched_url")}),
+    (
+        {"functionResponse": {"parts": [{"file_data": {"mime_type": "image/png"}}]}},
+        {("image", None), (None, "files"), (None, "fetched_url")},
+    ),
+])  # fmt: skip
+def test_pieces_without_a_type_are_known_by_the_field_that_they_have(piece: Any, found: set[Any]) -> None:
+    raw = msgspec.Raw(json.dumps([{"parts": [piece]}]).encode())
+    uses = find_parts(GEMINI, Asked(Operation.CHAT, "gemini", "m", {"contents": raw}))
+    assert {(use.modality, use.feature) for use in uses} == found
 
 
 def test_each_kind_of_piece_is_found_once_with_what_it_is_and_uses() -> None:

@@ -1,4 +1,4 @@
-"""OpenAI's answers, and by way of `messages` Anthropic's.
+"""OpenAI's answers, and by way of `messages` Anthropic's, of `contents` Gemini's.
 
 They are made from the golden fixtures, so that a scripted upstream and the fixtures cannot drift apart.
 """
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.upstreams import messages
+from tests.upstreams import contents, messages
 from tests.upstreams.script import Script
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "openai"
 DIMENSIONS = 8
+OTHERS = (":generateContent", ":streamGenerateContent", ":countTokens")
+"""How the paths of Gemini end."""
 ERRORS = {
     400: "error_invalid_request.json",
     401: "error_authentication.json",
@@ -70,8 +72,8 @@ def usage(script: Script, produced: int) -> dict[str, Any]:
 
 def answer(script: Script, path: str, body: bytes) -> Answer:
     """Return what the API at this path would answer to this request, bent as the script says."""
-    if "/messages" in path:
-        made = _messages(script, path, body)
+    if "/messages" in path or path.endswith(OTHERS):
+        made = (_messages if "/messages" in path else _contents)(script, path, body)
         return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
     if script.status != 200:
         return Answer(script.status, "application/json", (_compact(error(script.status)),))
@@ -101,6 +103,15 @@ def _messages(script: Script, path: str, body: bytes) -> Answer:
     if asked.get("stream"):
         return Answer(200, messages.EVENTS, messages.events(script, asked), streamed=True)
     return Answer(200, messages.JSON, (messages.message(script, asked),))
+
+
+def _contents(script: Script, path: str, body: bytes) -> Answer:
+    if script.status != 200:
+        return Answer(script.status, contents.JSON, (contents.error(script.status),))
+    asked = json.loads(body)
+    if path.endswith(":streamGenerateContent"):
+        return Answer(200, contents.EVENTS, contents.events(script, path, asked), streamed=True)
+    return Answer(200, contents.JSON, (contents.answer(script, path, asked),))
 
 
 def _completion(script: Script, asked: dict[str, Any]) -> dict[str, Any]:

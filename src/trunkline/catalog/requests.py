@@ -28,6 +28,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             that ends in `_`, stands for every type that begins with it; the longest counts.
         without_kind: whether an object without a `type` uses nothing.
         other_kind: the feature of types that are not listed.
+        by_name: whether objects have no `type`, and the names of their fields tell what they are.
     """
 
     feature: str | None = None
@@ -37,18 +38,27 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: dict[str, str | None] = {}
     without_kind: bool = False
     other_kind: str | None = None
+    by_name: bool = False
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of piece of a prompt, by its `type`.
+    """One kind of piece of a prompt, by its `type`, or by a field with an object that it alone has.
 
     Attributes:
+        names: how that field is called, in each spelling.
+        mime_in: where the object tells its media type, in each spelling.
+        mimes: how the media types begin that are meant; all where none are named.
+        other_mimes: how those begin that are not meant.
         modality: what it is, where it is not text.
         feature: what it uses where it has something `at` a dotted path that does not begin with `unless_begins`; by
             itself where there is no `at`.
     """
 
-    type: str
+    type: str | None = None
+    names: tuple[str, ...] = ()
+    mime_in: tuple[str, ...] = ()
+    mimes: tuple[str, ...] = ()
+    other_mimes: tuple[str, ...] = ()
     modality: str | None = None
     feature: str | None = None
     at: str | None = None
@@ -61,7 +71,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         messages: the field that holds the prompt's messages.
         parts: what stands in them beside text.
-        output_limits: the fields that bound one answer's tokens; the first is the one to write.
+        output_limits: the fields that bound one answer's tokens; the first is the one to write. One that stands in
+            another is written with a dot between them, as is `modalities`.
         tools: the fields that offer tools.
         modalities: the field that says what the answer may be beside text.
     """
@@ -74,6 +85,12 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_limits: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     modalities: str | None = None
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """What stands in messages as JSON wherever there may be more than text."""
+        names = {"type" if part.type is not None else name for part in self.parts for name in part.names or ("",)}
+        return tuple(f'"{name}"'.encode() for name in sorted(names))
 
 
 @cache

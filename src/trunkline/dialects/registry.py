@@ -7,12 +7,14 @@ from typing import Final
 
 from trunkline.dialects.anthropic.dialect import ANTHROPIC
 from trunkline.dialects.dialect import Dialect, Door
+from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.dialects.openai.dialect import OPENAI
 from trunkline.messages import Operation
 
 ALL: Final[tuple[Dialect, ...]] = (
     OPENAI,
     ANTHROPIC,
+    GEMINI,
 )  # fmt: skip
 
 DIALECTS: Final = {dialect.name: dialect for dialect in ALL}
@@ -28,12 +30,14 @@ LISTED: Final = tuple(dict.fromkeys(dialect.models.path for dialect in ALL if di
 def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect:
     """Return the dialect of a request that comes to no door: by its client's own header, else by its path."""
     marked = [dialect for dialect in ALL if dialect.mark and dialect.mark in headers]
-    here = [dialect for dialect in (*marked, *ALL) if dialect.models is not None and _below(path, dialect.models.path)]
-    return (*here, *marked, ALL[0])[0]
+    above = listed_above(path)
+    here = [dialect for dialect in ALL if dialect.models is not None and dialect.models.path == above]
+    return (*marked, *here, ALL[0])[0]
 
 
-def _below(path: str, above: str) -> bool:
-    return path == above or path.startswith(above + "/")
+def listed_above(path: str) -> str | None:
+    """Return the path where models are listed that a path is, or stands below; None where there is none."""
+    return next((above for above in LISTED if path == above or path.startswith(above + "/")), None)
 
 
 def find_door(path: str) -> Door | None:

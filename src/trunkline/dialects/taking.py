@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -89,18 +89,18 @@ class Taking:
         taken: dict[str, str] | None = self._take(name, dict[str, str])
         return taken
 
-    def inner(self, name: str) -> Taking | None:
+    def inner(self, name: str) -> Self | None:
         """Take an object."""
         raw = self.raw(name)
         return None if raw is None else self._open(raw, self.where(name))
 
-    def inners(self, name: str) -> Iterator[Taking]:
+    def inners(self, name: str) -> Iterator[Self]:
         """Take a list of objects."""
         raw = self.raw(name)
         if raw is not None:
             yield from self.each(raw, name)
 
-    def each(self, raw: msgspec.Raw, name: str) -> Iterator[Taking]:
+    def each(self, raw: msgspec.Raw, name: str) -> Iterator[Self]:
         """Read a list of objects that was taken raw."""
         where = self.where(name)
         try:
@@ -134,9 +134,9 @@ class Taking:
         except msgspec.DecodeError as error:
             raise _wrong(self.where(name), _CALLED[kind], error) from error
 
-    def _open(self, raw: msgspec.Raw, where: str) -> Taking:
+    def _open(self, raw: msgspec.Raw, where: str) -> Self:
         try:
-            return Taking(_decode_fields(raw), where, self.lost)
+            return type(self)(_decode_fields(raw), where, self.lost)
         except msgspec.DecodeError as error:
             raise _wrong(where, "an object", error) from error
 

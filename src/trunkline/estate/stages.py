@@ -126,12 +126,14 @@ class Watch(msgspec.Struct, frozen=True):
         fields: top-level fields that may use a feature which the class does not allow everywhere.
         prompt: the field with the messages, where pieces of them may use such a feature; else empty.
         always: whether every request is examined, for what it leaves out or because the use case limits parameters.
+        marks: what stands in messages wherever there may be such pieces.
     """
 
     form: Form
     fields: frozenset[str] = frozenset()
     prompt: str = ""
     always: bool = False
+    marks: tuple[bytes, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True):

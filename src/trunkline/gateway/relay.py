@@ -6,6 +6,7 @@ from typing import Final
 from trunkline.dialects.dialect import Answer, AnswerStream, Dialect
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.gateway.array import ArrayReply
 from trunkline.gateway.headers import JSON, answer_headers, dropped_header, upstream_headers
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
@@ -27,7 +28,7 @@ HEARTBEAT: Final = b": heartbeat\n\n"
 class Relay:
     """Passes one attempt's answer back to the caller, and settles what it used."""
 
-    __slots__ = ("_attempt", "_bridge", "_dialect", "_dropped", "_hold", "_request_id", "reply")
+    __slots__ = ("_attempt", "_bridge", "_dialect", "_dropped", "_hold", "_reply", "_request_id", "reply")
 
     def __init__(
         self, dialect: Dialect, request_id: RequestId, sent: tuple[Attempt, Letter], hold: Hold, reply: Reply
@@ -38,7 +39,8 @@ class Relay:
         self._bridge = letter.bridge
         self._dropped = letter.dropped
         self._hold = hold
-        self.reply = reply
+        self._reply = reply
+        self.reply: Reply | ArrayReply = reply
 
     async def relay(self, response: Response) -> None:
         """Relay the whole answer.
@@ -62,7 +64,7 @@ class Relay:
         settled = self._hold.settle(
             status=Status.OK, http_status=response.status, usage=answer.usage, model_served=answer.model
         )
-        self.reply.send(response.status, self._headers(self._content_type(response, JSON), settled.cost), body)
+        self._reply.send(response.status, self._headers(self._content_type(response, JSON), settled.cost), body)
 
     def _read(self, body: bytes) -> tuple[Answer, bytes]:
         """What metering reads of a whole answer, and the answer in the caller's dialect."""
@@ -85,7 +87,7 @@ class Relay:
         if self._bridge is not None:
             refusal = self._bridge.refusal(status, body)
             status, body = refusal.status, self._dialect.refusal_body(refusal)
-        self.reply.send(status, headers, body)
+        self._reply.send(status, headers, body)
 
     async def _stream(self, response: Response) -> None:
         content_type = _content_type(response)
@@ -95,6 +97,9 @@ class Relay:
         follow = self._dialect.follow
         stream = follow(self._attempt.permitted.asked) if self._bridge is None else self._bridge.follow()
         headers = self._headers(self._content_type(response, EVENT_STREAM))
+        if not self._attempt.permitted.asked.events:
+            headers = self._headers(JSON)
+            self.reply = ArrayReply(self._reply)
         events = _Events(stream, headers, self._attempt.endpoint, self)
         self.reply.watch(response.pause, response.resume)
         every = self._attempt.permitted.asked.heartbeat

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.dialect import Dialect, Door
-from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door
+from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door, listed_above
 from trunkline.errors import JournalFailed, Refusal, Unavailable, Unidentified, Unknown, WrongMethod
 from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
@@ -120,15 +120,16 @@ class Gateway:
         exchange = self._exchange
         caller = await identify(exchange, request)
         shape = dialect_of(request.path, request.headers).models
-        if shape is None:
+        above = listed_above(request.path)
+        if shape is None or above is None:
             raise _no_such_path(request.path)
-        name = request.path.removeprefix(shape.path).removeprefix("/")
+        name = request.path.removeprefix(above).removeprefix("/")
         return show_model(exchange, caller, shape, name) if name else list_models(exchange, caller, shape)
 
 
 def _answers(path: str) -> bool:
     """Whether the exchange itself answers there."""
-    return path in OPEN_PATHS or any(path == listed or path.startswith(listed + "/") for listed in LISTED)
+    return path in OPEN_PATHS or listed_above(path) is not None
 
 
 def _dialect(door: Door | None, request: Request) -> Dialect:

@@ -11,7 +11,6 @@ from trunkline.catalog.requests import Form, Part
 from trunkline.messages import Asked
 
 # A name in JSON can be written without its letters only by `\u` escapes; text that speaks of "type" escapes its quotes.
-TYPE = b'"type"'
 ESCAPE = b"\\u"
 
 
@@ -23,10 +22,18 @@ class PartUse(msgspec.Struct, frozen=True):
     feature: str | None = None
 
 
-def is_plain(messages: bytes) -> bool:
-    """Whether messages hold nothing but text for sure, told without reading them."""
+def is_plain(messages: bytes, marks: tuple[bytes, ...]) -> bool:
+    """Whether messages hold nothing but text for sure, told without reading them.
+
+    Args:
+        messages: as JSON.
+        marks: of their form.
+    """
+    for mark in marks:
+        if mark in messages:
+            return False
     # A single byte is found several times faster than two, and most prompts have no backslash.
-    return TYPE not in messages and (ESCAPE[:1] not in messages or ESCAPE not in messages)
+    return ESCAPE[:1] not in messages or ESCAPE not in messages
 
 
 def find_parts(form: Form, asked: Asked) -> tuple[PartUse, ...]:
@@ -35,7 +42,7 @@ def find_parts(form: Form, asked: Asked) -> tuple[PartUse, ...]:
     if raw is None or not form.parts:
         return ()
     text = bytes(raw)
-    if is_plain(text):
+    if is_plain(text, form.marks):
         return ()
     found = (_use(form, part, piece) for piece in _pieces(msgspec.json.decode(text)) for part in form.parts)
     return tuple(dict.fromkeys(use for use in found if use is not None))
@@ -54,7 +61,7 @@ def _pieces(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _use(form: Form, part: Part, piece: dict[str, Any]) -> PartUse | None:
-    if piece.get("type") != part.type:
+    if not _is_meant(part, piece):
         return None
     feature = part.feature
     if part.at is not None:
@@ -64,6 +71,16 @@ def _use(form: Form, part: Part, piece: dict[str, Any]) -> PartUse | None:
     if feature is None and part.modality is None:
         return None
     return PartUse(form.messages or "", part.modality, feature)
+
+
+def _is_meant(part: Part, piece: dict[str, Any]) -> bool:
+    if part.type is not None:
+        return piece.get("type") == part.type
+    inside = next((piece[name] for name in part.names if name in piece), None)
+    if not isinstance(inside, dict):
+        return False
+    mime = str(next((inside[name] for name in part.mime_in if name in inside), "")).lower()
+    return (not part.mimes or mime.startswith(part.mimes)) and not mime.startswith(part.other_mimes)
 
 
 def _at(value: Any, path: str) -> Any:

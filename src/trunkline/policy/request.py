@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from trunkline.catalog.requests import DROP, Form
+from trunkline.catalog.requests import DROP, Field, Form
 from trunkline.errors import NotPermitted, TooLarge
 from trunkline.estate.stages import Decision, Denial, Endpoint, Rewrite, Watch
 from trunkline.estate.use_cases import Parameters
@@ -42,9 +42,13 @@ class _Tool(msgspec.Struct, frozen=True):
 
 
 _decode_tools = msgspec.json.Decoder(list[_Tool]).decode
+_decode_named = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_words = msgspec.json.Decoder(list[str]).decode
 _decode_number = msgspec.json.Decoder(int).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+_encode = msgspec.json.Encoder().encode
 _NULL = b"null"
+_NOTHING = msgspec.Raw(_NULL)
 
 
 def examine(decision: Decision, asked: Asked) -> Examined | None:
@@ -65,7 +69,7 @@ def examine(decision: Decision, asked: Asked) -> Examined | None:
     if (
         not watch.always
         and watch.fields.isdisjoint(fields)
-        and (not watch.prompt or watch.prompt not in fields or is_plain(bytes(fields[watch.prompt])))
+        and (not watch.prompt or watch.prompt not in fields or is_plain(bytes(fields[watch.prompt]), watch.marks))
     ):
         return None
     return _examine(decision, asked, watch)
@@ -93,16 +97,18 @@ def _uses(form: Form, watched: Iterable[str], asked: Asked) -> Iterator[Use]:
             if bytes(raw).decode() not in field.unless:
                 yield Use(field.feature, name, field.rewrite)
         elif bytes(raw) != _NULL:
-            for kind in _kinds(bytes(raw)):
+            for kind in _kinds(bytes(raw), field):
                 harmless = kind is None and field.without_kind
                 feature = None if harmless else _by_kind(field.kinds, kind or "", field.other_kind)
                 if feature is not None:
                     yield Use(feature, name, field.rewrite)
 
 
-def _kinds(raw: bytes) -> tuple[str | None, ...]:
+def _kinds(raw: bytes, field: Field | None) -> tuple[str | None, ...]:
     """The types of the objects in a list; one that nobody knows where it is no such list."""
     try:
+        if field is not None and field.by_name:
+            return tuple(name for tool in _decode_named(raw) for name, value in tool.items() if bytes(value) != _NULL)
         return tuple(tool.type for tool in _decode_tools(raw))
     except msgspec.DecodeError:
         return ("",)
@@ -186,8 +192,10 @@ def _hold_tools(decision: Decision, allowed: bool | tuple[str, ...], form: Form,
         raw = asked.fields.get(field)
         if raw is None or bytes(raw) == _NULL:
             continue
-        for kind in _kinds(bytes(raw)):
-            offered = FUNCTION if kind is None else kind
+        known = form.fields.get(field)
+        for kind in _kinds(bytes(raw), known):
+            plain = known is not None and known.by_name and kind in known.kinds and known.kinds[kind] is None
+            offered = FUNCTION if kind is None or plain else kind
             if offered not in types:
                 said = f"tools of type {', '.join(types)} alone" if types else "no tools"
                 raise _not_allowed(decision, field, f"{said}, and this offers {offered or 'something else'}")
@@ -195,11 +203,11 @@ def _hold_tools(decision: Decision, allowed: bool | tuple[str, ...], form: Form,
 
 def _spoken(form: Form, asked: Asked) -> tuple[str, ...]:
     """What the answer is to be, as far as the request says."""
-    raw = asked.fields.get(form.modalities or "")
-    if raw is None or bytes(raw) == _NULL:
+    raw = _within(asked, form.modalities or "")
+    if bytes(raw) == _NULL:
         return ()
     try:
-        return tuple(_decode_words(raw))
+        return tuple(word.lower() for word in _decode_words(raw))
     except msgspec.DecodeError:
         return ("something unknown",)
 
@@ -217,16 +225,43 @@ def _bound_output(decision: Decision, most: int | None, form: Form, asked: Asked
     if most is None or not form.output_limits:
         return asked, ()
     value, why = str(most).encode(), f"the most that use case {decision.use_case} allows"
-    given = [name for name in form.output_limits if bytes(asked.fields.get(name, _NULL)) != _NULL]
+    given = [name for name in form.output_limits if bytes(_within(asked, name)) != _NULL]
     if given:
-        rewrites = [Rewrite(name, value, why) for name in given if not _at_most(bytes(asked.fields[name]), most)]
+        rewrites = [
+            Rewrite(*_put(asked, name, value), why) for name in given if not _at_most(bytes(_within(asked, name)), most)
+        ]
     else:
         rewrites = [
-            Rewrite(name, value, why, frozenset(where))
+            Rewrite(*_put(asked, name, value), why, frozenset(where))
             for name, where in _by_limit_field(decision.endpoints, form, asked.dialect).items()
         ]
     limit = most if asked.output_limit is None else min(asked.output_limit, most)
     return msgspec.structs.replace(asked, output_limit=limit), tuple(rewrites)
+
+
+def _within(asked: Asked, name: str) -> msgspec.Raw:
+    """A field as it was written, which may stand in another; null where there is none."""
+    outer, _, inner = name.partition(".")
+    raw = asked.fields.get(outer, _NOTHING)
+    if not inner:
+        return raw
+    return _inside(raw).get(inner, _NOTHING)
+
+
+def _put(asked: Asked, name: str, value: bytes) -> tuple[str, bytes]:
+    """A top-level field with its JSON, so that the field of that name has another value."""
+    outer, _, inner = name.partition(".")
+    if not inner:
+        return name, value
+    inside = _inside(asked.fields.get(outer, _NOTHING))
+    return outer, _encode(inside | {inner: msgspec.Raw(value)})
+
+
+def _inside(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _decode_object(raw) or {}
+    except msgspec.DecodeError:
+        return {}
 
 
 def _at_most(raw: bytes, most: int) -> bool:

@@ -43,6 +43,7 @@ def _watch(form: Form, features: frozenset[str], *, limited: bool) -> Watch:
         fields=frozenset(fields),
         prompt=(form.messages or "") if parts else "",
         always=limited or any(field.when_absent for field in fields.values()),
+        marks=form.marks,
     )
 
 

@@ -1,0 +1,1 @@
+"""Google's dialect: `generateContent` and its kin. Source: Gemini API reference, "Generating content"."""

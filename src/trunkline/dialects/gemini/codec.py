@@ -1,0 +1,274 @@
+"""Requests and buffered answers of the same dialect: fields are kept as they were written and sent on so.
+
+The model and what is asked of it stand in the path. Source: Gemini API reference, "Generating content".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qs, quote, unquote
+
+import msgspec
+
+from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.dialect import Target
+from trunkline.dialects.fields import read_fields
+from trunkline.dialects.gemini.proto import DIALECT, respell
+from trunkline.dialects.gemini.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.tokens import estimate_tokens
+from trunkline.errors import Garbled, Malformed
+from trunkline.messages import Asked, Operation, Usage
+
+DOOR: Final = re.compile(r"/v1(?:beta)?/(?:models/)+([^?]+):(\w+)")
+"""A model's name may hold slashes and colons; the last colon stands before what is asked of it."""
+BUFFERED: Final = "generateContent"
+STREAMED: Final = "streamGenerateContent"
+METHODS: Final = {BUFFERED: Operation.CHAT, STREAMED: Operation.CHAT}
+MODELS: Final = "/v1beta/models"
+WHOLE_NAMES: Final = ("models/", "tunedModels/", "publishers/", "projects/", "endpoints/")
+"""Names of an upstream's that say themselves in which collection the model stands."""
+FIELDS: Final = frozenset(
+    {"systemInstruction", "generationConfig", "toolConfig", "safetySettings", "cachedContent", "serviceTier"}
+)
+"""Top-level fields of two spellings: the first is sent on."""
+PROMPT_FIELDS: Final = ("systemInstruction", "contents", "tools")
+ELSEWHERE: Final = re.compile(rb'"(?:file_?Uri|google_?Search|url_?Context|file_?Search|google_?Maps|retrieval)', re.IGNORECASE)  # fmt: skip  # noqa: E501
+"""What brings more into a prompt than its bytes: files, and what tools at the provider read."""
+WIDEST: Final = 2_097_152
+"""Tokens of the widest context window that Gemini ever had, that of 1.5 Pro: no prompt counts more."""
+
+
+class Config(msgspec.Struct, frozen=True, rename="camel"):
+    """Of `generationConfig`, what policy and metering read."""
+
+    max_output_tokens: int | None = None
+    candidate_count: int | None = None
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """Of `labels`, what the ledger keeps."""
+
+    end_customer: str | None = None
+
+
+class Fields(msgspec.Struct, frozen=True, rename="camel"):
+    """Of a request, what must be there."""
+
+    contents: msgspec.Raw
+
+
+class PartSaid(msgspec.Struct, frozen=True, rename="camel"):
+    """Of a part of the answer, how much it is."""
+
+    text: str | None = None
+    function_call: msgspec.Raw = ABSENT
+
+    @property
+    def size(self) -> int:
+        """Characters produced, the JSON of calls among them."""
+        return len(self.text or "") + len(bytes(self.function_call))
+
+
+class Content(msgspec.Struct, frozen=True):
+    """Of a candidate, its parts."""
+
+    parts: tuple[PartSaid, ...] | None = None
+
+
+class CandidateSaid(msgspec.Struct, frozen=True, rename="camel"):
+    """Of an answer, how much one candidate has of it, and whether it is whole."""
+
+    content: Content | None = None
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True, rename="camel"):
+    """What the provider says of the prompt."""
+
+    block_reason: str | None = None
+
+
+class AnswerFields(msgspec.Struct, frozen=True, rename="camel"):
+    """Of an answer, or of an event of its stream, what metering reads."""
+
+    model_version: str | None = None
+    usage_metadata: msgspec.Raw = ABSENT
+    candidates: tuple[CandidateSaid, ...] | None = None
+    prompt_feedback: Feedback | None = None
+    error: msgspec.Raw = ABSENT
+
+    @property
+    def size(self) -> int:
+        """Characters produced."""
+        contents = (one.content for one in self.candidates or ())
+        return sum(part.size for content in contents if content is not None for part in content.parts or ())
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A buffered answer as metering sees it."""
+
+    model: str
+    usage: Usage
+
+
+_decode = msgspec.json.Decoder(Fields).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_parts = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw]).decode
+_decode_labels = msgspec.json.Decoder(Labels).decode
+_decode_answer = msgspec.json.Decoder(AnswerFields).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def find_door(path: str) -> Operation | None:
+    """Return what is asked for at a path; None where that is no door."""
+    if ":" not in path:
+        return None
+    at = DOOR.fullmatch(path)
+    return None if at is None else METHODS.get(at[2])
+
+
+def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -> Asked:
+    """Read a request: the model out of the path, how a stream is framed out of the query, the rest out of the body.
+
+    Raises:
+        Malformed: the path names no model, or the body is not JSON (the message has the position), not UTF-8, or a
+            field that is read has a wrong type.
+    """
+    del operation
+    at = DOOR.fullmatch(path)
+    model = unquote(at[1]) if at is not None else ""
+    if at is None or not model.strip():
+        raise Malformed(
+            f"The path names no model: {MODELS}/MODEL:{BUFFERED} does.", code="missing_field", param="model"
+        )
+    framing = parse_qs(query).get("alt", [""])[0] if at[2] == STREAMED else "sse"
+    asked = read_body(body, partial(_generate, model))
+    return msgspec.structs.replace(asked, stream=at[2] == STREAMED, events=framing == "sse")
+
+
+def _generate(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    _decode(body)
+    respell(fields, "", FIELDS)
+    config = _config(fields)
+    answers = 1 if config.candidate_count is None else config.candidate_count
+    if answers < 1:
+        raise Malformed("`candidateCount` must be 1 or more.", param="generationConfig.candidateCount")
+    if config.max_output_tokens is not None and config.max_output_tokens < 0:
+        raise Malformed("`maxOutputTokens` must not be negative.", param="generationConfig.maxOutputTokens")
+    wide = "cachedContent" in fields or ELSEWHERE.search(body) is not None
+    return Asked(
+        operation=Operation.CHAT,
+        dialect=DIALECT,
+        model=model,
+        fields=fields,
+        end_customer=_end_customer(fields.get("labels", ABSENT)),
+        wants_usage=True,
+        output_limit=config.max_output_tokens,
+        answers=answers,
+        prompt_bound=len(body) + (WIDEST if wide else 0),
+    )
+
+
+def _config(fields: dict[str, msgspec.Raw]) -> Config:
+    raw = fields.get("generationConfig", ABSENT)
+    if bytes(raw) in NOTHING:
+        return Config()
+    inside = read_fields(raw, "generationConfig.")
+    if any("_" in name for name in inside):
+        fields["generationConfig"] = msgspec.Raw(_encode(respell(inside, "generationConfig")))
+    read = {name: inside[name] for name in ("maxOutputTokens", "candidateCount") if name in inside}
+    try:
+        return msgspec.json.decode(_encode(read), type=Config)
+    except msgspec.ValidationError as error:
+        name = re.search(r"\$\.(\w+)", str(error))
+        param = f"generationConfig.{name[1]}" if name else "generationConfig"
+        raise Malformed(f"`{param}` must be a whole number.", code="invalid_type", param=param) from error
+
+
+def _end_customer(labels: msgspec.Raw) -> str | None:
+    if bytes(labels) in NOTHING:
+        return None
+    try:
+        end_customer = _decode_labels(labels).end_customer
+    except msgspec.DecodeError:
+        return None
+    read_fields(labels, "labels.")
+    return end_customer
+
+
+def path(asked: Asked, model: str) -> str:
+    """Return where an upstream takes what is asked, behind its base path; streams are asked for as events."""
+    named = model if model.startswith(WHOLE_NAMES) else f"models/{model}"
+    return f"/{quote(named, safe='/:@')}:" + (f"{STREAMED}?alt=sse" if asked.stream else BUFFERED)
+
+
+def encode(
+    asked: Asked, model: str, instructions: str | None, rewrites: Iterable[tuple[str, bytes | None]] = ()
+) -> bytes:
+    """Write the body for the upstream: the caller's fields, with its own model name where they have one.
+
+    A use case's instructions go before the caller's `systemInstruction`. `rewrites` are the fields that policy sends
+    with another value, as JSON, or leaves out (None).
+    """
+    fields = rewrite(asked.fields, rewrites)
+    if "model" in fields:
+        fields["model"] = msgspec.Raw(_encode(model if model.startswith(WHOLE_NAMES) else f"models/{model}"))
+    if instructions:
+        fields["systemInstruction"] = _instruct(instructions, fields.get("systemInstruction", ABSENT))
+    return _encode(fields)
+
+
+def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:
+    """Return the field that bounds an answer, with all else that the caller has in it."""
+    del target
+    raw = asked.fields.get("generationConfig", ABSENT)
+    inside = {} if bytes(raw) in NOTHING else _decode_fields(raw)
+    inside["maxOutputTokens"] = msgspec.Raw(b"%d" % most)
+    return "generationConfig", _encode(inside)
+
+
+def _instruct(instructions: str, system: msgspec.Raw) -> msgspec.Raw:
+    """Put the instructions first; the caller's own parts stay as they are."""
+    first = msgspec.Raw(_encode({"text": instructions}))
+    if bytes(system) in NOTHING:
+        return msgspec.Raw(_encode({"parts": [first]}))
+    if bytes(system)[:1] == b'"':
+        return msgspec.Raw(_encode({"parts": [first, {"text": system}]}))
+    try:
+        inside = _decode_fields(system)
+        raw = inside.get("parts", ABSENT)
+        parts = [] if bytes(raw) in NOTHING else _decode_parts(raw)
+    except msgspec.DecodeError as error:
+        raise Malformed(
+            "`systemInstruction` must be an object with `parts`.", code="invalid_type", param="systemInstruction"
+        ) from error
+    inside["parts"] = msgspec.Raw(_encode([first, *(parts if isinstance(parts, list) else [raw])]))
+    return msgspec.Raw(_encode(inside))
+
+
+def read_answer(asked: Asked, body: bytes) -> Answer:
+    """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
+
+    Raises:
+        Garbled: the body is not JSON.
+    """
+    try:
+        fields = _decode_answer(body)
+    except msgspec.ValidationError:
+        return Answer(model="", usage=estimate(asked, len(body)))
+    except (msgspec.DecodeError, RecursionError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    return Answer(
+        model=fields.model_version or "", usage=read_usage(fields.usage_metadata) or estimate(asked, fields.size)
+    )
+
+
+def estimate(asked: Asked, produced: int) -> Usage:
+    """Estimate usage from the bytes of the prompt and the characters that were produced."""
+    prompt = sum(len(bytes(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
+    return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)

@@ -1,0 +1,60 @@
+"""Usage as Google reports it. Source: Gemini API reference, "UsageMetadata"; "Billing" (thoughts cost as output)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.messages import Usage
+
+ABSENT: Final = msgspec.Raw(b"")
+NOTHING: Final = (b"", b"null")
+
+
+class UsageFields(msgspec.Struct, frozen=True, rename="camel"):
+    """The `usageMetadata` object.
+
+    The prompt's count includes what came out of a cache, but not what tools at the provider read into it; the
+    candidates' count leaves out thoughts.
+    """
+
+    prompt_token_count: int | None = None
+    candidates_token_count: int | None = None
+    cached_content_token_count: int | None = None
+    thoughts_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+
+
+_decode = msgspec.json.Decoder(UsageFields).decode
+
+
+def read_usage(raw: msgspec.Raw) -> Usage | None:
+    """Return the upstream's own usage as billed, or None where it gives none that can be believed."""
+    if bytes(raw) in NOTHING:
+        return None
+    try:
+        fields = _decode(raw)
+    except msgspec.DecodeError:
+        return None
+    if fields.prompt_token_count is None:
+        return None
+    thoughts, tools = fields.thoughts_token_count or 0, fields.tool_use_prompt_token_count or 0
+    said, cached = fields.candidates_token_count or 0, fields.cached_content_token_count or 0
+    if min(fields.prompt_token_count, thoughts, tools, said, cached) < 0:
+        return None
+    return Usage(input=fields.prompt_token_count + tools, cached=cached, output=said + thoughts, reasoning=thoughts)
+
+
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """Return the `usageMetadata` object."""
+    written = {
+        "promptTokenCount": usage.input,
+        "candidatesTokenCount": max(usage.output - usage.reasoning, 0),
+        "totalTokenCount": usage.input + max(usage.output, usage.reasoning),
+    }
+    if usage.cached:
+        written["cachedContentTokenCount"] = usage.cached
+    if usage.reasoning:
+        written["thoughtsTokenCount"] = usage.reasoning
+    return written
