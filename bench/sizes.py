@@ -68,11 +68,16 @@ def filled(small: Mapping[str, Any], size: int) -> dict[str, dict[str, Any]]:
 
 def write(folder: Path, small: Mapping[str, Any], size: int) -> None:
     """Write the estate as a folder of files."""
+    write_sections(folder, {**small, **filled(small, size)})
+
+
+def write_sections(folder: Path, declared: Mapping[str, Any]) -> None:
+    """Write an estate as a folder, its large sections split into several files."""
     folder.mkdir(parents=True)
-    sections = filled(small, size)
-    rest = {name: value for name, value in small.items() if name not in sections}
-    (folder / "estate.json").write_text(json.dumps(rest))
-    for section, entries in sections.items():
+    split = ("units", "deployments", "pools", "use_cases")
+    (folder / "estate.json").write_text(json.dumps({key: one for key, one in declared.items() if key not in split}))
+    for section in split:
+        entries = declared[section]
         items = iter(entries.items())
         for number in range(0, len(entries), PER_FILE):
             part = dict(islice(items, PER_FILE))

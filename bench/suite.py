@@ -18,7 +18,7 @@ from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
-from bench import gateways, litellm, load, machine, report, sizes, threads
+from bench import ageing, compiling, gateways, litellm, load, machine, report, sizes, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
@@ -33,16 +33,18 @@ MIB = 1 << 20
 class Effort(msgspec.Struct, frozen=True):
     """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection.
 
-    And how many keys, units, use cases and deployments the estates have.
+    And how many keys, units, use cases and deployments the estates have, and how many requests and connections make a
+    long run.
     """
 
     runs: int = 5
     seconds: int = 3
     rounds: int = 3
     sizes: tuple[int, ...] = (10, 1_000, 10_000)
+    lifetime: tuple[int, int] = (200_000, 5_000)
 
 
-QUICK = Effort(runs=2, seconds=1, rounds=1, sizes=(10, 1_000))
+QUICK = Effort(runs=2, seconds=1, rounds=1, sizes=(10, 1_000), lifetime=(10_000, 400))
 Samples = dict[str, list[float]]
 
 
@@ -106,6 +108,26 @@ def two_workers(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figu
     name = "CPU per plain request, two workers"
     pair = tuple(samples["two"]), tuple(samples["one"])
     return [Figure(name, "us", *pair, must=1.1, aim=1.0, ratio=True, against="one worker")]
+
+
+def long_run(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure the memory before and after many requests, connections and streams."""
+    with gateways.trunkline(folder / "aged", upstreams) as gateway:
+        aged = ageing.age(gateway, *effort.lifetime)
+    _say(f"a long run: {aged.requests:,} requests, {aged.connections:,} connections, {aged.streams:,} streams")
+    name = f"memory after {effort.lifetime[0]:,} requests and {effort.lifetime[1]:,} connections"
+    return [Figure(name, "MiB", (aged.old / MIB,), (aged.warm / MIB,), against="before")]
+
+
+def large_estate() -> list[Figure]:
+    """Measure the compile of an estate with many use cases over many deployments."""
+    made = compiling.measure()
+    size = f"{compiling.DEPLOYMENTS:,} deployments x {compiling.USE_CASES:,} use cases"
+    return [
+        Figure(f"reading and checking {size}", "s", (made.load,), places=2),
+        Figure(f"compiling {size}", "s", (made.compile,), places=2),
+        Figure(f"memory, {size}, compiled", "MiB", (made.memory / MIB,)),
+    ]
 
 
 def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
@@ -215,7 +237,8 @@ def bench(effort: Effort, folder: Path, *, peer: bool = False) -> str:
             samples = alternate((nginx, ours), upstreams, effort)
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
-        more = two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
+        more = long_run(upstreams, effort, folder) + large_estate()
+        more += two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
         if peer:
             more += beside_litellm(upstreams, effort, folder)
     return report.table(figures(samples["trunkline"], samples["nginx"], memory, started) + more)

@@ -20,6 +20,8 @@ from tests.path.steady import Steady
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream, in_thread
 
+from trunkline.app.workers import COUNT_EVERY
+
 WITHIN = 20.0
 
 
@@ -163,6 +165,18 @@ def test_counts_never_fall_when_a_worker_dies(running: Exchange, vendor: Upstrea
         os.kill(victim, signal.SIGKILL)
     until(lambda: len(workers(running)) == 2 and running_answers(running), "they are not replaced")
     assert value(running, "trunkline_attempts_total") == before
+
+
+def test_counts_that_nobody_scraped_outlive_a_killed_worker(running: Exchange, vendor: Upstream) -> None:
+    key = running.key("finance")
+    with Steady(running.port, key, 8) as steady:
+        steady.reach(50)
+    answered = len(steady.answered)
+    time.sleep(4 * COUNT_EVERY)  # nothing tells from outside that the parent has looked
+    for victim in workers(running):
+        os.kill(victim, signal.SIGKILL)
+    until(lambda: len(workers(running)) == 2 and running_answers(running), "they are not replaced")
+    assert value(running, "trunkline_attempts_total") == answered
 
 
 def running_answers(running: Exchange) -> bool:

@@ -27,7 +27,9 @@ from trunkline.serving.weights import find_weights
 Watch = Callable[[int], Callable[[float], bool]]
 Changes = asyncio.Queue[tuple[str, Address | None]]
 
-PACE = Pace(back_off=0.01, probe_every=0.05, probe_timeout=0.2, farewell=0.3)
+# A busy machine lets a healthy engine answer late: only who wants an engine to be missed may be impatient.
+PACE = Pace(back_off=0.01, probe_every=0.05, probe_timeout=20, farewell=0.3)
+IMPATIENT = msgspec.structs.replace(PACE, probe_timeout=0.2)
 
 EXCHANGE = """
 import asyncio, json, sys
@@ -90,7 +92,9 @@ async def test_an_engine_that_is_killed_is_missed_at_once_and_back_under_a_new_k
     assert second is not None
     assert first.key != second.key
     assert len(first.key) >= 32
-    assert [line.partition(" after")[0].partition(";")[0] for line in lines] == [
+    # Whoever is first on this data folder also prepares the weights.
+    told = [line for line in lines if line.startswith("engine ")]
+    assert [line.partition(" after")[0].partition(";")[0] for line in told] == [
         "engine minilm is ready",
         "engine minilm: it ended with SIGKILL (out of memory, if nobody sent it)",
         "engine minilm is ready",
@@ -98,7 +102,7 @@ async def test_an_engine_that_is_killed_is_missed_at_once_and_back_under_a_new_k
 
 
 async def test_an_engine_that_hangs_is_replaced(data: Path, vector_spec: EngineSpec, watch: Watch) -> None:
-    async with running(data, vector_spec) as (engines, changes):
+    async with running(data, vector_spec, pace=IMPATIENT) as (engines, changes):
         await next_change(changes)
         hung = pid_of(engines, "minilm")
         gone = watch(hung)

@@ -49,7 +49,8 @@ class Supervisor:
             stack.push_async_callback(workers.stop, signals.at_once)
             stack.callback(listener.close)  # Before the workers end: then nobody is taken in any more.
             workers.begin(estate.currency)
-            for task in (self._keep_telling(workers), start.reloading.follow(room, workers, workers.metrics)):
+            counting = workers.keep_counting()
+            for task in (self._keep_telling(workers), counting, start.reloading.follow(room, workers, workers.metrics)):
                 following = asyncio.create_task(task)
                 stack.callback(following.cancel)
             if await become_ready(self._ready(workers), signals):

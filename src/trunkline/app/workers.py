@@ -47,6 +47,8 @@ FIRST_TRIES = 3
 MARGIN = 15.0
 """Seconds beyond the grace in which a stopping worker books its journal, before it is killed."""
 RECOVER_EVERY = 1.0
+COUNT_EVERY = 1.0
+"""Seconds between two looks at what the workers counted: one that is killed takes no more than so much with it."""
 
 log = logging.getLogger("trunkline.app")
 
@@ -165,13 +167,22 @@ class Workers:
     async def count(self) -> Whole:
         """Add up what all workers counted, with those that are gone."""
         workers = tuple(self._workers.values())
-        await asyncio.gather(*(worker.count() for worker in workers if worker.begun.is_set()))
+        await self._ask_counts()
         # One that ended meanwhile is among those gone.
         living = tuple(worker for worker in workers if worker in self._workers.values())
         tallies = [worker.tally for worker in living if worker.tally is not None]
         total = add_up((self._gone, take(self.metrics), *tallies), self.metrics.currency)
         processes = (os.getpid(), *(worker.process.pid for worker in living))
         return Whole(total, len(living), processes)
+
+    async def keep_counting(self) -> None:
+        """Take over what the workers counted, now and then, for ever."""
+        while True:
+            await asyncio.sleep(COUNT_EVERY)
+            await self._ask_counts()
+
+    async def _ask_counts(self) -> None:
+        await asyncio.gather(*(worker.count() for worker in tuple(self._workers.values()) if worker.begun.is_set()))
 
     async def stop(self, at_once: asyncio.Event) -> None:
         """Drain and end all of them; cut off what runs as soon as `at_once` is set."""
