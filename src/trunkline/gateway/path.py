@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from asyncio import sleep
-
 from trunkline.dialects.dialect import Door
-from trunkline.errors import NotCarried, OverBudget, Unavailable, UpstreamFault
+from trunkline.errors import UpstreamFault
 from trunkline.gateway.admit import admit
 from trunkline.gateway.count import count_here
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.identify import identify
+from trunkline.gateway.prepare import prepare
 from trunkline.gateway.refuse import refuse
 from trunkline.gateway.relay import Relay
 from trunkline.gateway.screen import screen
 from trunkline.ids import RequestId
 from trunkline.metering.bound import bound
 from trunkline.metering.hold import reserve
-from trunkline.policy.permit import permit, still_permitted
-from trunkline.upstream.compose import compose
+from trunkline.policy.permit import permit
 from trunkline.upstream.course import Course
 from trunkline.upstream.route import route
 from trunkline.upstream.send import send
@@ -44,35 +42,15 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
             return None
         course = Course(asked, exchange.clock)
         for attempt in route(permitted, bound, exchange.health, course):
-            if attempt.wait:
-                await sleep(attempt.wait)
-            current = exchange.snapshot
-            if current is not snapshot and not (
-                # A hold in the currency of an estate that is gone would be booked as so much of the new one.
-                current.currency == snapshot.currency and still_permitted(current, permitted, attempt.endpoint)
-            ):
-                continue
-            if exchange.is_ejected(attempt):
-                course.ejected.append(attempt.endpoint.deployment)
-                continue
-            pledge = None
-            if exchange.cashier is not None and exchange.cashier.in_force:
-                try:
-                    pledge = await exchange.cashier.pledge(attempt)
-                except (OverBudget, Unavailable) as refusal:
-                    course.short.append(refusal)
-                    continue
-            try:
-                letter = compose(attempt, pledge)
-            except NotCarried as lost:
-                course.uncarried.append((attempt.endpoint.deployment, lost))
+            ready = await prepare(exchange, snapshot, attempt, course)
+            if ready is None:
                 continue
             try:
-                with reserve(exchange.book, attempt, request_id, pledge) as hold:
+                with reserve(exchange.book, attempt, request_id, ready.pledge) as hold:
                     exchange.health.begin(attempt)
-                    response = await send(exchange.upstreams, attempt, letter)
+                    response = await send(exchange.upstreams, attempt, ready.letter)
                     exchange.health.listen(attempt.endpoint, response.headers)
-                    relay = Relay(door.dialect, request_id, (attempt, letter), hold, reply)
+                    relay = Relay(door.dialect, request_id, (attempt, ready.letter), hold, reply)
                     return await relay.relay(response)
             except UpstreamFault as fault:
                 exchange.heed(attempt, request_id, fault)
