@@ -13,9 +13,10 @@ from tests.dialects.ways import There, deltas_of
 
 from trunkline.dialects.deltas import ENDED, Cited, Failed, Kind, PartStarted, Piece, Signed, Stopped, Used
 from trunkline.dialects.gemini.answers import read_answer, write_answer
-from trunkline.dialects.gemini.codec import MODELS, WIDEST, decode, encode, find_door, limit, path
+from trunkline.dialects.gemini.codec import WIDEST, decode, encode, find_door, limit, path
 from trunkline.dialects.gemini.errors import read_failure, refusal_body
 from trunkline.dialects.gemini.events import ContentReader, ContentWriter
+from trunkline.dialects.gemini.names import MODELS
 from trunkline.dialects.gemini.proto import seal_bytes, unseal_bytes
 from trunkline.dialects.gemini.read_generate import read_request
 from trunkline.dialects.gemini.schema import as_json_schema

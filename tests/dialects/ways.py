@@ -23,10 +23,20 @@ class There(msgspec.Struct, frozen=True):
     refuses: frozenset[str] = frozenset()
 
 
-def asked_of(dialect: Dialect, request: dict[str, Any]) -> Asked:
-    """Read a request as the front door does."""
-    door = next(path for path, operation in dialect.doors.items() if operation is Operation.CHAT)
-    return dialect.decode(Operation.CHAT, json.dumps(request).encode(), door, "")
+NAMED = {"gemini": ("/v1beta/models/m:generateContent", "/v1beta/models/m:streamGenerateContent")}
+"""Of dialects whose paths name the model: where whole answers are asked for, and where streams are."""
+
+
+def door_of(dialect: Dialect, *, stream: bool = False) -> str:
+    """Where a dialect's chat is asked for."""
+    if dialect.name in NAMED:
+        return NAMED[dialect.name][stream]
+    return next(path for path, operation in dialect.doors.items() if operation is Operation.CHAT)
+
+
+def asked_of(dialect: Dialect, request: dict[str, Any], *, stream: bool = False) -> Asked:
+    """Read a request as the front door does; `stream` is for dialects that do not say it in the body."""
+    return dialect.decode(Operation.CHAT, json.dumps(request).encode(), door_of(dialect, stream=stream), "alt=sse")
 
 
 def deltas_of(reader: Reader, stream: bytes) -> list[Delta]:

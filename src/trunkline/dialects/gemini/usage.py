@@ -16,7 +16,8 @@ class UsageFields(msgspec.Struct, frozen=True, rename="camel"):
     """The `usageMetadata` object.
 
     The prompt's count includes what came out of a cache, but not what tools at the provider read into it; the
-    candidates' count leaves out thoughts.
+    candidates' count leaves out thoughts. What was written to a cache is told by this exchange alone: of answers that
+    another provider gave.
     """
 
     prompt_token_count: int | None = None
@@ -24,6 +25,7 @@ class UsageFields(msgspec.Struct, frozen=True, rename="camel"):
     cached_content_token_count: int | None = None
     thoughts_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
+    cache_write_token_count: int | None = None
 
 
 _decode = msgspec.json.Decoder(UsageFields).decode
@@ -41,9 +43,16 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         return None
     thoughts, tools = fields.thoughts_token_count or 0, fields.tool_use_prompt_token_count or 0
     said, cached = fields.candidates_token_count or 0, fields.cached_content_token_count or 0
-    if min(fields.prompt_token_count, thoughts, tools, said, cached) < 0:
+    kept = fields.cache_write_token_count or 0
+    if min(fields.prompt_token_count, thoughts, tools, said, cached, kept) < 0:
         return None
-    return Usage(input=fields.prompt_token_count + tools, cached=cached, output=said + thoughts, reasoning=thoughts)
+    return Usage(
+        input=fields.prompt_token_count + tools,
+        cached=cached,
+        cache_write=kept,
+        output=said + thoughts,
+        reasoning=thoughts,
+    )
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
@@ -55,6 +64,8 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     }
     if usage.cached:
         written["cachedContentTokenCount"] = usage.cached
+    if usage.cache_write:
+        written["cacheWriteTokenCount"] = usage.cache_write
     if usage.reasoning:
         written["thoughtsTokenCount"] = usage.reasoning
     return written
