@@ -12,6 +12,7 @@ TrunklineError
 │   ├── NotPermitted        403  policy; names rule and claim
 │   ├── Unknown             404  no such model, use case or path; with the nearest names
 │   ├── WrongMethod         405
+│   ├── Late                408
 │   ├── TooLarge            413
 │   ├── RateLimited         429  with Retry-After
 │   ├── OverBudget          429  a hard budget is used up: says which, what is left, when it begins anew, whom to ask
@@ -143,6 +144,13 @@ class TooLarge(Refusal):
 
     status = 413
     default_code = "request_too_large"
+
+
+class Late(Refusal):
+    """The request did not arrive in time."""
+
+    status = 408
+    default_code = "request_timeout"
 
 
 class RateLimited(Refusal):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.path.exchange import Exchange, deployment, estate, exchange
@@ -21,6 +22,12 @@ from tests.upstreams.scripted import Upstream
 MB = 1024 * 1024
 STREAMS = 2_000
 PATIENT = {"connect": 10, "first_byte": 60, "between": 60, "total": 120}
+SHAPES: dict[str, Callable[[dict[str, Any], int], bool]] = {
+    "/v1/chat/completions": lambda body, _: body["error"]["type"] == "invalid_request_error",
+    "/v1/messages": lambda body, _: body["type"] == "error" and "type" in body["error"],
+    "/v1beta/models/chat:generateContent": lambda body, status: body["error"]["code"] == status,
+    "/nowhere": lambda body, _: body["error"]["type"] == "invalid_request_error",
+}
 STREAM = json.dumps(HELLO | {"stream": True}).encode()
 
 
@@ -165,6 +172,18 @@ def test_the_bounds_are_the_operator_s(tmp_path: Path, vendor: Upstream) -> None
             begun = dial(running, stack, post(secret, b"", length=2_001))  # the body is never sent
             assert begun.recv(65_536).startswith(b"HTTP/1.1 413 ")
         assert len(vendor.received) == 1
+        for path, shape in SHAPES.items():
+            head = f"POST {path} HTTP/1.1\r\nhost: a\r\n"
+            for framing, first, status in (
+                (f"content-length: {2_001}", b"", 413),
+                ("transfer-encoding: chunked", b"7d1\r\n", 413),
+                ("transfer-encoding: chunked", b"zz\r\n", 400),
+            ):
+                with ExitStack() as stack:
+                    client = dial(running, stack, f"{head}{framing}\r\n\r\n".encode() + first)
+                    answer = client.recv(65_536)
+                    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+                    assert shape(json.loads(answer.partition(b"\r\n\r\n")[2]), status), answer
         with ExitStack() as stack:
             slow = dial(running, stack, b"GET / HTTP/1.1\r\n")
             idle = dial(running, stack, b"")

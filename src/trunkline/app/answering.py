@@ -23,7 +23,7 @@ from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Exchange, Readiness
-from trunkline.gateway.serve import Gateway
+from trunkline.gateway.serve import Gateway, refusal_body
 from trunkline.ids import mint_journal_id
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
@@ -143,6 +143,7 @@ class Answering:
         server = await Server.start(
             gateway, options.host, options.port, shown.limits, sock=listener, tls=shown.tls, outbox=self._outbox
         )
+        server.word_refusals(refusal_body)
         self._server = server
         stack.push_async_callback(_drain, server, signals, options.grace)
         _suit_interpreter()

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from trunkline.dialects.dialect import Dialect, Door
 from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door, listed_above
-from trunkline.errors import JournalFailed, Refusal, Unavailable, Unidentified, Unknown, WrongMethod
+from trunkline.errors import (
+    JournalFailed,
+    Late,
+    Malformed,
+    Refusal,
+    TooLarge,
+    Unavailable,
+    Unidentified,
+    Unknown,
+    WrongMethod,
+)
 from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import own_headers, refusal_headers
@@ -19,9 +31,13 @@ from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
 from trunkline.gateway.relay import CLIENT_CLOSED
 from trunkline.ids import RequestId
-from trunkline.wire.server import Reply, Request
+from trunkline.wire.request import body_of
+from trunkline.wire.server import Refused, Reply, Request
 
 SERVER_ERROR: Final = 500
+WIRE_REFUSALS: Final[Mapping[int, type[Refusal]]] = MappingProxyType(
+    {kind.status: kind for kind in (Malformed, Late, TooLarge, Unavailable)}
+)
 OF_DOORS: Final = b"POST, OPTIONS"
 OF_OWN: Final = b"GET, HEAD, OPTIONS"
 OF_ALL: Final = b"GET, HEAD, POST, OPTIONS"
@@ -134,6 +150,14 @@ def _answers(path: str) -> bool:
 
 def _dialect(door: Door | None, request: Request) -> Dialect:
     return door.dialect if door is not None else dialect_of(request.path, request.headers)
+
+
+def refusal_body(request: Request | None, refused: Refused) -> bytes:
+    """Write what the wire refused in the dialect of the request, or in OpenAI's where too little of it is known."""
+    kind = WIRE_REFUSALS.get(refused.status)
+    if request is None or kind is None:
+        return body_of(refused.status, refused.code, refused.message)
+    return _dialect(find_door(request.path), request).refusal_body(kind(refused.message, code=refused.code))
 
 
 def _weight(refusal: Refusal) -> int:

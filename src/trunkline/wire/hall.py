@@ -10,7 +10,10 @@ from trunkline.wire.limits import Limits
 from trunkline.wire.outbox import Outbox
 from trunkline.wire.reader import Bodies
 from trunkline.wire.reply import Reply
-from trunkline.wire.request import Request
+from trunkline.wire.request import Refused, Request, body_of
+
+RefusalBody = Callable[[Request | None, Refused], bytes]
+"""Writes the body of a refusal in the words of who asked, as far as the request is known."""
 
 Handler = Callable[[Request, Reply], Coroutine[Any, Any, None]]
 
@@ -44,6 +47,7 @@ class Hall:
         empty: set while no connection is open.
         closing: no answer may promise to keep its connection.
         bodies: how much all clients together have in memory.
+        refusal_body: writes what a refused client reads; in the shape of OpenAI unless replaced.
         asks_certificates: clients may show certificates, which are verified.
         outbox: where answers leave.
     """
@@ -60,6 +64,7 @@ class Hall:
         "limits",
         "loop",
         "outbox",
+        "refusal_body",
         "stage_times",
     )
 
@@ -78,6 +83,7 @@ class Hall:
         self.closing = False
         self.bodies = Bodies(limits.bodies)
         self.asks_certificates = False
+        self.refusal_body: RefusalBody = _in_openais_shape
         self._by_address: dict[str, int] = {}
 
     def enter(self, connection: Guest, peer: str) -> int:
@@ -103,3 +109,7 @@ class Hall:
                 self._by_address[peer] = count
             else:
                 del self._by_address[peer]
+
+
+def _in_openais_shape(_: Request | None, refused: Refused) -> bytes:
+    return body_of(refused.status, refused.code, refused.message)

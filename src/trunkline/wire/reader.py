@@ -49,6 +49,7 @@ class Reader:
         expects: the client waits for a word before it sends the body.
         over: the last request has come; what follows is not read.
         held: the bytes of bodies that this client has in memory.
+        incoming: the request whose body is being read; None while nothing of one is known for sure.
     """
 
     __slots__ = (
@@ -59,7 +60,6 @@ class Reader:
         "_early",
         "_end",
         "_headers",
-        "_incoming",
         "_limits",
         "_parser",
         "_peer",
@@ -70,6 +70,7 @@ class Reader:
         "_url",
         "expects",
         "held",
+        "incoming",
         "over",
         "stage",
     )
@@ -85,7 +86,7 @@ class Reader:
         self._twice = b""
         self._url = b""
         self._body: bytes | bytearray = b""
-        self._incoming: Request | None = None
+        self.incoming: Request | None = None
         self._apart: Chunks | Counted | None = None
         # What came of the present head in earlier reads, and where in this read it, or the first new one, begins.
         self._early = bytearray()
@@ -174,6 +175,7 @@ class Reader:
             version, at = version_of(raw, at)
         url = check_head(method, self._url, headers, version, limits)
         length = 0
+        request = self.incoming = Request(self._peer, METHODS[method], url, headers, version)
         if b"content-length" in headers:
             length = int(headers[b"content-length"])
             if length > limits.body:
@@ -181,7 +183,6 @@ class Reader:
         self._end = raw.index(b"\r\n\r\n", at - 2) + 4 - len(early)
         early.clear()
         self.stage = BODY
-        request = self._incoming = Request(self._peer, METHODS[method], url, headers, version)
         request.keep_alive = parser.should_keep_alive()
         if b"expect" in headers and version == "1.1":
             self.expects = True
@@ -208,13 +209,13 @@ class Reader:
 
     def on_message_complete(self) -> None:
         """Hand the request over."""
-        request = self._incoming
+        request = self.incoming
         if request is None:
             return
         if self._body:
             request.body = bytes(self._body)
             self._body = b""
-        self._incoming = None
+        self.incoming = None
         self.stage = IDLE
         self.expects = False
         self._start = self._end

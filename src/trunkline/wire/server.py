@@ -12,15 +12,27 @@ from typing import Self
 
 from trunkline.errors import Unstartable
 from trunkline.wire.connection import Connection
-from trunkline.wire.hall import Guest, Hall, Handler
+from trunkline.wire.hall import Guest, Hall, Handler, RefusalBody
 from trunkline.wire.limits import Limits
 from trunkline.wire.outbox import Outbox
 from trunkline.wire.peer import Certificate, Peer
 from trunkline.wire.reply import Reply
-from trunkline.wire.request import Request
+from trunkline.wire.request import Refused, Request
 from trunkline.wire.tls import Certificates
 
-__all__ = ["Certificate", "Certificates", "Handler", "Limits", "Outbox", "Peer", "Reply", "Request", "Server", "bind"]
+__all__ = [
+    "Certificate",
+    "Certificates",
+    "Handler",
+    "Limits",
+    "Outbox",
+    "Peer",
+    "Refused",
+    "Reply",
+    "Request",
+    "Server",
+    "bind",
+]
 
 BACKLOG = 2048
 LINGER = 0.3
@@ -83,6 +95,10 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._hall.connections)
+
+    def word_refusals(self, refusal_body: RefusalBody) -> None:
+        """Have the bodies of refusals that the wire itself gives written by this function from now on."""
+        self._hall.refusal_body = refusal_body
 
     async def close(self, grace: float) -> None:
         """Stop to accept, let running requests finish for up to `grace` seconds, then cancel them.
