@@ -21,7 +21,7 @@ from trunkline.metering.ports import SUM_KEYS, Span
 from trunkline.metering.records import Entry, Intent, Settlement, Status
 from trunkline.money import Nano
 from trunkline.store.open import Store, open_store
-from trunkline.store.posting import HOUR
+from trunkline.store.posting import DAY, HOUR
 from trunkline.store.schema import accounts
 from trunkline.store.sums import sums
 
@@ -134,6 +134,9 @@ def test_lines_cannot_be_changed_or_taken_away_by_anybody(store: Store, statemen
         ("UPDATE accounts SET balance = balance + 1 WHERE name LIKE 'cost:%'", {"account"}),
         ("UPDATE rollups SET tokens_output = tokens_output + 1", {"roll-up"}),
         ("DELETE FROM rollups", {"roll-up"}),
+        ("UPDATE days SET cost = cost + 1", {"roll-up"}),
+        ("DELETE FROM days", {"roll-up"}),
+        ("DELETE FROM day_cells", {"roll-up"}),
         ("DELETE FROM repeats", {"call"}),
         ("INSERT INTO repeats VALUES ('req_open', 1, 5, 1)", {"call"}),
     ],
@@ -148,8 +151,40 @@ def test_whatever_is_kept_beside_the_lines_and_differs_is_found(store: Store, sp
     assert {difference.where for difference in store.verify().differences} == where
 
 
-# What happens to a handful of calls: attempts of several calls, in three hours, in any order and batching.
-HOURS = st.sampled_from([0, HOUR - 1, HOUR, HOUR + 7, 2 * HOUR, 5 * HOUR // 2])
+@pytest.mark.parametrize(("by", "span", "hours", "days"), [
+    (["unit"], Span(), 0, 3),
+    (["unit"], Span(DAY - HOUR, 2 * DAY + HOUR), 2, 1),
+    (["unit"], Span(DAY + HOUR, 2 * DAY - HOUR), 1, 0),
+    (["key"], Span(), 4, 0),
+])  # fmt: skip
+def test_whole_days_are_read_as_days_what_is_left_as_hours_and_all_hours_where_keys_are_asked_for(
+    store: Store, by: list[str], span: Span, hours: int, days: int
+) -> None:
+    for number, at in enumerate((7, DAY - HOUR, DAY + HOUR, 2 * DAY, 2 * DAY + HOUR // 2)):
+        store.book([Entry(ONE, msgspec.structs.replace(intent(number, f"req_{number}"), at=at))])
+    with store._sessions.writing() as connection:
+        connection.execute(text("UPDATE rollups SET tokens_reasoning = 1"))
+        connection.execute(text("UPDATE days SET tokens_reasoning = 1000"))
+    assert store.sums(by, span)[0].tokens_reasoning == hours + 1000 * days
+
+
+# What happens to a handful of calls: attempts of several calls, in some hours of four days, in any order and batching.
+HOURS = st.sampled_from(
+    [
+        0,
+        HOUR - 1,
+        HOUR,
+        HOUR + 7,
+        5 * HOUR // 2,
+        DAY - HOUR,
+        DAY - 1,
+        DAY,
+        DAY + HOUR,
+        2 * DAY - 1,
+        2 * DAY,
+        3 * DAY + 7,
+    ]
+)
 NAMES = st.sampled_from(["a", "b"])
 
 
@@ -184,8 +219,8 @@ def histories(draw: st.DrawFn) -> list[Entry]:
 
 SPANS = st.builds(
     Span,
-    since=st.none() | st.integers(0, 3 * HOUR) | HOURS,
-    until=st.none() | st.integers(0, 3 * HOUR) | HOURS,
+    since=st.none() | st.integers(0, 4 * DAY) | HOURS,
+    until=st.none() | st.integers(0, 4 * DAY) | HOURS,
 )
 
 
@@ -197,7 +232,7 @@ def hold_true(store: Store, data: st.DataObject) -> None:
     for start in range(0, len(order), step):
         store.book(order[start : start + step])
         if data.draw(st.integers(0, 9)) == 0:
-            store.close_lost(ONE, 9 * HOUR)
+            store.close_lost(ONE, 9 * DAY)
     settled = [row for row in store.tail(100) if row.status is not Status.OPEN]
     for row in settled[:1]:
         store.adjust(Adjustment(row.request, row.attempt, data.draw(st.integers(-row.cost, 9)), "why", "ada"), 1)
@@ -219,7 +254,7 @@ def test_roll_ups_equal_rows_and_the_books_are_clean_on_sqlite(data: st.DataObje
 
 
 def test_roll_ups_equal_rows_and_the_books_are_clean_on_postgres(postgres_url: str) -> None:
-    tables = text("TRUNCATE attempts, strays, lines, rollups, repeats, accounts, cells, prices")
+    tables = text("TRUNCATE attempts, strays, lines, rollups, days, repeats, accounts, cells, day_cells, prices")
 
     @settings(max_examples=25)
     @given(data=st.data())

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, select
 
-from trunkline.store.schema import accounts, cells, prices
+from trunkline.store.schema import accounts, cells, day_cells, prices
 from trunkline.store.sessions import upsert
 
 Name = tuple[str, ...]
@@ -50,4 +50,5 @@ class Names:
     def __init__(self, engine: Engine) -> None:
         self.accounts = Numbers(engine, accounts)
         self.cells = Numbers(engine, cells)
+        self.day_cells = Numbers(engine, day_cells)
         self.prices = Numbers(engine, prices)

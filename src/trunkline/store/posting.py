@@ -6,30 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, bindparam, update
+from sqlalchemy import Connection, Engine, Row, Table, bindparam, update
 
 from trunkline.messages import Usage
 from trunkline.metering.lines import Adjustment, Kind
 from trunkline.metering.records import Intent, Settlement, Status
 from trunkline.store.names import Name, Names, Numbers
-from trunkline.store.schema import accounts, attempts, lines, repeats, rollups
+from trunkline.store.schema import SUMMED, accounts, attempts, days, lines, repeats, rollups
 from trunkline.store.sessions import upsert
 
 HOUR = 3_600_000_000_000
+HOURS_OF_DAY = 24
+DAY = HOURS_OF_DAY * HOUR
 FIRST_ADJUSTMENT = 100
 """Lines of one attempt are numbered by their kind, of which each has at most one; adjustments go on from here."""
-
-SUMMED = (
-    "attempts",
-    "estimated",
-    "cost",
-    "tokens_input",
-    "tokens_cached",
-    "tokens_cache_write",
-    "tokens_output",
-    "tokens_reasoning",
-)
-"""What roll-ups sum, in the order of their columns."""
 
 
 class Facts(NamedTuple):
@@ -102,6 +92,7 @@ def tokens(usage: Usage) -> tuple[int, int, int, int, int]:
     return (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
 
 
+_KEY = Facts._fields.index("key") - Facts._fields.index("unit")
 _TAKERS = {Kind.HOLD: ("held", "reserved"), Kind.RELEASE: ("held", "reserved")}
 
 
@@ -115,10 +106,7 @@ class Books:
         change = update(accounts).where(accounts.c.id == bindparam("_id"))
         change = change.values(balance=accounts.c.balance + bindparam("_change"))
         self.balances = str(change.compile(dialect=dialect))
-        sums = upsert(engine, rollups)
-        added = {name: rollups.c[name] + sums.excluded[name] for name in SUMMED}
-        sums = sums.on_conflict_do_update(index_elements=["hour", "cell"], set_=added)
-        self.rollups = str(sums.compile(dialect=dialect))
+        self.rollups, self.days = (_adding(engine, table) for table in (rollups, days))
         self.repeats = str(upsert(engine, repeats).on_conflict_do_nothing().compile(dialect=dialect))
 
 
@@ -175,8 +163,10 @@ class Posting:
         """Write all of it. Rows that several exchanges change are taken in one order, so that none waits in a ring."""
         names = self._books.names
         account, cell, price = (self._number(kind, connection) for kind in (names.accounts, names.cells, names.prices))
+        day_cell = self._number(names.day_cells, connection)
         balances = sorted((account(name), change) for name, change in sorted(self._balances.items()))
-        sums = sorted((hour, cell(name), *sums) for (hour, name), sums in sorted(self._sums.items()))
+        sums = sorted((hour, cell(name), *sums) for (hour, name), sums in _by_name(self._sums))
+        by_day = sorted((day, day_cell(name), *sums) for (day, name), sums in _by_name(self._by_day()))
         moved = [
             (*head, account(debit), account(credit), amount, price((version,)), *why)
             for *head, debit, credit, amount, version, why in self._lines
@@ -186,6 +176,7 @@ class Posting:
         _many(connection, self._books.repeats, noted)
         _many(connection, self._books.balances, [(change, number) for number, change in balances if change])
         _many(connection, self._books.rollups, sums)
+        _many(connection, self._books.days, by_day)
 
     def kept(self) -> None:
         """Take notice that the transaction was kept."""
@@ -220,13 +211,34 @@ class Posting:
         self._lines.append((*which, at, kind.value, debit, credit, amount, facts.price_version, reason_and_name))
 
     def _count(self, facts: Facts, change: tuple[int, ...]) -> None:
-        cell = (facts.at // HOUR, facts.cell)
-        sums = self._sums.get(cell)
-        if sums is None:
-            self._sums[cell] = list(change)
-        else:
-            for place, number in enumerate(change):
-                sums[place] += number
+        _add(self._sums, (facts.at // HOUR, facts.cell), change)
+
+    def _by_day(self) -> dict[tuple[int, Name], list[int]]:
+        sums: dict[tuple[int, Name], list[int]] = {}
+        for (hour, name), change in self._sums.items():
+            _add(sums, (hour // HOURS_OF_DAY, name[:_KEY] + name[_KEY + 1 :]), change)
+        return sums
+
+
+def _add(sums: dict[tuple[int, Name], list[int]], cell: tuple[int, Name], change: Sequence[int]) -> None:
+    there = sums.get(cell)
+    if there is None:
+        sums[cell] = list(change)
+    else:
+        for place, number in enumerate(change):
+            there[place] += number
+
+
+def _by_name(sums: dict[tuple[int, Name], list[int]]) -> list[tuple[tuple[int, Name], list[int]]]:
+    return sorted(sums.items(), key=lambda one: (one[0][1], one[0][0]))
+
+
+def _adding(engine: Engine, table: Table) -> str:
+    """The statement that adds rows to those that are there."""
+    sums = upsert(engine, table)
+    added = {name: table.c[name] + sums.excluded[name] for name in SUMMED}
+    which = [column.name for column in table.primary_key]
+    return str(sums.on_conflict_do_update(index_elements=which, set_=added).compile(dialect=engine.dialect))
 
 
 def _many(connection: Connection, statement: str, rows: list[Any]) -> None:

@@ -18,10 +18,27 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
+
+SUMMED = (
+    "attempts",
+    "estimated",
+    "cost",
+    "tokens_input",
+    "tokens_cached",
+    "tokens_cache_write",
+    "tokens_output",
+    "tokens_reasoning",
+)
+"""What roll-ups sum, in the order of their columns."""
+
+
+def _sums() -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in SUMMED]
+
 
 attempts = Table(
     "attempts",
@@ -153,14 +170,33 @@ rollups = Table(
     # Sums over attempts, by the hour since 1970 (UTC) in which they began. Open ones count at their hold.
     Column("hour", Integer, primary_key=True),
     Column("cell", Integer, primary_key=True),
-    Column("attempts", BigInteger, nullable=False),
-    Column("estimated", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=False),
-    Column("tokens_input", BigInteger, nullable=False),
-    Column("tokens_cached", BigInteger, nullable=False),
-    Column("tokens_cache_write", BigInteger, nullable=False),
-    Column("tokens_output", BigInteger, nullable=False),
-    Column("tokens_reasoning", BigInteger, nullable=False),
+    *_sums(),
+    sqlite_with_rowid=False,
+)
+
+day_cells = Table(
+    "day_cells",
+    metadata,
+    # What the roll-ups of days are kept apart by: all that cells are, but the key.
+    Column("id", Integer, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("cost_centre", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("boundary", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    UniqueConstraint("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "currency"),
+)
+
+days = Table(
+    "days",
+    metadata,
+    # The same sums by the day since 1970 (UTC).
+    Column("day", Integer, primary_key=True),
+    Column("cell", Integer, primary_key=True),
+    *_sums(),
     sqlite_with_rowid=False,
 )
 

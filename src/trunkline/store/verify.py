@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, literal_column, or_, select, union_all
+from sqlalchemy import Connection, Select, Table, and_, case, func, literal_column, or_, select, union_all
 
 from trunkline.metering.lines import Difference, Kind, Verified
-from trunkline.store.posting import HOUR, SUMMED
-from trunkline.store.schema import accounts, attempts, cells, lines, repeats, rollups
+from trunkline.store.posting import HOUR, HOURS_OF_DAY
+from trunkline.store.schema import SUMMED, accounts, attempts, cells, day_cells, days, lines, repeats, rollups
 
 MOST = 100
 """How many differences are told of each sort."""
@@ -110,20 +110,44 @@ def rollups_as_attempts(connection: Connection) -> Iterator[Difference]:
         .group_by(hour, cells.c.id)
         .subquery()
     )
-    same = and_(rollups.c.hour == rebuilt.c.hour, rollups.c.cell == rebuilt.c.cell)
-    differs = or_(rebuilt.c.hour.is_(None), *(rollups.c[name] != rebuilt.c[name] for name in SUMMED))
-    columns = [table.c[name] for table in (rollups, rebuilt) for name in ("attempts", "cost", "tokens_output")]
-    kept = select(rollups.c.hour, rollups.c.cell, *columns).select_from(rollups.outerjoin(rebuilt, same)).where(differs)
-    missing = select(rebuilt.c.hour, rebuilt.c.cell, *columns).select_from(rebuilt.outerjoin(rollups, same))
-    missing = missing.where(rollups.c.hour.is_(None))
+    yield from _rebuilt(connection, rollups, rebuilt)
+    every = select(func.count()).select_from(attempts).scalar_subquery()
+    yield from _all_counted(connection, rollups, every)
+
+
+def days_as_hours(connection: Connection) -> Iterator[Difference]:
+    """The roll-ups of each day are the sums of those of its hours."""
+    day = rollups.c.hour // literal_column(str(HOURS_OF_DAY))
+    names = [column.name for column in day_cells.c if column.name != "id"]
+    of_key = rollups.join(cells, cells.c.id == rollups.c.cell)
+    of_day = of_key.join(day_cells, and_(*(day_cells.c[name] == cells.c[name] for name in names)))
+    summed = (func.sum(rollups.c[name]).label(name) for name in SUMMED)
+    rebuilt = select(day.label("day"), day_cells.c.id.label("cell"), *summed).select_from(of_day)
+    yield from _rebuilt(connection, days, rebuilt.group_by(day, day_cells.c.id).subquery())
+    every = select(func.coalesce(func.sum(rollups.c.attempts), 0)).scalar_subquery()
+    yield from _all_counted(connection, days, every)
+
+
+def _rebuilt(connection: Connection, table: Table, rebuilt: Any) -> Iterator[Difference]:
+    """Where a table of roll-ups differs from what was rebuilt."""
+    bucket = next(iter(table.primary_key)).name
+    same = and_(table.c[bucket] == rebuilt.c[bucket], table.c.cell == rebuilt.c.cell)
+    differs = or_(rebuilt.c[bucket].is_(None), *(table.c[name] != rebuilt.c[name] for name in SUMMED))
+    columns = [of.c[name] for of in (table, rebuilt) for name in ("attempts", "cost", "tokens_output")]
+    kept = select(table.c[bucket], table.c.cell, *columns).select_from(table.outerjoin(rebuilt, same)).where(differs)
+    missing = select(rebuilt.c[bucket], rebuilt.c.cell, *columns).select_from(rebuilt.outerjoin(table, same))
+    missing = missing.where(table.c[bucket].is_(None))
     for statement in (kept, missing):
         for row in connection.execute(statement.limit(MOST)):
-            yield Difference("roll-up", f"hour {row[0]}, cell {row[1]}", _words(row[2:5]), _words(row[5:8]))
-    every = select(func.count()).select_from(attempts).scalar_subquery()
-    counted = select(func.coalesce(func.sum(rollups.c.attempts), 0)).scalar_subquery()
+            yield Difference("roll-up", f"{bucket} {row[0]}, cell {row[1]}", _words(row[2:5]), _words(row[5:8]))
+
+
+def _all_counted(connection: Connection, table: Table, every: Any) -> Iterator[Difference]:
+    """Whether a table of roll-ups counts every attempt: what has no cell has no row to compare."""
+    counted = select(func.coalesce(func.sum(table.c.attempts), 0)).scalar_subquery()
     whole, there = connection.execute(select(counted, every)).one()
     if int(whole) != int(there):
-        yield Difference("roll-up", "all", f"{int(whole)} attempts", f"{int(there)} attempts")
+        yield Difference("roll-up", f"all of {table.name}", f"{int(whole)} attempts", f"{int(there)} attempts")
 
 
 def calls_as_attempts(connection: Connection) -> Iterator[Difference]:
@@ -139,7 +163,13 @@ def calls_as_attempts(connection: Connection) -> Iterator[Difference]:
             yield Difference("call", f"{request} {attempt}", kept, rebuilt)
 
 
-CHECKS: tuple[Check, ...] = (attempts_as_lines, balances_as_lines, rollups_as_attempts, calls_as_attempts)
+CHECKS: tuple[Check, ...] = (
+    attempts_as_lines,
+    balances_as_lines,
+    rollups_as_attempts,
+    days_as_hours,
+    calls_as_attempts,
+)
 
 
 def _without(these: Select[Any], those: Select[Any]) -> Any:
