@@ -14,6 +14,8 @@ import anthropic
 import openai
 import pytest
 from anthropic.types import MessageParam
+from google import genai
+from google.genai import types
 from openai.types.chat import ChatCompletionMessageParam
 from tests.path.exchange import Exchange, estate, exchange
 
@@ -194,3 +196,24 @@ def test_anthropics_sdk_is_answered_by_the_embedded_model(running: Exchange, key
     assert whole.stop_reason in {"end_turn", "max_tokens"}
     assert whole.usage.output_tokens == final.usage.output_tokens > 0
     assert counted.input_tokens == final.usage.input_tokens + (final.usage.cache_read_input_tokens or 0)
+
+
+def test_googles_sdk_is_answered_by_the_embedded_models(running: Exchange, key: str) -> None:
+    client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=running.root, timeout=60_000))
+    cold = types.GenerateContentConfig(temperature=0, max_output_tokens=16)
+    question = "What is the capital of France? One word."
+    got = client.models.generate_content(model="chat", contents=question, config=cold)
+    chunks = list(client.models.generate_content_stream(model="chat", contents=question, config=cold))
+    assert "Paris" in (got.text or "")
+    assert "".join(chunk.text or "" for chunk in chunks) == got.text
+    used, streamed = got.usage_metadata, chunks[-1].usage_metadata
+    assert used is not None
+    assert streamed is not None
+    counted = (streamed.prompt_token_count, streamed.candidates_token_count)
+    assert counted == (used.prompt_token_count, used.candidates_token_count)
+    assert counted != (0, 0)
+    vectors = client.models.embed_content(model="embed", contents=["a dog", "a puppy", "tax law"]).embeddings or []
+    dog, puppy, law = (vector.values or [] for vector in vectors)
+    assert near(dog, puppy) > near(dog, law)
+    assert (client.models.count_tokens(model="chat", contents=question).total_tokens or 0) > 5
+    client.close()

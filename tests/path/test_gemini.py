@@ -43,7 +43,13 @@ def declared(vendor: Upstream, spare: Upstream) -> dict[str, Any]:
         "gpt": deployment(spare.url),
         "claude": deployment(spare.url, model="anthropic/some-model", boundary="claude", dialect="anthropic"),
     }
+    vectors = {"capabilities": ["embeddings"], "price": {"input_mtok": 1}}
+    deployments |= {
+        "vectors": deployment(spare.url, model="openai/text-embedding-3-small", **vectors),
+        "gemini-vectors": deployment(root(vendor.url), **there | vectors | {"model": "google/some-embedder"}),
+    }
     tiers = {"gemini": [["gemini"]], "gpt": [["gpt"]], "claude": [["claude"]], "kind": [["gemini"]]}
+    tiers |= {"embed": [["vectors"]], "embed-there": [["gemini-vectors"]]}
     made = estate(deployments, tiers)
     made["boundaries"]["google"] = made["boundaries"]["vendor"] | {"provider": "google"}
     made["boundaries"]["claude"] = made["boundaries"]["vendor"] | {"provider": "anthropic"}
@@ -451,3 +457,97 @@ def test_models_are_listed_and_shown_in_googles_shape(gemini: genai.Client) -> N
     with pytest.raises(errors.ClientError) as caught:
         gemini.models.get(model="nobody")
     assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("model", ["embed", "embed-there"])
+def test_vectors_from_a_deployment_of_any_dialect(
+    gemini: genai.Client, vendor: Upstream, spare: Upstream, model: str
+) -> None:
+    config = types.EmbedContentConfig(output_dimensionality=8)
+    got = gemini.models.embed_content(model=model, contents=["a", "b"], config=config)
+    vectors = [one.values for one in got.embeddings or ()]
+    assert [len(vector or ()) for vector in vectors] == [8, 8]
+    assert vectors[1] == [2 / 2**place for place in range(8)]
+    assert got.usage_metadata is not None
+    assert got.usage_metadata.prompt_token_count == 7
+    if model == "embed":
+        wanted = {"model": "text-embedding-3-small", "input": ["a", "b"], "encoding_format": "float", "dimensions": 8}
+        assert sent(spare) == wanted
+    else:
+        assert vendor.received[-1].path == "/v1beta/models/gemini-there:batchEmbedContents"
+        assert {request["model"] for request in sent(vendor)["requests"]} == {"models/gemini-there"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_vectors_of_a_gemini_deployment_reach_openais_sdk(sdk: openai.OpenAI, vendor: Upstream, packed: bool) -> None:
+    more: Any = {} if packed else {"encoding_format": "float"}
+    got = sdk.embeddings.create(model="embed-there", input=["a", "b"], dimensions=8, **more)
+    assert [one.embedding[:3] for one in got.data] == [[1.0, 0.5, 0.25], [2.0, 1.0, 0.5]]
+    assert got.usage.prompt_tokens == 7
+    assert sent(vendor)["requests"][1] == {
+        "model": "models/gemini-there",
+        "content": {"parts": [{"text": "b"}]},
+        "outputDimensionality": 8,
+    }
+
+
+def test_one_vector_is_asked_for_as_it_came(running: Exchange, key: str, vendor: Upstream, spare: Upstream) -> None:
+    odd = b'{"content":{"parts":[ {"text":"\\u00fc"}]},"x_float":1.50}'
+    for model in ("embed", "embed-there"):
+        status, _, body = post(running, f"/v1beta/models/{model}:embedContent", odd, {"x-goog-api-key": key})
+        assert (status, "NOT_CARRIED" in body.decode()) == ((400, True) if model == "embed" else (200, False))
+    assert len(json.loads(body)["embedding"]["values"]) == 8
+    assert vendor.received[-1].body == odd
+    assert vendor.received[-1].path == "/v1beta/models/gemini-there:embedContent"
+    plain = {"model": "models/embed", "content": {"parts": [{"text": "a"}, {"text": "b"}]}}
+    body = post(running, "/v1beta/models/embed:embedContent", plain, {"x-goog-api-key": key})[2]
+    assert len(json.loads(body)["embedding"]["values"]) == 8
+    assert sent(spare)["input"] == ["a\nb"]
+
+
+@pytest.mark.parametrize("fields", [{"task_type": "RETRIEVAL_QUERY"}, {"title": "x"}])
+def test_what_only_geminis_vectors_have_is_refused_with_its_name(gemini: genai.Client, fields: Any) -> None:
+    with pytest.raises(errors.ClientError) as caught:
+        gemini.models.embed_content(model="embed", contents="a", config=types.EmbedContentConfig(**fields))
+    assert caught.value.code == 400
+    assert "requests[0]." in str(caught.value)
+
+
+def test_tokens_mean_nothing_to_gemini(sdk: openai.OpenAI, vendor: Upstream) -> None:
+    with pytest.raises(openai.BadRequestError, match="tokens mean nothing to another model"):
+        sdk.embeddings.create(model="embed-there", input=[1, 2, 3])
+    assert vendor.received == []
+
+
+def test_tokens_are_counted_there_and_cost_nothing(
+    running: Exchange, gemini: genai.Client, vendor: Upstream, customer: str
+) -> None:
+    vendor.default = Script(prompt_tokens=31)
+    headers = {"x-trunkline-end-customer": customer}
+    options = types.CountTokensConfig(http_options=types.HttpOptions(headers=headers))
+    assert gemini.models.count_tokens(model="gemini", contents="hi", config=options).total_tokens == 31
+    assert vendor.received[-1].path == "/v1beta/models/gemini-there:countTokens"
+    assert sent(vendor) == {"contents": [{"parts": [{"text": "hi"}], "role": "user"}]}
+    (row,) = running.attempts_of(customer, 1)
+    assert (row["cost"], row["tokens_input"]) == (0, 0)
+
+
+def test_tokens_of_a_whole_request_are_counted_with_its_instructions(
+    running: Exchange, key: str, vendor: Upstream
+) -> None:
+    whole = {"model": "models/kind", "contents": [{"parts": [{"text": "hi"}]}], "tools": []}
+    body = {"generateContentRequest": whole}
+    status, _, answer = post(running, "/v1beta/models/kind:countTokens", body, {"x-goog-api-key": key})
+    assert (status, json.loads(answer)["totalTokens"]) == (200, 7)
+    request = sent(vendor)["generateContentRequest"]
+    assert request["model"] == "models/gemini-there"
+    assert request["systemInstruction"] == {"parts": [{"text": "Be kind."}]}
+
+
+def test_tokens_are_estimated_where_the_deployment_does_not_count(running: Exchange, key: str, spare: Upstream) -> None:
+    contents = {"contents": [{"parts": [{"text": "x" * 400}]}]}
+    path = "/v1beta/models/gpt:countTokens"
+    status, headers, body = post(running, path, contents, {"x-goog-api-key": key})
+    assert (status, headers["x-trunkline-estimated"]) == (200, "true")
+    assert 100 <= json.loads(body)["totalTokens"] <= 120
+    assert spare.received == []

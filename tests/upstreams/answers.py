@@ -18,7 +18,7 @@ from tests.upstreams.script import Script
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "openai"
 DIMENSIONS = 8
-OTHERS = (":generateContent", ":streamGenerateContent", ":countTokens")
+OTHERS = (":generateContent", ":streamGenerateContent", ":countTokens", ":embedContent", ":batchEmbedContents")
 """How the paths of Gemini end."""
 ERRORS = {
     400: "error_invalid_request.json",
@@ -109,6 +109,10 @@ def _contents(script: Script, path: str, body: bytes) -> Answer:
     if script.status != 200:
         return Answer(script.status, contents.JSON, (contents.error(script.status),))
     asked = json.loads(body)
+    if path.endswith(":countTokens"):
+        return Answer(200, contents.JSON, (contents.count(script),))
+    if path.endswith((":embedContent", ":batchEmbedContents")):
+        return Answer(200, contents.JSON, (contents.embeddings(script, path, asked),))
     if path.endswith(":streamGenerateContent"):
         return Answer(200, contents.EVENTS, contents.events(script, path, asked), streamed=True)
     return Answer(200, contents.JSON, (contents.answer(script, path, asked),))

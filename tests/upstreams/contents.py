@@ -20,6 +20,7 @@ ERRORS = {
 }
 JSON = "application/json; charset=UTF-8"
 EVENTS = "text/event-stream"
+DIMENSIONS = 8
 
 
 @cache
@@ -83,6 +84,27 @@ def events(script: Script, path: str, asked: dict[str, Any]) -> tuple[bytes, ...
     if script.error_after is not None:
         return (*(_event(script, one) for one in made[: script.error_after]), _event(script, json.loads(error(503))))
     return tuple(_event(script, one) for one in made)
+
+
+def embeddings(script: Script, path: str, asked: dict[str, Any]) -> bytes:
+    """Return vectors, one for each text."""
+    made: dict[str, Any] = json.loads(_golden("embed_answer.json"))
+    one = path.endswith(":embedContent")
+    count = 1 if one else len(asked["requests"])
+    vectors = [{"values": [(index + 1) / 2**place for place in range(DIMENSIONS)]} for index in range(count)]
+    made |= {"embedding": vectors[0]} if one else {"embeddings": vectors}
+    if one:
+        del made["embeddings"]
+    if script.usage == "none":
+        del made["usageMetadata"]
+    else:
+        made["usageMetadata"] = {"promptTokenCount": script.prompt_tokens}
+    return _compact(made | script.extra)
+
+
+def count(script: Script) -> bytes:
+    """Return how many tokens a prompt has."""
+    return _compact(json.loads(_golden("embed_count.json")) | {"totalTokens": script.prompt_tokens})
 
 
 def _piece(event: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from trunkline.dialects import neutral
+from trunkline.dialects import neutral, vectors
 from trunkline.dialects.cards import ModelCard
 from trunkline.dialects.deltas import Delta
 from trunkline.errors import Refusal
@@ -144,6 +144,15 @@ class ChatCodec(msgspec.Struct, frozen=True):
     writer: Callable[[Asked], Writer]
 
 
+class EmbedCodec(msgspec.Struct, frozen=True):
+    """A dialect's way from and to the neutral form, for embeddings; as `ChatCodec`, but that nothing is streamed."""
+
+    read_request: Callable[[Asked], vectors.Texts]
+    write_request: Callable[[vectors.Texts, Target], Written]
+    read_answer: Callable[[bytes], vectors.Vectors]
+    write_answer: Callable[[Asked, vectors.Vectors], bytes]
+
+
 def no_such_door(path: str) -> Operation | None:
     """Stand for dialects whose paths are all written out."""
     del path
@@ -181,6 +190,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         error_event: the same in the midst of a stream.
         read_failure: what an upstream's error means, from its status and body.
         chat: its way from and to the neutral form; None where it has no chat.
+        embeddings: the same for embeddings.
         write_count: the answer to a caller who asked for the tokens of a prompt; None where that cannot be asked.
         models: how it lists what may be named; None where it has no such list.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
@@ -201,6 +211,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     error_event: Callable[[Refusal], bytes]
     read_failure: Callable[[int, bytes], neutral.Failure]
     chat: ChatCodec | None = None
+    embeddings: EmbedCodec | None = None
     write_count: Callable[[int], bytes] | None = None
     models: Models | None = None
     mark: bytes = b""

@@ -10,7 +10,7 @@ import msgspec
 from trunkline.dialects import neutral
 from trunkline.dialects.bodies import rewrite
 from trunkline.dialects.deltas import Delta, Ended, Failed, PartStarted, Piece, Started, Stopped, Used
-from trunkline.dialects.dialect import Answer, AnswerStream, ChatCodec, Dialect, Target, Written
+from trunkline.dialects.dialect import Answer, AnswerStream, ChatCodec, Dialect, EmbedCodec, Target, Written
 from trunkline.dialects.fit import fit
 from trunkline.dialects.neutral import Failure, Trouble
 from trunkline.errors import (
@@ -67,8 +67,11 @@ def translate(
         NotCarried: there is no way for this operation.
         Malformed: the request is not as its dialect has it.
     """
-    door, far = _codecs(asked, way)
     asked = msgspec.structs.replace(asked, fields=rewrite(asked.fields, rewrites))
+    if asked.operation is Operation.EMBEDDINGS:
+        ours, theirs = _embed_codecs(way)
+        return theirs.write_request(ours.read_request(asked), target)
+    door, far = _codecs(asked, way)
     conversation = door.read_request(asked)
     if instructions:
         system = (neutral.Text(instructions), *conversation.system)
@@ -87,21 +90,31 @@ def lacks(asked: Asked, dialect: Dialect, target: Target) -> bool:
 def _codecs(asked: Asked, way: tuple[Dialect, Dialect]) -> tuple[ChatCodec, ChatCodec]:
     door, far = way
     if asked.counts_only or asked.operation is not Operation.CHAT or door.chat is None or far.chat is None:
-        what = f"{asked.operation.value} cannot be translated from {door.name} to {far.name}"
-        raise NotCarried(what, fields=("model",))
+        raise _no_way(asked.operation, way)
     return door.chat, far.chat
+
+
+def _embed_codecs(way: tuple[Dialect, Dialect]) -> tuple[EmbedCodec, EmbedCodec]:
+    door, far = way
+    if door.embeddings is None or far.embeddings is None:
+        raise _no_way(Operation.EMBEDDINGS, way)
+    return door.embeddings, far.embeddings
+
+
+def _no_way(operation: Operation, way: tuple[Dialect, Dialect]) -> NotCarried:
+    what = f"{operation.value} cannot be translated from {way[0].name} to {way[1].name}"
+    return NotCarried(what, fields=("model",))
 
 
 class Bridge:
     """The way back: answers of an upstream in one dialect, for a caller of another."""
 
-    __slots__ = ("_asked", "_door", "_door_codec", "_far", "_far_codec")
+    __slots__ = ("_asked", "_door", "_far")
 
     def __init__(self, asked: Asked, door: Dialect, far: Dialect) -> None:
         self._asked = asked
         self._door = door
         self._far = far
-        self._door_codec, self._far_codec = _codecs(asked, (door, far))
 
     def answer(self, body: bytes) -> tuple[Answer, bytes]:
         """Return what metering reads of a buffered answer, and the answer for the caller.
@@ -109,11 +122,20 @@ class Bridge:
         Raises:
             Garbled: it is not what the upstream's dialect promises.
         """
-        answer = self._far_codec.read_answer(body)
+        if self._asked.operation is Operation.EMBEDDINGS:
+            return self._vectors(body)
+        door, far = _codecs(self._asked, (self._door, self._far))
+        answer = far.read_answer(body)
         usage = answer.usage
         if usage is None:
             usage = self._door.estimate(self._asked, sum(map(_size, answer.candidates)))
-        return Metered(answer.model, usage), self._door_codec.write_answer(self._asked, answer)
+        return Metered(answer.model, usage), door.write_answer(self._asked, answer)
+
+    def _vectors(self, body: bytes) -> tuple[Answer, bytes]:
+        ours, theirs = _embed_codecs((self._door, self._far))
+        answer = theirs.read_answer(body)
+        usage = answer.usage if answer.usage is not None else self._door.estimate(self._asked, 0)
+        return Metered(answer.model, usage), ours.write_answer(self._asked, answer)
 
     def follow(self) -> AnswerStream:
         """Follow a stream."""

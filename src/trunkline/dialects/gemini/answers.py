@@ -154,7 +154,7 @@ def read_answer(body: bytes) -> Answer:
     try:
         response = _decode(body)
         blocked = blocked_of(response)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is none of Gemini's", inside=f"no such answer: {error}", said=said) from error
     ids = Ids(response.response_id)

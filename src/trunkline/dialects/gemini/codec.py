@@ -16,25 +16,27 @@ import msgspec
 from trunkline.dialects.bodies import read_body, rewrite
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import read_fields
+from trunkline.dialects.gemini.embed import ONE
+from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_ONE, MODELS, STREAMED, named
 from trunkline.dialects.gemini.proto import DIALECT, respell
 from trunkline.dialects.gemini.usage import ABSENT, NOTHING, read_usage
 from trunkline.dialects.tokens import estimate_tokens
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
-DOOR: Final = re.compile(r"/v1(?:beta)?/(?:models/)+([^?]+):(\w+)")
-"""A model's name may hold slashes and colons; the last colon stands before what is asked of it."""
-BUFFERED: Final = "generateContent"
-STREAMED: Final = "streamGenerateContent"
-METHODS: Final = {BUFFERED: Operation.CHAT, STREAMED: Operation.CHAT}
-MODELS: Final = "/v1beta/models"
-WHOLE_NAMES: Final = ("models/", "tunedModels/", "publishers/", "projects/", "endpoints/")
-"""Names of an upstream's that say themselves in which collection the model stands."""
+METHODS: Final = {
+    BUFFERED: Operation.CHAT,
+    STREAMED: Operation.CHAT,
+    COUNT: Operation.CHAT,
+    EMBED_ONE: Operation.EMBEDDINGS,
+    EMBED: Operation.EMBEDDINGS,
+}
+WITHIN: Final = "generateContentRequest"
 FIELDS: Final = frozenset(
-    {"systemInstruction", "generationConfig", "toolConfig", "safetySettings", "cachedContent", "serviceTier"}
+    {"systemInstruction", "generationConfig", "toolConfig", "safetySettings", "cachedContent", "serviceTier", WITHIN}
 )
 """Top-level fields of two spellings: the first is sent on."""
-PROMPT_FIELDS: Final = ("systemInstruction", "contents", "tools")
+PROMPT_FIELDS: Final = ("systemInstruction", "contents", "tools", "requests")
 ELSEWHERE: Final = re.compile(rb'"(?:file_?Uri|google_?Search|url_?Context|file_?Search|google_?Maps|retrieval)', re.IGNORECASE)  # fmt: skip  # noqa: E501
 """What brings more into a prompt than its bytes: files, and what tools at the provider read."""
 WIDEST: Final = 2_097_152
@@ -118,6 +120,7 @@ class Answer(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(Fields).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_parts = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw]).decode
+_decode_requests = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_labels = msgspec.json.Decoder(Labels).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
@@ -145,9 +148,49 @@ def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -
         raise Malformed(
             f"The path names no model: {MODELS}/MODEL:{BUFFERED} does.", code="missing_field", param="model"
         )
-    framing = parse_qs(query).get("alt", [""])[0] if at[2] == STREAMED else "sse"
+    method = at[2]
+    if METHODS.get(method) is Operation.EMBEDDINGS:
+        return read_body(body, partial(_embed, model, method))
+    if method == COUNT:
+        return read_body(body, partial(_count, model))
     asked = read_body(body, partial(_generate, model))
-    return msgspec.structs.replace(asked, stream=at[2] == STREAMED, events=framing == "sse")
+    if method != STREAMED:
+        return asked
+    framing = parse_qs(query).get("alt", [""])[0]
+    return msgspec.structs.replace(asked, stream=True, events=framing == "sse")
+
+
+def _embed(model: str, method: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    """A request for one vector becomes one of several, so that there is one place to look at; it is sent as it came."""
+    if method == EMBED_ONE:
+        needed = fields.get("content", ABSENT)
+        fields = {"requests": msgspec.Raw(b"[%b]" % body), ONE: msgspec.Raw(b"true")}
+    else:
+        needed = fields.get("requests", ABSENT)
+    if bytes(needed) in NOTHING:
+        name = "content" if method == EMBED_ONE else "requests"
+        raise Malformed(f"The request has no `{name}`.", code="missing_field", param=name)
+    return Asked(
+        operation=Operation.EMBEDDINGS,
+        dialect=DIALECT,
+        model=model,
+        fields=fields,
+        output_limit=0,
+        prompt_bound=_prompt_bound(body, fields),
+    )
+
+
+def _count(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
+    """A prompt whose tokens are to be counted stands alone, or in the request that it is to be part of."""
+    respell(fields, "", FIELDS)
+    whole = fields.get(WITHIN, ABSENT)
+    if bytes(whole) not in NOTHING:
+        if bytes(fields.get("contents", b"null")) not in NOTHING:
+            raise Malformed(f"`contents` and `{WITHIN}` exclude each other.", code="invalid_value", param=WITHIN)
+        fields = read_fields(whole, f"{WITHIN}.")
+        fields.pop("model", None)
+        body = bytes(whole)
+    return msgspec.structs.replace(_generate(model, body, fields), counts_only=True)
 
 
 def _generate(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
@@ -159,7 +202,6 @@ def _generate(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         raise Malformed("`candidateCount` must be 1 or more.", param="generationConfig.candidateCount")
     if config.max_output_tokens is not None and config.max_output_tokens < 0:
         raise Malformed("`maxOutputTokens` must not be negative.", param="generationConfig.maxOutputTokens")
-    wide = "cachedContent" in fields or ELSEWHERE.search(body) is not None
     return Asked(
         operation=Operation.CHAT,
         dialect=DIALECT,
@@ -169,8 +211,13 @@ def _generate(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         wants_usage=True,
         output_limit=config.max_output_tokens,
         answers=answers,
-        prompt_bound=len(body) + (WIDEST if wide else 0),
+        prompt_bound=_prompt_bound(body, fields),
     )
+
+
+def _prompt_bound(body: bytes, fields: dict[str, msgspec.Raw]) -> int:
+    wide = "cachedContent" in fields or ELSEWHERE.search(body) is not None
+    return len(body) + (WIDEST if wide else 0)
 
 
 def _config(fields: dict[str, msgspec.Raw]) -> Config:
@@ -202,8 +249,13 @@ def _end_customer(labels: msgspec.Raw) -> str | None:
 
 def path(asked: Asked, model: str) -> str:
     """Return where an upstream takes what is asked, behind its base path; streams are asked for as events."""
-    named = model if model.startswith(WHOLE_NAMES) else f"models/{model}"
-    return f"/{quote(named, safe='/:@')}:" + (f"{STREAMED}?alt=sse" if asked.stream else BUFFERED)
+    if asked.operation is Operation.EMBEDDINGS:
+        method = EMBED_ONE if ONE in asked.fields else EMBED
+    elif asked.counts_only:
+        method = COUNT
+    else:
+        method = f"{STREAMED}?alt=sse" if asked.stream else BUFFERED
+    return f"/{quote(named(model), safe='/:@')}:{method}"
 
 
 def encode(
@@ -215,11 +267,33 @@ def encode(
     with another value, as JSON, or leaves out (None).
     """
     fields = rewrite(asked.fields, rewrites)
+    own = msgspec.Raw(_encode(named(model)))
+    if asked.operation is Operation.EMBEDDINGS:
+        return _encode_embed(fields, own)
     if "model" in fields:
-        fields["model"] = msgspec.Raw(_encode(model if model.startswith(WHOLE_NAMES) else f"models/{model}"))
+        fields["model"] = own
     if instructions:
         fields["systemInstruction"] = _instruct(instructions, fields.get("systemInstruction", ABSENT))
+    if asked.counts_only and fields.keys() != {"contents"}:
+        return _encode({WITHIN: fields | {"model": own}})
     return _encode(fields)
+
+
+def _encode_embed(fields: dict[str, msgspec.Raw], own: msgspec.Raw) -> bytes:
+    """Each item of `requests` names the model."""
+    try:
+        requests = _decode_requests(fields["requests"])
+    except msgspec.DecodeError as error:
+        raise Malformed("`requests` must be a list of objects.", code="invalid_type", param="requests") from error
+    one = fields.pop(ONE, None) is not None
+    for request in requests:
+        if "model" in request or not one:
+            request["model"] = own
+    if one:
+        return _encode(requests[0])
+    if "model" in fields:
+        fields["model"] = own
+    return _encode(fields | {"requests": msgspec.Raw(_encode(requests))})
 
 
 def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:
@@ -256,16 +330,23 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     Raises:
         Garbled: the body is not JSON.
     """
+    if asked.counts_only:
+        return Answer(model="", usage=Usage())
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
-        return Answer(model="", usage=estimate(asked, len(body)))
-    except (msgspec.DecodeError, RecursionError) as error:
+        return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
     return Answer(
         model=fields.model_version or "", usage=read_usage(fields.usage_metadata) or estimate(asked, fields.size)
     )
+
+
+def write_count(tokens: int) -> bytes:
+    """Write the answer to a caller who asked for the tokens of a prompt."""
+    return _encode({"totalTokens": tokens})
 
 
 def estimate(asked: Asked, produced: int) -> Usage:

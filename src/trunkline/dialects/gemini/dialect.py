@@ -2,8 +2,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Dialect, Models
-from trunkline.dialects.gemini import answers, codec, errors, events, models, read_generate, stream, write_generate
+from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models
+from trunkline.dialects.gemini import (
+    answers,
+    codec,
+    embed,
+    errors,
+    events,
+    models,
+    read_generate,
+    stream,
+    write_generate,
+)
+from trunkline.dialects.gemini.names import MODELS
 from trunkline.dialects.gemini.proto import DIALECT
 
 GEMINI: Final = Dialect(
@@ -21,7 +32,9 @@ GEMINI: Final = Dialect(
     error_event=errors.error_event,
     read_failure=errors.read_failure,
     mark=b"x-goog-api-key",
-    models=Models(codec.MODELS, models.write_list, models.write_one),
+    write_count=codec.write_count,
+    models=Models(MODELS, models.write_list, models.write_one),
+    embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
     chat=ChatCodec(
         read_request=read_generate.read_request,
         write_request=write_generate.write_request,

@@ -119,7 +119,7 @@ def read_failure(status: int, body: bytes) -> Failure:
     otherwise = BY_CODE.get(status, Trouble.SERVER)
     try:
         read = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(otherwise)
     if isinstance(read, list):
         if not read:
@@ -132,7 +132,7 @@ def failure_of(error: msgspec.Raw) -> Failure:
     """Read the error object of a stream's event."""
     try:
         return _failure(_decode_why(error), Trouble.SERVER)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(Trouble.SERVER)
 
 

@@ -88,7 +88,7 @@ class ContentReader:
         try:
             read = _decode(data)
             blocked = blocked_of(read)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is no answer", inside=f"{error}; {data[:200]!r}") from error
         if bytes(read.error) not in NOTHING:
             return (Failed(failure_of(read.error)),)

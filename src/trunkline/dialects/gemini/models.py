@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.cards import ModelCard, extras
+from trunkline.dialects.gemini.names import BUFFERED, COUNT, EMBED, EMBED_ONE, STREAMED
 from trunkline.messages import Operation
 
 METHODS: Final = {
-    Operation.CHAT.value: ("generateContent", "streamGenerateContent"),
-    Operation.EMBEDDINGS.value: ("embedContent", "batchEmbedContents"),
+    Operation.CHAT.value: (BUFFERED, STREAMED, COUNT),
+    Operation.EMBEDDINGS.value: (EMBED_ONE, EMBED),
 }
 """What can be asked of a model, by what it can do."""
 

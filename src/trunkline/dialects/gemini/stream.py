@@ -42,7 +42,7 @@ class ContentStream:
         except msgspec.ValidationError:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         self._produced += read.size
         if not self.model and read.model_version:

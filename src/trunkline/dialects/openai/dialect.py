@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Dialect, Models
-from trunkline.dialects.openai import answers, codec, errors, events, models, read_chat, stream, write_chat
+from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models
+from trunkline.dialects.openai import answers, codec, embed, errors, events, models, read_chat, stream, write_chat
 
 OPENAI: Final = Dialect(
     name=codec.DIALECT,
@@ -19,6 +19,7 @@ OPENAI: Final = Dialect(
     error_event=errors.error_event,
     read_failure=errors.read_failure,
     models=Models("/v1/models", models.write_list, models.write_one),
+    embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
     chat=ChatCodec(
         read_request=read_chat.read_request,
         write_request=write_chat.write_request,
