@@ -9,11 +9,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from tests.metering.made import intent, settlement
 
 from trunkline import errors
 from trunkline.ids import JournalId, RequestId, mint_journal_id
 from trunkline.metering.leases import Allowance, Ask, LeaseId, mint_lease_id
+from trunkline.metering.lines import Adjustment
 from trunkline.metering.periods import FOREVER, Period
 from trunkline.metering.records import Entry, Intent, Settlement
 from trunkline.store.open import Store
@@ -108,6 +110,7 @@ def test_nothing_depends_on_the_order_or_the_batches_of_draining(store: Store) -
             else:
                 store.book(entries(msgspec.structs.replace(record, request=request)))
         assert team(store).settled - before == 60 + 60 + 30
+    assert store.verify().differences == ()
 
 
 def test_what_costs_more_than_its_lease_is_booked_in_full(store: Store) -> None:
@@ -150,10 +153,41 @@ def test_a_lapsed_lease_is_freed_or_counted_by_hand_and_what_its_journal_tells_l
     assert (team(store).settled, team(store).leased) == (500, 10)
     with pytest.raises(errors.Unknown):
         store.resolve(LeaseId("c"), spent=True, reason="it lives")
+    assert store.verify().differences == ()
     store.book(entries(held(1, "a"), settled(1, 60)))
     assert team(store).settled == 500
+    assert store.verify().differences == ()
     store.close_leases(HERE)
     assert (team(store).settled, team(store).leased) == (60, 0)
+    assert store.verify().differences == ()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "where"),
+    [
+        ("UPDATE allowances SET settled = settled + 1", {"allowance"}),
+        ("UPDATE allowances SET leased = leased - 1", {"allowance"}),
+        ("DELETE FROM allowances", {"allowance"}),
+        ("UPDATE leases SET settled = settled - 1, amount = amount - 1 WHERE id = 'a'", {"allowance", "lease"}),
+        ("UPDATE leases SET amount = amount + 1 WHERE id = 'b'", {"allowance"}),
+        ("UPDATE leases SET settled = 9 WHERE id = 'soft'", {"lease"}),
+        ("DELETE FROM leases WHERE id = 'b'", {"allowance", "lease"}),
+        ("UPDATE attempts SET leases = 'b' WHERE request = 'req_1'", {"lease"}),
+    ],
+)
+def test_an_allowance_or_a_lease_that_stands_otherwise_than_its_lines_say_is_found(
+    store: Store, spoil: str, where: set[str]
+) -> None:
+    store.ask([ask("a", 1, 500), ask("b", 1, 100)])
+    lost = [held(3, "b", hold=20)]
+    store.book(entries(held(1, "a", "b"), settled(1, 60), held(2, "soft"), settled(2, 7), held(4), *lost))
+    store.close_lost(HERE, 9)
+    store.book(entries(held(5, "a"), journal=JournalId("there")))
+    store.adjust(Adjustment("req_1", 1, -20, "billed twice", "ada"), 77)
+    assert store.verify().differences == ()
+    with store._sessions.writing() as connection:
+        connection.execute(text(spoil))
+    assert {difference.where for difference in store.verify().differences} == where
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -191,3 +225,4 @@ def test_settled_and_leased_together_never_pass_the_limit(
         assert found.settled + found.leased <= found.limit
         assert found.settled == sum(used.values())
         assert found.leased == sum(granted.values()) - sum(used.values())
+    assert store.verify().differences == ()

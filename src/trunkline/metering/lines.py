@@ -62,7 +62,7 @@ class Difference(msgspec.Struct, frozen=True):
     """Where what is kept ready differs from what the lines say.
 
     Attributes:
-        where: what is wrong: `attempt`, `account`, `roll-up`, `call`, `allowance`.
+        where: what is wrong: `attempt`, `account`, `roll-up`, `call`, `allowance`, `lease`.
         which: which of them.
         kept: what stands there.
         rebuilt: what should.

@@ -18,6 +18,7 @@ from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
 from trunkline.store.schema import HEAD, about, metadata
 from trunkline.store.sessions import Sessions, upsert, waiting_for_ever
+from trunkline.store.verify_leases import LEASE_CHECKS
 
 BUSY_MILLIS = 5_000
 NEEDS_ALEMBIC = "trunkline.store.upgrade"
@@ -50,6 +51,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
         KeyTable.__init__(self, sessions)
         ClaimTable.__init__(self, sessions)
         LeaseTable.__init__(self, sessions)
+        self.checks += LEASE_CHECKS
 
     @property
     def shared(self) -> bool:
