@@ -37,6 +37,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 
 class TrunklineError(Exception):
     """The root. `inside` holds what only the operator may read; it defaults to the outside message."""
@@ -72,6 +74,21 @@ class EngineUnusable(Unstartable):
     """An embedded engine cannot run: not installed, weights missing, or their hash differs."""
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What an upstream itself said of a call that failed there.
+
+    Attributes:
+        status: its HTTP status.
+        request_id: its own id of the request; empty where it gave none.
+        trouble: what it means, as `dialects.neutral.Trouble` has it.
+    """
+
+    deployment: str
+    status: int
+    request_id: str = ""
+    trouble: str = ""
+
+
 class Refusal(TrunklineError):
     """An answer to a caller. Dialects give it their own shape; `status`, `code` and the message stay.
 
@@ -80,11 +97,13 @@ class Refusal(TrunklineError):
         param: the request's field that is at fault, where there is one.
         retry_after: seconds after which a retry makes sense.
         final: a retry of the same request cannot succeed, so official SDKs are told not to try.
+        told: by the upstream that answered last, where one did.
     """
 
     status: ClassVar[int] = 500
     default_code: ClassVar[str] = "internal_error"
     final: bool = True
+    told: Told | None = None
 
     def __init__(
         self,
@@ -231,6 +250,7 @@ class Declined(UpstreamFault):
     Attributes:
         status: the upstream's HTTP status.
         retry_after: the seconds after which it wants to be asked again, where it said so.
+        told: what it said in its own words; None where it did not get so far.
     """
 
     def __init__(
@@ -241,10 +261,12 @@ class Declined(UpstreamFault):
         retry_after: float | None = None,
         inside: str | None = None,
         said: str = "",
+        told: Told | None = None,
     ) -> None:
         super().__init__(message, inside=inside, said=said)
         self.status = status
         self.retry_after = retry_after
+        self.told = told
 
 
 class TooLong(Declined):

@@ -386,7 +386,7 @@ def test_every_kind_of_token_is_in_the_ledger(
         (404, errors.ServerError, 502),
         (429, errors.ClientError, 429),
         (500, errors.ServerError, 502),
-        (503, errors.ServerError, 502),
+        (503, errors.ServerError, 503),
     ],
 )
 @pytest.mark.parametrize("model", ["gpt", "gemini"])

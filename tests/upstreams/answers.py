@@ -76,7 +76,7 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
         made = (_messages if "/messages" in path else _contents)(script, path, body)
         return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
     if script.status != 200:
-        return Answer(script.status, "application/json", (_compact(error(script.status)),))
+        return Answer(script.status, "application/json", (script.body or _compact(error(script.status)),))
     if path.endswith("/models"):
         return Answer(200, "application/json", (_compact({"object": "list", "data": []}),))
     try:

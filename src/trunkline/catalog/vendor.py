@@ -81,7 +81,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         features: what it publishes where a request uses a feature; stands beside all of them.
         retry_after: the response headers that say when to come back, each with its unit; the first one counts.
         rate_headers: those that say how much is left.
-        too_long: codes of its errors that say that a prompt is too long for the model.
+        request_ids: the response headers with its own id of a request; the first one counts.
         cancelling: what hanging up on a stream does; where nothing is known, it ends the bill.
     """
 
@@ -103,7 +103,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_factory=lambda: {"retry-after": "seconds"}
     )
     rate_headers: tuple[RateHeaders, ...] = ()
-    too_long: tuple[str, ...] = ("context_length_exceeded",)
+    request_ids: tuple[str, ...] = ("x-request-id", "request-id")
     cancelling: Cancelling | None = None
 
 

@@ -32,6 +32,8 @@ CONTEXT_CODE: Final = "context_length_exceeded"
 FILTER_CODE: Final = "content_filter"
 RATE_CODE: Final = "upstream_rate_limit"
 OVERLOADED_CODE: Final = "upstream_overloaded"
+MISSING_CODE: Final = "upstream_not_found"
+KEY_CODE: Final = "upstream_key_refused"
 TIMEOUT_CODE: Final = "upstream_timeout"
 CODES: Final = {
     Trouble.CONTEXT: CONTEXT_CODE,
@@ -140,10 +142,6 @@ class Bridge:
     def follow(self) -> AnswerStream:
         """Follow a stream."""
         return _BridgedStream(self._asked, self._door, self._far)
-
-    def refusal(self, status: int, body: bytes) -> Refusal:
-        """Return what an upstream's refusal of the request means to the caller."""
-        return refusal_of(self._far.read_failure(status, body))
 
 
 def refusal_of(failure: Failure) -> Refusal:

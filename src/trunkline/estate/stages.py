@@ -51,13 +51,13 @@ class Signals(msgspec.Struct, frozen=True):
     Attributes:
         retry_after: headers that say when to come back, each with the seconds of its unit.
         rates: headers that say what is left: of what, how much, and when it is whole again.
-        too_long: error codes that say that a prompt is too long.
+        request_ids: headers with its own id of a request; the first one counts.
         bills_on: whether a stream is billed to its end though its reader has hung up.
     """
 
     retry_after: tuple[tuple[bytes, float], ...] = ((b"retry-after", 1.0),)
     rates: tuple[tuple[str, bytes, bytes], ...] = ()
-    too_long: frozenset[str] = frozenset({"context_length_exceeded"})
+    request_ids: tuple[bytes, ...] = (b"x-request-id", b"request-id")
     bills_on: bool = False
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import quote
 
 from trunkline.clock import NANOS_PER_SECOND
-from trunkline.errors import Refusal
+from trunkline.errors import Refusal, Told
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.stages import Attempt, Decision
 from trunkline.ids import RequestId
@@ -18,19 +17,26 @@ from trunkline.wire.headers import line
 JSON = b"application/json"
 CONTENT_TYPE_MOST = 200
 """Bytes of an upstream's content type that are passed on."""
-UPSTREAM_IDS = (b"x-request-id", b"request-id", b"apim-request-id", b"x-goog-request-id")
-"""Where providers give the id of a request."""
 DROPPED_MOST = 2_000
 """Characters of the list of what was dropped that a header holds."""
 
 
-def upstream_headers(status: int, headers: Mapping[bytes, bytes]) -> bytes:
+def upstream_headers(told: Told) -> bytes:
     """Return the header lines that say how an upstream refused: its own status and the id it gave the request."""
-    lines = line(b"x-trunkline-upstream-status", b"%d" % status)
-    for name in UPSTREAM_IDS:
-        if given := headers.get(name):
-            return lines + line(b"x-trunkline-upstream-request-id", given[:CONTENT_TYPE_MOST])
+    lines = line(b"x-trunkline-upstream-status", b"%d" % told.status)
+    if told.request_id:
+        lines += line(b"x-trunkline-upstream-request-id", told.request_id.encode("ascii", "replace"))
     return lines
+
+
+def log_fields(told: Told) -> dict[str, object]:
+    """Return the same for the log."""
+    return {
+        "deployment": told.deployment,
+        "trouble": told.trouble,
+        "upstream_status": told.status,
+        "upstream_request_id": told.request_id,
+    }
 
 
 def dropped_header(fields: tuple[str, ...]) -> bytes:
@@ -99,4 +105,6 @@ def refusal_headers(request_id: RequestId, refusal: Refusal) -> bytes:
         lines += b"retry-after: %d\r\n" % refusal.retry_after
     if refusal.final:
         lines += b"x-should-retry: false\r\n"
+    if refusal.told is not None:
+        lines += line(b"x-trunkline-deployment", refusal.told.deployment.encode()) + upstream_headers(refusal.told)
     return lines

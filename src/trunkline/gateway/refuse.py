@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
+from trunkline.dialects.neutral import Trouble
+from trunkline.dialects.translate import CONTEXT_CODE, KEY_CODE, MISSING_CODE, OVERLOADED_CODE, RATE_CODE
 from trunkline.errors import (
     Declined,
     Malformed,
@@ -14,12 +17,20 @@ from trunkline.errors import (
     TooLong,
     Unavailable,
     UpstreamFailed,
+    UpstreamFault,
     UpstreamTooSlow,
 )
 from trunkline.estate.stages import Permitted
 from trunkline.upstream.course import Course
 
-TOO_MANY_REQUESTS = 429
+LIMITED: Final = frozenset({Trouble.RATE, Trouble.QUOTA})
+PASSING: Final = LIMITED | {Trouble.OVERLOADED}
+OPERATORS: Final[dict[str, str]] = {
+    Trouble.AUTHENTICATION: KEY_CODE,
+    Trouble.PERMISSION: KEY_CODE,
+    Trouble.NOT_FOUND: MISSING_CODE,
+}
+"""Codes of what only the operator can mend, so that a retry is of no use."""
 
 
 def refuse(permitted: Permitted, course: Course) -> Refusal:
@@ -68,16 +79,30 @@ def _refuse_failed(permitted: Permitted, course: Course) -> Refusal:
     message = f'No deployment of "{name}" could answer. Tried {tried}.'
     if course.short:
         message += f" Others were not tried: {course.short[0].message}"
-    if all(isinstance(fault, TooLong) for _, fault in failed):
-        return Malformed(message, code="context_length_exceeded", param="messages", inside=inside)
-    declined = [fault for _, fault in failed if isinstance(fault, Declined) and fault.status == TOO_MANY_REQUESTS]
-    if len(declined) == len(failed):
+    refusal = _mean(message, inside, [fault for _, fault in failed])
+    refusal.told = next((fault.told for _, fault in reversed(failed) if isinstance(fault, Declined)), None)
+    return refusal
+
+
+def _mean(message: str, inside: str, faults: Sequence[UpstreamFault]) -> Refusal:
+    """Keep what all attempts have in common; where they have nothing, say that they failed.
+
+    A refused key, or a model that the provider does not know, is the operator's to mend and never told as the caller's.
+    """
+    if all(isinstance(fault, TooLong) for fault in faults):
+        return Malformed(message, param="messages", code=CONTEXT_CODE, inside=inside)
+    declined = [fault for fault in faults if isinstance(fault, Declined)]
+    troubles = {fault.told.trouble if fault.told else "" for fault in declined}
+    if len(declined) == len(faults) and troubles <= PASSING:
         waits = [fault.retry_after for fault in declined if fault.retry_after is not None]
         wait = _whole(min(waits, default=1))
-        return RateLimited(message, code="upstream_rate_limit", inside=inside, retry_after=wait)
-    if isinstance(failed[-1][1], Slow):
+        if troubles <= LIMITED:
+            return RateLimited(message, code=RATE_CODE, inside=inside, retry_after=wait)
+        return Unavailable(message, code=OVERLOADED_CODE, inside=inside, retry_after=wait)
+    if isinstance(faults[-1], Slow) or troubles == {Trouble.TIMEOUT}:
         return UpstreamTooSlow(message, inside=inside)
-    return UpstreamFailed(message, inside=inside)
+    code = OPERATORS.get(next(iter(troubles))) if len(troubles) == 1 and len(declined) == len(faults) else None
+    return UpstreamFailed(message, code=code, inside=inside, final=None if code is None else True)
 
 
 def _refuse_uncarried(permitted: Permitted, uncarried: Sequence[tuple[str, NotCarried]]) -> Malformed:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from trunkline.dialects.dialect import Answer, AnswerStream, Dialect
+from trunkline.dialects.registry import DIALECTS
+from trunkline.dialects.translate import refusal_of
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint
 from trunkline.gateway.array import ArrayReply
-from trunkline.gateway.headers import JSON, answer_headers, dropped_header, upstream_headers
+from trunkline.gateway.headers import JSON, answer_headers, dropped_header, log_fields, upstream_headers
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering.hold import Hold
@@ -15,10 +18,12 @@ from trunkline.metering.records import Status
 from trunkline.money import Nano
 from trunkline.upstream.attest import attest_body, attest_event
 from trunkline.upstream.compose import Letter
-from trunkline.upstream.send import OK
+from trunkline.upstream.send import OK, told
 from trunkline.wire.client import Response
 from trunkline.wire.server import Reply
 from trunkline.wire.sse import Framer, data_of
+
+log = logging.getLogger("trunkline.gateway")
 
 CLIENT_CLOSED: Final = 499
 EVENT_STREAM: Final = b"text/event-stream"
@@ -83,9 +88,12 @@ class Relay:
     async def _reject(self, response: Response) -> None:
         status, body = response.status, await response.read()
         self._hold.settle(status=Status.REJECTED, http_status=status, usage=Usage())
-        headers = self._headers(self._content_type(response, JSON)) + upstream_headers(status, response.headers)
+        failure = DIALECTS[self._attempt.endpoint.dialect].read_failure(status, body)
+        said = told(self._attempt, response, failure)
+        log.info("a deployment refused the request", extra={"request_id": self._request_id, **log_fields(said)})
+        headers = self._headers(self._content_type(response, JSON)) + upstream_headers(said)
         if self._bridge is not None:
-            refusal = self._bridge.refusal(status, body)
+            refusal = refusal_of(failure)
             status, body = refusal.status, self._dialect.refusal_body(refusal)
         self._reply.send(status, headers, body)
 

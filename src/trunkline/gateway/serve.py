@@ -25,7 +25,7 @@ from trunkline.errors import (
 )
 from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
-from trunkline.gateway.headers import own_headers, refusal_headers
+from trunkline.gateway.headers import log_fields, own_headers, refusal_headers
 from trunkline.gateway.identify import identify
 from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
@@ -92,11 +92,9 @@ class Gateway:
 
     def _refuse(self, request_id: RequestId, dialect: Dialect, refusal: Refusal, reply: Reply) -> None:
         self._exchange.metrics.refused(refusal.code, refusal.status)
-        log.log(
-            _weight(refusal),
-            "refused",
-            extra={"request_id": request_id, "code": refusal.code, "status": refusal.status, "inside": refusal.inside},
-        )
+        told = {} if refusal.told is None else log_fields(refusal.told)
+        said = {"code": refusal.code, "status": refusal.status, "inside": refusal.inside}
+        log.log(_weight(refusal), "refused", extra={"request_id": request_id, **said, **told})
         reply.send(refusal.status, refusal_headers(request_id, refusal), dialect.refusal_body(refusal))
 
     def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:

@@ -207,7 +207,7 @@ def _signals(vendor: Vendor) -> Signals:
         rates=tuple(
             (one.of, one.left.lower().encode(), (one.resets or "").lower().encode()) for one in vendor.rate_headers
         ),
-        too_long=frozenset(vendor.too_long),
+        request_ids=tuple(name.lower().encode() for name in vendor.request_ids),
         bills_on=vendor.cancelling is not None and vendor.cancelling.bills_on,
     )
 

@@ -3,33 +3,26 @@ from __future__ import annotations
 import time
 from typing import Final
 
-import msgspec
-
-from trunkline.errors import Declined, TooLong, Unattested
+from trunkline.dialects.neutral import Failure, Trouble
+from trunkline.dialects.registry import DIALECTS
+from trunkline.errors import Declined, Told, TooLong, Unattested
 from trunkline.estate.stages import Attempt
 from trunkline.observability.log import redact
 from trunkline.upstream.attest import attest_head
 from trunkline.upstream.compose import Letter
-from trunkline.upstream.signals import read_wait
+from trunkline.upstream.signals import read_id, read_wait
 from trunkline.wire.client import Pool, Response
 
 SECRETIVE: Final = frozenset({401, 403, 407})
+OF_THE_KEY: Final = frozenset({Trouble.AUTHENTICATION, Trouble.PERMISSION})
 QUOTED: Final = 200
 # The upstream refuses the request itself: another deployment would, too, and the caller must read why.
 CALLERS_FAULT: Final = frozenset({400, 409, 413, 415, 422})
-MAY_BE_TOO_LONG: Final = frozenset({400, 413})
+# What a request itself can be at fault for; some providers tell of a wrong key with a 400, too.
+OF_THE_REQUEST: Final = frozenset({Trouble.INVALID, Trouble.CONTEXT, Trouble.FILTERED, Trouble.TOO_LARGE})
 OK: Final = range(200, 300)
 LONGEST_QUOTE: Final = 500
 """How many characters of an upstream's own error are kept, where they may be."""
-
-
-class _Why(msgspec.Struct, frozen=True):
-    message: str = ""
-    code: str | int | None = None
-
-
-class _Said(msgspec.Struct, frozen=True):
-    error: _Why = _Why()
 
 
 async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
@@ -58,53 +51,51 @@ async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
         len(body),
     )
     response = await pool.send(endpoint.origin, head + body, attempt.times)
-    if response.status in MAY_BE_TOO_LONG:
-        await _pass_on_if_too_long(attempt, response)
-    if response.status in OK or response.status in CALLERS_FAULT:
-        if endpoint.attested:
-            try:
-                attest_head(endpoint, response, whole=response.status in OK)
-            except Unattested:
-                response.close()
-                raise
+    if response.status in OK:
+        _attest(attempt, response, whole=True)
         return response
-    try:
-        said = (await response.read()).decode(errors="replace")
-    finally:
-        response.close()
+    body = await response.read()
+    failure = DIALECTS[endpoint.dialect].read_failure(response.status, body)
+    if response.status in CALLERS_FAULT and failure.trouble in OF_THE_REQUEST:
+        if failure.trouble is Trouble.CONTEXT and sum(map(len, attempt.permitted.decision.tiers)) > 1:
+            raise TooLong(
+                f"the prompt is too long for it{_reason(response.status, failure)}",
+                status=response.status,
+                inside=f"{endpoint.deployment} answered {response.status} {failure.kind}",
+                told=told(attempt, response, failure),
+            )
+        _attest(attempt, response, whole=False)
+        return response
+    response.close()
     raise Declined(
-        f"it answered with status {response.status}{_reason(response.status, said)}",
+        f"it answered with status {response.status}{_reason(response.status, failure)}",
         status=response.status,
         retry_after=read_wait(endpoint.signals, response.headers, time.time_ns()),
         inside=f"{endpoint.deployment} answered {response.status}",
-        said=said[:LONGEST_QUOTE],
+        said=body.decode(errors="replace")[:LONGEST_QUOTE],
+        told=told(attempt, response, failure),
     )
 
 
-async def _pass_on_if_too_long(attempt: Attempt, response: Response) -> None:
-    """Where the upstream says that the prompt is too long for it, let a deployment with more room try."""
-    decision = attempt.permitted.decision
-    if sum(map(len, decision.tiers)) == 1:
+def told(attempt: Attempt, response: Response, failure: Failure) -> Told:
+    """Return what an upstream said of a call that it refused."""
+    endpoint = attempt.endpoint
+    given = read_id(endpoint.signals, response.headers) or failure.request_id
+    return Told(endpoint.deployment, response.status, given, failure.trouble.value)
+
+
+def _attest(attempt: Attempt, response: Response, *, whole: bool) -> None:
+    if not attempt.endpoint.attested:
         return
-    body = await response.read()
     try:
-        error = msgspec.json.decode(body, type=_Said).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return
-    if error.code is not None and error.code in attempt.endpoint.signals.too_long:
-        raise TooLong(
-            f"the prompt is too long for it{_reason(response.status, body.decode(errors='replace'))}",
-            status=response.status,
-            inside=f"{attempt.endpoint.deployment} answered {response.status} {error.code}",
-        )
+        attest_head(attempt.endpoint, response, whole=whole)
+    except Unattested:
+        response.close()
+        raise
 
 
-def _reason(status: int, said: str) -> str:
+def _reason(status: int, failure: Failure) -> str:
     """Quote the upstream's own message, save where it may speak of the exchange's credentials."""
-    if status in SECRETIVE:
+    if status in SECRETIVE or failure.trouble in OF_THE_KEY or not failure.message:
         return ""
-    try:
-        message = msgspec.json.decode(said, type=_Said).error.message
-    except msgspec.DecodeError:
-        return ""
-    return f": {redact(message[:QUOTED])}" if message else ""
+    return f": {redact(failure.message[:QUOTED])}"

@@ -23,6 +23,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|d|h|m|s)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|d|h|m|s))+")
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
 _LONGEST = 100
+LONGEST_ID = 200
+"""Characters of an upstream's id of a request that are kept."""
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -49,6 +51,12 @@ def read_wait(signals: Signals, headers: Headers, now: int) -> float | None:
         if wait is not None:
             return wait * unit if _NUMBER.fullmatch(raw.decode("latin-1").strip()) else wait
     return None
+
+
+def read_id(signals: Signals, headers: Headers) -> str:
+    """Return an upstream's own id of the request; empty where its headers have none."""
+    found = next((given for name in signals.request_ids if (given := headers.get(name))), b"")
+    return found[:LONGEST_ID].decode("ascii", "replace")
 
 
 def read_left(signals: Signals, headers: Headers, now: int) -> Iterator[Left]:

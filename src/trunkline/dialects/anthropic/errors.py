@@ -49,6 +49,8 @@ STATUSES: Final = {
 # The API has no type of its own for these: only its words tell them from other invalid requests.
 TOO_LONG: Final = ("prompt is too long", "exceed context limit", "exceeds the maximum", "context window")
 FILTERED: Final = ("content filtering policy",)
+# Where a status says this, a type that says nothing does not gainsay it.
+PLAIN: Final = (Trouble.OVERLOADED, Trouble.TIMEOUT)
 SPENT: Final = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
 
@@ -119,6 +121,8 @@ def _failure(why: Why, otherwise: Trouble, request_id: str) -> Failure:
         trouble = Trouble.CONTEXT
     elif trouble is Trouble.INVALID and any(words in said for words in FILTERED):
         trouble = Trouble.FILTERED
+    elif trouble is Trouble.SERVER and otherwise in PLAIN:
+        trouble = otherwise
     elif trouble is Trouble.RATE and why.details is not None and why.details.error_code in SPENT:
         trouble = Trouble.QUOTA
     return Failure(trouble, why.message, why.type, request_id=request_id)

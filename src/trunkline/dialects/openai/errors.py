@@ -50,12 +50,22 @@ BY_STATUS: Final = {
     408: Trouble.TIMEOUT,
     409: Trouble.INVALID,
     413: Trouble.TOO_LARGE,
+    402: Trouble.QUOTA,
     415: Trouble.INVALID,
     422: Trouble.INVALID,
     429: Trouble.RATE,
     503: Trouble.OVERLOADED,
     504: Trouble.TIMEOUT,
+    529: Trouble.OVERLOADED,
 }
+# Most that speak this dialect give no code for these (vLLM, DeepSeek, Mistral, Ollama): only their words tell.
+TOO_LONG: Final = (
+    "maximum context length",
+    "context length",
+    "context window",
+    "prompt is too long",
+    "too large for model",
+)
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -113,6 +123,8 @@ def _failure(why: Why | str, otherwise: Trouble) -> Failure:
     if trouble is None:
         vague = otherwise in (Trouble.SERVER, Trouble.INVALID)
         trouble = BY_TYPE.get(why.type or "", otherwise) if vague else otherwise
+    if trouble is Trouble.INVALID and any(words in (why.message or "").lower() for words in TOO_LONG):
+        trouble = Trouble.CONTEXT
     return Failure(trouble, why.message or "", code or why.type or "", why.param)
 
 
