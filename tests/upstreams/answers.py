@@ -1,4 +1,4 @@
-"""OpenAI's answers, and by way of `messages` Anthropic's, of `contents` Gemini's.
+"""OpenAI's answers, by way of `responses` those too, of `messages` Anthropic's, of `contents` Gemini's.
 
 They are made from the golden fixtures, so that a scripted upstream and the fixtures cannot drift apart.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.upstreams import contents, messages
+from tests.upstreams import contents, messages, responses
 from tests.upstreams.script import Script
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "openai"
@@ -85,6 +85,8 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
         return Answer(400, "application/json", (_compact(error(400)),))
     if path.endswith("/embeddings"):
         made = Answer(200, "application/json", (_compact(_embeddings(script, asked)),))
+    elif path.endswith("/responses"):
+        made = _responses(script, asked)
     elif not path.endswith("/chat/completions"):
         return Answer(404, "application/json", (_compact(error(404)),))
     elif asked.get("stream"):
@@ -116,6 +118,12 @@ def _contents(script: Script, path: str, body: bytes) -> Answer:
     if path.endswith(":streamGenerateContent"):
         return Answer(200, contents.EVENTS, contents.events(script, path, asked), streamed=True)
     return Answer(200, contents.JSON, (contents.answer(script, path, asked),))
+
+
+def _responses(script: Script, asked: dict[str, Any]) -> Answer:
+    if asked.get("stream"):
+        return Answer(200, "text/event-stream; charset=utf-8", responses.events(script, asked), streamed=True)
+    return Answer(200, "application/json", (responses.whole(script, asked),))
 
 
 def _completion(script: Script, asked: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         dialect: the wire format it speaks, by its name in the registry of dialects.
+        speaks: others that it speaks at the same address; callers of these pass through, too.
         base_url: its own address; `{region}` and `{project}` stand for the boundary's. None where every customer has
             an address of his own.
         endpoint_path: what an address without a path gets.
@@ -88,6 +89,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     name: str
     dialect: str = "openai"
+    speaks: tuple[str, ...] = ()
     base_url: str | None = None
     endpoint_path: str = "/v1"
     auth: str = "authorization: Bearer {key}"

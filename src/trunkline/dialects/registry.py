@@ -9,12 +9,14 @@ from trunkline.dialects.anthropic.dialect import ANTHROPIC
 from trunkline.dialects.dialect import Dialect, Door
 from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.dialects.openai.dialect import OPENAI
+from trunkline.dialects.responses.dialect import RESPONSES
 from trunkline.messages import Operation
 
 ALL: Final[tuple[Dialect, ...]] = (
     OPENAI,
     ANTHROPIC,
     GEMINI,
+    RESPONSES,
 )  # fmt: skip
 
 DIALECTS: Final = {dialect.name: dialect for dialect in ALL}

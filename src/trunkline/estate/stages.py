@@ -76,6 +76,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         features: what its model can do; None where nothing is known of it.
         refuses: parameters of the neutral form that its model refuses.
         counts: dialects beside its own in which it counts the tokens of a prompt.
+        speaks: dialects beside its own whose callers pass through.
         tolerance: when it is left alone because it fails.
         retries: how often one call may be repeated there.
         signals: what its answers say beside the answer.
@@ -102,6 +103,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     features: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset()
     counts: tuple[str, ...] = ()
+    speaks: tuple[str, ...] = ()
     tolerance: Tolerance = Tolerance()
     retries: int = 1
     signals: Signals = Signals()

@@ -93,6 +93,8 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         features=_features(deployment, profile),
         refuses=frozenset(profile.refuses) if profile else frozenset(),
         counts=ENGINE_COUNTS if deployment.engine is not None else (),
+        # Who names a dialect means that one alone.
+        speaks=vendor.speaks if vendor and deployment.engine is None and deployment.dialect is None else (),
         tolerance=deployment.tolerance,
         retries=deployment.retries,
         signals=_signals(vendor) if vendor else Signals(),

@@ -75,7 +75,7 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
     if output_limit is not None:
         rewrites.append(door.limit(asked, endpoint, output_limit))
         asked = msgspec.structs.replace(asked, output_limit=output_limit)
-    far = DIALECTS[endpoint.dialect]
+    far = door if asked.dialect in endpoint.speaks else DIALECTS[endpoint.dialect]
     if far is door and not (_asks_too_much(asked, endpoint) and lacks(asked, door, endpoint)):
         body = door.encode(asked, model, decision.instructions, rewrites)
         return Letter(door.path(asked, model).encode(), body, headers=asked.forwarded)

@@ -1,0 +1,1 @@
+"""OpenAI's Responses: requests are lists of items, answers too."""

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Final
+
+from trunkline.dialects.dialect import ChatCodec, Dialect
+from trunkline.dialects.responses import (
+    answers,
+    codec,
+    errors,
+    read_events,
+    read_items,
+    stream,
+    write_events,
+    write_items,
+)
+
+RESPONSES: Final = Dialect(
+    name=codec.DIALECT,
+    doors=codec.DOORS,
+    path=codec.path,
+    decode=codec.decode,
+    encode=codec.encode,
+    limit=codec.limit,
+    read_answer=codec.read_answer,
+    follow=stream.ResponseStream,
+    estimate=codec.estimate,
+    refusal_body=errors.refusal_body,
+    error_event=errors.error_event,
+    read_failure=errors.read_failure,
+    chat=ChatCodec(
+        read_request=read_items.read_request,
+        write_request=write_items.write_request,
+        read_answer=answers.read_answer,
+        write_answer=answers.write_answer,
+        reader=read_events.ResponseReader,
+        writer=write_events.ResponseWriter,
+    ),
+)
