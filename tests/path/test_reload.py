@@ -203,6 +203,7 @@ def test_only_engines_that_change_are_started_anew_and_their_calls_finish_first(
             "pattern": "self_managed",
             "boundary": "vendor",
             "engine": {"kind": "embedded", "weights": "builtin", "slots": slots},
+            "price": {"input_mtok": 0, "output_mtok": 0},
         }
         return estate({"smol": smol}, {"chat": [["smol"]]}, **more)
 

@@ -42,7 +42,11 @@ HARMLESS = {
     ("policy/prompt_parts.py", "_use", "drop operand 1: form.messages or ''"),  # without messages nothing is found
     ("policy/prompt_parts.py", "find_parts", "drop operand 1: form.messages or ''"),  # no field is named None
     ("policy/prompt_parts.py", "find_parts", "drop operand 1: raw is None or not form.parts"),  # nothing to find
-    ("policy/prompt_parts.py", "find_parts", "if False: if is_plain(text)"),  # what is plain has nothing, read or not
+    (
+        "policy/prompt_parts.py",
+        "find_parts",
+        "if False: if is_plain(text, form.marks)",
+    ),  # what is plain has nothing, read or not
     ("policy/prompt_parts.py", "is_plain", "plus one: 1"),  # the same
     ("policy/prompt_parts.py", "is_plain", "drop operand 0: ESCAPE[:1] not in messages"),  # asked for speed
     ("policy/request.py", "_examine", "drop filter: if"),  # nothing bars what is no feature
