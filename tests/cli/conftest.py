@@ -143,7 +143,7 @@ use_cases:
 budgets:
   - {on: {unit: small}, per: month, amount: 10}
 limits:
-  - {on: {unit: small}, rpm: 10}
+  - {on: {person: ada}, rpm: 10}
 """
 
 

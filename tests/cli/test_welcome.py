@@ -25,7 +25,7 @@ def welcome(key: str | None = KEY) -> Welcome:
         data=Path("/var/lib/trunkline"),
         root="acme",
         key=key,
-        notices=("limits are not in force yet",),
+        notices=("data sets are not in force yet",),
         deployments=(
             Standing("smol", Pattern.SELF_MANAGED, "huggingface/smollm2", UpstreamState.READY),
             Standing("minilm", Pattern.SELF_MANAGED, "minilm", UpstreamState.STARTING),
@@ -49,7 +49,7 @@ def test_it_says_where_it_listens_and_how_each_deployment_stands(width: int) -> 
         assert pattern in text
     assert "none declared" in text
     assert "not configured: OPENAI_API_KEY is not set" in text
-    assert "limits are not in force yet" in text
+    assert "data sets are not in force yet" in text
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -159,16 +159,14 @@ def test_what_is_not_in_force_is_announced_once_per_kind() -> None:
     notices = load(EXAMPLE, StillClock(datetime(2026, 12, 1, tzinfo=UTC))).notices
 
     assert [(notice.message.split(":")[0], notice.count) for notice in notices] == [
-        ("limits are not in force yet", 1),
-        ("a boundary's quota is not in force yet", 1),
-        ("capacity is not in force yet", 2),
+        ("reserved units and replicas are not in force yet", 1),
         ("fixed costs are not charged back yet", 3),
         ("lending and shares of a pool are not in force yet", 1),
         ("groups of a unit are not in force yet", 1),
         ("a cloud's own credentials cannot be used yet", 1),
     ]
-    assert str(notices[0]).startswith(f"{EXAMPLE}:117:5: limits are not in force yet")
-    assert str(notices[3]).endswith("(and 2 more)")
+    assert str(notices[0]).startswith(f"{EXAMPLE}:50:5: reserved units and replicas are not in force yet")
+    assert str(notices[1]).endswith("(and 2 more)")
 
 
 def test_an_expired_claim_is_a_notice_and_no_fault() -> None:

@@ -27,10 +27,12 @@ from trunkline.gateway.serve import Gateway, refusal_body
 from trunkline.ids import mint_journal_id
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
+from trunkline.metering.counters import Page
 from trunkline.metering.drain import Drainer
 from trunkline.metering.journal import Journal
 from trunkline.metering.purses import Purses
-from trunkline.observability.metrics import Metrics, Readings, UpstreamLoad
+from trunkline.metering.turnstile import Turnstile
+from trunkline.observability.metrics import LimitReading, Metrics, Readings, UpstreamLoad
 from trunkline.serving.specs import EngineState
 from trunkline.wire.client import Pool, Proxies, trust
 from trunkline.wire.server import Outbox, Server
@@ -93,6 +95,7 @@ class Answering:
             estate=lambda: self.exchange.snapshot.version,
             claims=self._claims.seconds_left,
             budgets=self._budgets.readings,
+            limits=self._limits_now,
             loads=self._loads,
         )
         self.exchange = Exchange(
@@ -107,14 +110,20 @@ class Answering:
         self._book.settled = self.exchange.settled
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
+        self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
+        self._turnstile = self.exchange.turnstile = Turnstile(self._page, checked.limits, clock)
         self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
         self.exchange.keys_changed = self._watch.look
+
+    def _limits_now(self) -> dict[str, LimitReading]:
+        return self._turnstile.readings()
 
     def _loads(self) -> tuple[UpstreamLoad, ...]:
         return self.exchange.health.loads()
 
     def begin(self, stack: AsyncExitStack) -> None:
         """Begin to drain the journal and to follow the keys; the stack ends both, and the connections upstream."""
+        stack.callback(self._page.close)
         self._drainer.start()
         stack.callback(self._drainer.stop)
         stack.push_async_callback(self._purses.stop)
@@ -190,6 +199,7 @@ class Answering:
         self._book.currency = snapshot.currency
         if exchange.cashier is not None:
             exchange.cashier.adopt(checked.budgets)
+        self._turnstile.adopt(checked.limits)
         self._budgets.adopt(checked.budgets)
         exchange.metrics.use_currency(snapshot.currency)
 

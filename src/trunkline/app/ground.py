@@ -11,9 +11,12 @@ from trunkline.app.keys import Rings
 from trunkline.app.options import Options
 from trunkline.clock import Clock
 from trunkline.config.environment import Environment
+from trunkline.errors import Unstartable
 from trunkline.estate.load import Loaded
 from trunkline.estate.stages import Address, Snapshot
 from trunkline.metering.budgets import Budgets, compile_budgets
+from trunkline.metering.counters import MOST_LIMITS
+from trunkline.metering.limits import Limits, compile_limits
 from trunkline.store.folder import DataFolder
 from trunkline.store.open import Store
 from trunkline.tenancy.certificates import Bearer
@@ -39,6 +42,7 @@ class Checked(msgspec.Struct, frozen=True):
     rings: Rings
     snapshot: Snapshot
     budgets: Budgets
+    limits: Limits
 
 
 def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOWHERE) -> Checked:
@@ -66,4 +70,7 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
             for name, one in estate.certificates.items()
         ),
     )
-    return Checked(loaded, compiler, rings, compiler.compile(), compile_budgets(estate, ground.clock.now()))
+    budgets, limits = compile_budgets(estate, ground.clock.now()), compile_limits(estate)
+    if (count := sum(1 for _ in limits)) > MOST_LIMITS:
+        raise Unstartable(f"the estate has {count} limits; an exchange counts against {MOST_LIMITS} and no more")
+    return Checked(loaded, compiler, rings, compiler.compile(), budgets, limits)

@@ -2,14 +2,26 @@ from __future__ import annotations
 
 import msgspec
 
-from trunkline.estate.names import Count, UnitName
+from trunkline.estate.names import Count, ModelName, UnitName
 
 
-class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the provider allows in this boundary: tokens and requests per minute."""
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens and requests per minute."""
 
     tpm: Count | None = None
     rpm: Count | None = None
+
+
+class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the provider allows in this boundary: tokens and requests per minute.
+
+    `tpm` and `rpm` bind all that is sent there, `models` each what is sent to one model there. A provider that counts
+    by region has a boundary for each region.
+    """
+
+    tpm: Count | None = None
+    rpm: Count | None = None
+    models: dict[ModelName, Rates] = {}
 
 
 class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

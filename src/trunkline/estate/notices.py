@@ -64,23 +64,19 @@ def _fields(section: str, *fields: str) -> Find:
     return find
 
 
-def _all(section: str) -> Find:
+def _on_persons(section: str) -> Find:
     def find(declared: Declared) -> Iterator[Where]:
-        for index in getattr(declared, section):
-            yield (section, index)
+        for index, one in getattr(declared, section).items():
+            if one.on.person is not None:
+                yield (section, index)
 
     return find
 
 
-def _budgets_on_persons(declared: Declared) -> Iterator[Where]:
-    for index, budget in declared.budgets.items():
-        if budget.on.person is not None:
-            yield ("budgets", index)
-
-
 def _capacity(declared: Declared) -> Iterator[Where]:
     for name, deployment in declared.deployments.items():
-        if deployment.capacity is not None:
+        capacity = deployment.capacity
+        if capacity is not None and (capacity.ptu is not None or capacity.replicas is not None):
             yield ("deployments", name, "capacity")
 
 
@@ -113,10 +109,9 @@ def _open_secrets(declared: Declared) -> Iterator[Where]:
 
 
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
-    ("budgets on persons are not in force yet: nobody signs in", _budgets_on_persons),
-    ("limits are not in force yet: no call is refused for its rate", _all("limits")),
-    ("a boundary's quota is not in force yet: calls are not spread by it", _fields("boundaries", "quota")),
-    ("capacity is not in force yet: calls are not held back by it", _capacity),
+    ("budgets on persons are not in force yet: nobody signs in", _on_persons("budgets")),
+    ("limits on persons are not in force yet: nobody signs in", _on_persons("limits")),
+    ("reserved units and replicas are not in force yet: nothing is scaled or held back by them", _capacity),
     ("fixed costs are not charged back yet: calls count at the internal rate or per token", _fixed_prices),
     (
         "lending and shares of a pool are not in force yet: whoever may use it uses all of it",

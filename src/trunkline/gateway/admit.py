@@ -3,7 +3,10 @@ from __future__ import annotations
 from types import TracebackType
 
 from trunkline.errors import Unavailable
+from trunkline.estate.stages import Attempt
+from trunkline.metering.turnstile import Full, Visit
 from trunkline.observability.metrics import Metrics
+from trunkline.upstream.course import Course
 
 MOST_IN_FLIGHT = 10_000
 
@@ -34,7 +37,7 @@ class Gate:
 
 
 def admit(gate: Gate) -> Gate:
-    """Refuse early and cheaply; otherwise return the gate to pass through. Token rates are not in force yet.
+    """Refuse early and cheaply; otherwise return the gate to pass through. Rates wait until the route is known.
 
     Raises:
         Unavailable: the exchange carries as many calls as it can.
@@ -46,3 +49,20 @@ def admit(gate: Gate) -> Gate:
             retry_after=1,
         )
     return gate
+
+
+async def let_in(visit: Visit, attempt: Attempt, course: Course) -> bool:
+    """Count an attempt against the limits above it; where its deployment or boundary has no room, note so.
+
+    Raises:
+        RateLimited: a limit of the caller's own is reached: no other deployment would help.
+    """
+    try:
+        await visit.admit(attempt)
+    except Full as full:
+        if not full.rate.provided and not course.failed:
+            raise full.refusal from None
+        course.short.append(full.refusal)
+        course.full[attempt.endpoint.deployment] = full.rate.words
+        return False
+    return True

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from trunkline.ids import RequestId, RequestIds
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
 from trunkline.metering.records import Settlement, Status
+from trunkline.metering.turnstile import Turnstile, Visit
 from trunkline.money import bare
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.scrape import render
@@ -31,6 +33,7 @@ UNBROKEN: Final = frozenset({400, 409, 413, 415, 422})
 BUSY: Final = 429
 GIVEN_UP: Final = 10 * NANOS_PER_SECOND
 """A caller that leaves after so long without a first byte has seen the deployment fail."""
+UNCOUNTED: Final[AbstractContextManager[None]] = nullcontext()
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -56,6 +59,7 @@ class Exchange:
         cashier: holds attempts in the budgets above them; None where nobody keeps budgets.
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
         scrape: renders the metrics; of this process alone unless replaced.
+        turnstile: counts calls against the limits above them; None where nobody counts.
     """
 
     __slots__ = (
@@ -73,6 +77,7 @@ class Exchange:
         "readiness",
         "ring",
         "scrape",
+        "turnstile",
         "upstreams",
     )
 
@@ -98,6 +103,7 @@ class Exchange:
         self.keys_changed = _nothing_changed
         self.scrape: Scrape = self._scrape_own
         self.cashier: Cashier | None = None
+        self.turnstile: Turnstile | None = None
         self.gate = Gate(metrics)
         self.ids = RequestIds()
         self.ejections = Ejections()
@@ -125,6 +131,11 @@ class Exchange:
     def _put_in_force(self, snapshot: Snapshot) -> None:
         self.health.renew(self._snapshot.endpoints, snapshot.endpoints)
         self._snapshot = snapshot
+
+    def visit(self) -> AbstractContextManager[Visit | None]:
+        """Return what a call counts against limits; nothing where there are none."""
+        turnstile = self.turnstile
+        return turnstile.visit() if turnstile is not None and turnstile.in_force else UNCOUNTED
 
     def is_ejected(self, attempt: Attempt) -> bool:
         """Whether the attempt's deployment is left out after an incident."""

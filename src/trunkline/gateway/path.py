@@ -32,7 +32,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         JournalFailed: the intent could not be written; nothing was sent.
     """
     caller = await identify(exchange, request)
-    with admit(exchange.gate):
+    with admit(exchange.gate), exchange.visit() as visit:
         asked = decode(door, request)
         snapshot = exchange.snapshot
         permitted = permit(snapshot, caller, asked)
@@ -42,11 +42,13 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
             return None
         course = Course(asked, exchange.clock)
         for attempt in route(permitted, bound, exchange.health, course):
-            ready = await prepare(exchange, snapshot, attempt, course)
+            ready = await prepare(exchange, snapshot, attempt, course, visit)
             if ready is None:
                 continue
             try:
                 with reserve(exchange.book, attempt, request_id, ready.pledge) as hold:
+                    if visit is not None:
+                        visit.hold = hold
                     exchange.health.begin(attempt)
                     response = await send(exchange.upstreams, attempt, ready.letter)
                     exchange.health.listen(attempt.endpoint, response.headers)

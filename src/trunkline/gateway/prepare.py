@@ -6,8 +6,10 @@ import msgspec
 
 from trunkline.errors import NotCarried, OverBudget, Unavailable
 from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.gateway.admit import let_in
 from trunkline.gateway.exchange import Exchange
 from trunkline.metering.purses import Pledge
+from trunkline.metering.turnstile import Visit
 from trunkline.policy.permit import still_permitted
 from trunkline.upstream.compose import Letter, compose
 from trunkline.upstream.course import Course
@@ -20,8 +22,10 @@ class Ready(msgspec.Struct, frozen=True):
     pledge: Pledge | None
 
 
-async def prepare(exchange: Exchange, snapshot: Snapshot, attempt: Attempt, course: Course) -> Ready | None:
-    """Wait for an attempt's turn and its budgets, and make sure that it may still be sent.
+async def prepare(
+    exchange: Exchange, snapshot: Snapshot, attempt: Attempt, course: Course, visit: Visit | None = None
+) -> Ready | None:
+    """Wait for an attempt's turn, its limits and its budgets, and make sure that it may still be sent.
 
     Nothing is waited for between the last look at the estate and the return: what is ready is permitted at this moment.
 
@@ -30,15 +34,19 @@ async def prepare(exchange: Exchange, snapshot: Snapshot, attempt: Attempt, cour
         snapshot: the estate that the call was permitted under.
         attempt: what is to be sent.
         course: hears why an attempt is not made.
+        visit: counts the call against the limits above it; None where there are none.
 
     Returns:
         What is to be sent; None where this attempt is not to be made, and holds nothing.
 
     Raises:
+        RateLimited: a limit of the caller's own is reached.
         Malformed: a request that must be translated is not as its dialect has it.
     """
     if attempt.wait:
         await asyncio.sleep(attempt.wait)
+    if visit is not None and not await let_in(visit, attempt, course):
+        return None
     pledge: Pledge | None = None
     cashier = exchange.cashier
     if cashier is not None and cashier.in_force:
@@ -47,14 +55,16 @@ async def prepare(exchange: Exchange, snapshot: Snapshot, attempt: Attempt, cour
         except (OverBudget, Unavailable) as refusal:
             course.short.append(refusal)
             return None
-    if _may_be_sent(exchange, snapshot, attempt, course):
-        try:
-            return Ready(compose(attempt, pledge), pledge)
-        except NotCarried as lost:
-            course.uncarried.append((attempt.endpoint.deployment, lost))
-    elif pledge is not None:
-        pledge.settle(0)
-    return None
+    ready: Ready | None = None
+    try:
+        if _may_be_sent(exchange, snapshot, attempt, course):
+            ready = Ready(compose(attempt, pledge), pledge)
+    except NotCarried as lost:
+        course.uncarried.append((attempt.endpoint.deployment, lost))
+    finally:
+        if ready is None and pledge is not None:
+            pledge.settle(0)
+    return ready
 
 
 def _may_be_sent(exchange: Exchange, snapshot: Snapshot, attempt: Attempt, course: Course) -> bool:

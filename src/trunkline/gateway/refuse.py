@@ -45,7 +45,8 @@ def _refuse_untried(permitted: Permitted, course: Course) -> Refusal:
     name, ejected = permitted.asked.model, course.ejected
     if course.short:
         # What may pass by itself counts first: a caller that tries again later can succeed.
-        return next((one for one in course.short if isinstance(one, Unavailable)), course.short[0])
+        passing = [one for one in course.short if not one.final]
+        return min(passing, key=lambda one: one.retry_after or 0) if passing else course.short[0]
     if course.spared:
         spared = ", ".join(course.spared)
         return RateLimited(

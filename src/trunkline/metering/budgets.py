@@ -118,7 +118,7 @@ def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
         fixed=fixed,
         zone=zone,
         currency=estate.currency,
-        owner=_owner(estate, kind, name),
+        owner=owner_of(estate, kind, name),
         warn_at=tuple(sorted(to_nano(budget.amount * portion) for portion in budget.warn_at)),
     )
 
@@ -144,8 +144,8 @@ def _period(per: str | None, zone: tzinfo, moment: int) -> Period:
     return period_at(per or "", zone, moment)
 
 
-def _owner(estate: Estate, kind: str, name: str) -> str:
-    """The unit to ask: that of the thing; above a unit, the one that shares out."""
+def owner_of(estate: Estate, kind: str, name: str) -> str:
+    """Return the unit to ask: that of the thing; above a unit, the one that shares out. Empty where there is none."""
     match kind:
         case "unit":
             return estate.units[name].parent or name

@@ -136,6 +136,14 @@ class BudgetReading(msgspec.Struct, frozen=True):
     warned: int
 
 
+class LimitReading(msgspec.Struct, frozen=True):
+    """How a limit stands: what is used in its window, or the calls under way; and how often it left no room."""
+
+    limit: int
+    used: int
+    refused: int
+
+
 class UpstreamLoad(msgspec.Struct, frozen=True, array_like=True):
     """What is under way at a deployment, and in how many processes it is left out, by why.
 
@@ -162,6 +170,7 @@ class Readings(msgspec.Struct, frozen=True):
         engine_restarts: for each deployment with an engine, how often it was started again.
         claims: seconds until a deployment's claim on a control expires, negative once it has. Keep it bounded.
         budgets: how each budget stands.
+        limits: how each limit stands.
         estate: the version of the estate that is in force; empty where none is.
         workers: processes that answer.
         loads: what is under way at each deployment that was called.
@@ -175,6 +184,7 @@ class Readings(msgspec.Struct, frozen=True):
     engine_restarts: Callable[[], Mapping[str, int]] = dict
     claims: Callable[[], Mapping[tuple[str, str], float]] = dict
     budgets: Callable[[], Mapping[str, BudgetReading]] = dict
+    limits: Callable[[], Mapping[str, LimitReading]] = dict
     estate: Callable[[], str] = str
     workers: Callable[[], int] = lambda: 1
     loads: Callable[[], tuple[UpstreamLoad, ...]] = tuple

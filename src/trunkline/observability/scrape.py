@@ -26,6 +26,7 @@ from trunkline.observability.metrics import (
     FIRST_BYTE_BOUNDS,
     BudgetReading,
     Histogram,
+    LimitReading,
     Metrics,
     Series,
     SeriesLabels,
@@ -158,6 +159,18 @@ BUDGET = Family(
     "gone, and what is `left`.",
     ("budget", "what"),
 )
+LIMIT = Family(
+    "trunkline_limit",
+    GaugeMetricFamily,
+    "A limit or a quota: its `limit`, and what is `used` of it in its window, or how many calls are under way.",
+    ("limit", "what"),
+)
+LIMIT_REFUSED = Family(
+    "trunkline_limit_refused",
+    CounterMetricFamily,
+    "How often a limit or a quota left no room for an attempt.",
+    ("limit",),
+)
 BUDGET_WARNINGS = Family(
     "trunkline_budget_warnings",
     GaugeMetricFamily,
@@ -217,6 +230,8 @@ FAMILIES: tuple[AnyFamily, ...] = (
     CLAIM_EXPIRES,
     BUDGET,
     BUDGET_WARNINGS,
+    LIMIT,
+    LIMIT_REFUSED,
     JOURNAL_LAG,
     STORE_AWAY,
     DRAINED,
@@ -325,6 +340,7 @@ class Exposition(Collector):
             claims.add_metric(claim, seconds)
         yield claims
         yield from _budgets(readings.budgets())
+        yield from _limits(readings.limits())
         yield _single(JOURNAL_LAG, readings.journal_lag())
         yield _single(STORE_AWAY, readings.store_away())
         yield _single(DRAINED, readings.drained())
@@ -383,6 +399,16 @@ def _budgets(readings: Mapping[str, BudgetReading]) -> Iterator[Metric]:
         warnings.add_metric((name,), one.warned)
     yield budgets
     yield warnings
+
+
+def _limits(readings: Mapping[str, LimitReading]) -> Iterator[Metric]:
+    limits, refused = LIMIT.empty(), LIMIT_REFUSED.empty()
+    for name, one in readings.items():
+        limits.add_metric((name, "limit"), one.limit)
+        limits.add_metric((name, "used"), one.used)
+        refused.add_metric((name,), one.refused)
+    yield limits
+    yield refused
 
 
 def _words(labels: SeriesLabels | TimingLabels) -> tuple[str, ...]:

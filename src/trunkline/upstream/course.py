@@ -16,18 +16,31 @@ class Course:
     Attributes:
         failed: the attempts that failed, in order: the deployment and what went wrong.
         ejected: deployments left out after an incident.
-        short: why budgets let other deployments not be tried.
+        short: why budgets and limits let other deployments not be tried.
+        full: deployments that were passed over because a limit leaves no room, each with what it binds.
         uncarried: deployments that speak another dialect and cannot carry something of the request, each with what.
         spared: deployments that asked not to be called yet, with the seconds until they may be.
         late: deployments that could not have answered in the time that the caller has left.
         in_haste: whether the caller said how long it waits.
     """
 
-    __slots__ = ("_first_by", "_whole_by", "ejected", "failed", "in_haste", "late", "short", "spared", "uncarried")
+    __slots__ = (
+        "_first_by",
+        "_whole_by",
+        "ejected",
+        "failed",
+        "full",
+        "in_haste",
+        "late",
+        "short",
+        "spared",
+        "uncarried",
+    )
 
     def __init__(self, asked: Asked, clock: Clock) -> None:
         self.failed: list[tuple[str, UpstreamFault]] = []
         self.ejected: list[str] = []
+        self.full: dict[str, str] = {}
         self.uncarried: list[tuple[str, NotCarried]] = []
         self.short: list[Refusal] = []
         self.spared: dict[str, float] = {}

@@ -289,6 +289,8 @@ class _Rest:
             len(self._permitted.decision.tiers[chosen.place - 1]) > 1
         ):
             reason += self._why_among_equals(chosen)
+        for deployment, words in self._course.full.items():
+            reason += f"; {deployment} has no room: the limit of {words}"
         passed = self._passed_over(chosen)
         return f"{reason}; {passed}" if passed else reason
 

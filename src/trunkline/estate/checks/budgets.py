@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from trunkline.config.faults import Faults
 from trunkline.config.zones import describe_unknown_zone, find_zone
-from trunkline.estate.budgets import Budget, Node, begins, ends
+from trunkline.estate.budgets import Budget, Limit, Node, begins, ends
 from trunkline.estate.declared import Declared
+
+MEASURES = ("tpm", "rpm", "tpd", "rpd", "concurrency")
 
 
 def check_budgets(declared: Declared, faults: Faults) -> None:
@@ -19,9 +21,29 @@ def check_budgets(declared: Declared, faults: Faults) -> None:
             _check_twice(declared, faults, index, budget)
     for index, limit in declared.limits.items():
         _check_node(declared, faults, ("limits", index, "on"), limit.on)
-        if all(value is None for value in (limit.tpm, limit.rpm, limit.tpd, limit.rpd, limit.concurrency)):
-            message = "a limit needs at least one of tpm, rpm, tpd, rpd, concurrency"
+        if all(getattr(limit, field) is None for field in MEASURES):
+            message = f"a limit needs at least one of {', '.join(MEASURES)}"
             faults.add(declared.place("limits", index), message)
+        _check_limited_twice(declared, faults, index, limit)
+    for name, boundary in declared.boundaries.items():
+        used = {one.model for one in declared.deployments.values() if one.boundary == name}
+        for model in boundary.quota.models if boundary.quota is not None else ():
+            if model not in used and declared.deployments:
+                place = declared.place_of_name("boundaries", name, "quota", "models", model)
+                faults.add(place, f'no deployment in boundary "{name}" has the model {model}; its quota binds nothing')
+
+
+def _check_limited_twice(declared: Declared, faults: Faults, index: int, limit: Limit) -> None:
+    """Two limits of one kind on one node would both be the one: which is meant cannot be told."""
+    for earlier, other in declared.limits.items():
+        if earlier >= index:
+            return
+        twice = [field for field in MEASURES if None not in {getattr(limit, field), getattr(other, field)}]
+        if other.on == limit.on and twice:
+            message = (
+                f"the same node has {' and '.join(twice)} already, at {declared.place('limits', earlier)}; keep one"
+            )
+            faults.add(declared.place("limits", index, twice[0]), message)
 
 
 def _check_node(declared: Declared, faults: Faults, path: tuple[str | int, ...], node: Node) -> None:

@@ -1,0 +1,254 @@
+"""What is counted against limits, in memory that all workers of an exchange share: a file that each maps.
+
+A file of 64-bit words: rows of them, one row for each limit, found by a digest of its name. A row holds the window that
+it counts in, what was used in it, and for each worker how many calls it has under way. So a limit holds for all workers
+together, and a restart goes on counting where the one before ended.
+
+Who changes a row holds the file's lock; the kernel frees it with the process. A worker's calls at once stand in a lane
+of its own, which it holds by a lock of its own: when it is gone, whoever finds the lane free sets it to nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+from trunkline.errors import DataFolderUnusable, Unstartable
+from trunkline.metering.limits import Rate
+from trunkline.metering.periods import Period
+
+LANES = 128
+ROWS = 8_192
+MOST_LIMITS = ROWS // 4
+"""What an estate may have of them: there is room for those of some estates before."""
+STARTS, ENDS, USED, GRANTED, REFUSED = range(2, 7)
+FIRST_LANE = 8
+WIDTH = FIRST_LANE + LANES
+WORD = 8
+FORMAT = 0x7472_6174_6501
+"""The first word of the file: what it is, and the version of its layout."""
+
+
+class Page:
+    """The shared counts of one exchange.
+
+    Args:
+        folder: where the file and the lanes' locks are; made where it is missing.
+        alone: no other process counts there while this one does, so that no lock is needed.
+
+    Raises:
+        DataFolderUnusable: the folder cannot be written, or has no lane free.
+    """
+
+    def __init__(self, folder: Path, *, alone: bool = False) -> None:
+        self._alone = alone
+        self._folder = folder
+        self._rows: dict[str, int] = {}
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._file = os.open(folder / "counts", os.O_RDWR | os.O_CREAT, 0o600)
+            size = (ROWS + 1) * WIDTH * WORD
+            if os.fstat(self._file).st_size != size:
+                os.ftruncate(self._file, 0)
+                os.ftruncate(self._file, size)
+            self._map = mmap.mmap(self._file, size)
+        except OSError as fault:
+            raise DataFolderUnusable(f"{folder} cannot keep counts: {fault.strerror or fault}") from fault
+        self.words = memoryview(self._map).cast("q")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            self._lane, self._lane_lock = self._take_lane()
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    @property
+    def lane(self) -> int:
+        """This worker's lane."""
+        return self._lane
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Have the counts to oneself, for some microseconds: others wait."""
+        if self._alone:
+            yield
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def row(self, name: str) -> int:
+        """Return where the row of a limit begins, made where there is none. Only while locked.
+
+        Raises:
+            Unstartable: there are more limits than rows.
+        """
+        found = self._rows.get(name)
+        if found is not None:
+            return found
+        digest = blake2b(name.encode(), digest_size=16).digest()
+        high, low = (int.from_bytes(part, "little", signed=True) for part in (digest[:8], digest[8:]))
+        words = self.words
+        for step in range(ROWS):
+            base = (1 + (high + step) % ROWS) * WIDTH
+            if words[base] == high and words[base + 1] == low:
+                break
+            if words[base] == 0 and words[base + 1] == 0:
+                words[base], words[base + 1] = high, low
+                break
+        else:
+            raise Unstartable(f"an exchange counts against {ROWS} limits and no more; take some out of the estate")
+        self._rows[name] = base
+        return base
+
+    def free_lanes(self) -> None:
+        """Set to nothing what workers had under way that are gone. Only while locked."""
+        for lane, lock in self._others():
+            self._clear(lane)
+            os.close(lock)
+
+    def close(self) -> None:
+        """Give up the lane, and the file."""
+        with self.locked():
+            self._clear(self._lane)
+        self.words.release()
+        self._map.close()
+        os.close(self._lane_lock)
+        os.close(self._file)
+
+    def _take_lane(self) -> tuple[int, int]:
+        words = self.words
+        if words[0] != FORMAT:
+            words[0] = FORMAT
+        for lane in range(LANES):
+            lock = _lock(self._lane_path(lane))
+            if lock is not None:
+                if lane == 0 and self._is_first():
+                    self._forget_the_old()
+                self._clear(lane)
+                return lane, lock
+        raise DataFolderUnusable(f"{self._folder} has no more than {LANES} workers' counts")
+
+    def _lane_path(self, lane: int) -> Path:
+        return self._folder / f"lane-{lane}"
+
+    def _others(self) -> Iterator[tuple[int, int]]:
+        """Lanes that were used and belong to nobody, each with a lock on it."""
+        for lane in range(LANES):
+            if lane == self._lane or not (path := self._lane_path(lane)).exists():
+                continue
+            lock = _lock(path)
+            if lock is not None:
+                yield lane, lock
+
+    def _is_first(self) -> bool:
+        """Whether nobody else counts here."""
+        for lane in range(1, LANES):
+            if (path := self._lane_path(lane)).exists():
+                lock = _lock(path)
+                if lock is None:
+                    return False
+                os.close(lock)
+        return True
+
+    def _forget_the_old(self) -> None:
+        """Drop all rows where they crowd: those of limits that are gone are never asked for again."""
+        words = self.words
+        used = sum(1 for row in range(1, ROWS + 1) if words[row * WIDTH] or words[row * WIDTH + 1])
+        if used > ROWS // 2:
+            os.ftruncate(self._file, 0)
+            os.ftruncate(self._file, len(words) * WORD)
+            words[0] = FORMAT
+
+    def _clear(self, lane: int) -> None:
+        words = self.words
+        for row in range(1, ROWS + 1):
+            base = row * WIDTH
+            if words[base] and words[base + FIRST_LANE + lane]:
+                words[base + FIRST_LANE + lane] = 0
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a file and return its descriptor; None where somebody else has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+class Counter:
+    """One limit's row, as a worker counts in it. Everything here only while the page is locked."""
+
+    __slots__ = ("_base", "_page", "_window", "rate")
+
+    def __init__(self, page: Page, rate: Rate) -> None:
+        self.rate = rate
+        self._page = page
+        self._base = page.row(rate.name)
+        self._window = Period(0, 0)
+
+    def used(self, now: int) -> int:
+        """What is used in the window of this moment, or how many calls are under way."""
+        words, base = self._page.words, self._base
+        if not self.rate.per:
+            return sum(words[base + FIRST_LANE : base + WIDTH])
+        self._turn(now)
+        return words[base + USED]
+
+    def ends(self, now: int) -> int:
+        """When the window ends in which is counted."""
+        self._turn(now)
+        return self._page.words[self._base + ENDS]
+
+    def take(self, amount: int) -> int:
+        """Count an amount in the window that was looked at last; return when that began, for `give`."""
+        words, base = self._page.words, self._base
+        if not self.rate.per:
+            words[base + FIRST_LANE + self._page.lane] += amount
+            return 0
+        words[base + USED] += amount
+        return words[base + STARTS]
+
+    def give(self, amount: int, starts: int) -> None:
+        """Take back what was counted in the window that began then; a window that is over stays as it was."""
+        words, base = self._page.words, self._base
+        if not self.rate.per:
+            words[base + FIRST_LANE + self._page.lane] -= amount
+        elif words[base + STARTS] == starts:
+            words[base + USED] = max(0, words[base + USED] - amount)
+
+    def refuse(self) -> None:
+        """Count a refusal."""
+        self._page.words[self._base + REFUSED] += 1
+
+    @property
+    def refused(self) -> int:
+        """How many were refused since the file was made."""
+        return self._page.words[self._base + REFUSED]
+
+    def _turn(self, now: int) -> None:
+        """Begin a new window where the one before is over."""
+        if not self._window.holds(now):
+            self._window = self.rate.window(now)
+        words, base, window = self._page.words, self._base, self._window
+        starts = words[base + STARTS]
+        if starts == window.starts:
+            return
+        # A clock that was set back a little goes on in the window that has begun: nobody gets it twice.
+        if window.starts < starts <= window.ends:
+            return
+        words[base + STARTS], words[base + ENDS], words[base + USED], words[base + GRANTED] = (
+            window.starts,
+            window.ends,
+            0,
+            0,
+        )

@@ -1,0 +1,148 @@
+"""The estate's limits and quotas, compiled: which of them stand above a call, and what each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, tzinfo
+
+import msgspec
+
+from trunkline.clock import NANOS_PER_SECOND
+from trunkline.config.zones import find_zone
+from trunkline.estate.boundaries import Quota, Rates
+from trunkline.estate.budgets import Limit
+from trunkline.estate.estate import Estate
+from trunkline.metering.budgets import PERSONS, UNITS, WORDS, node_of, owner_of
+from trunkline.metering.periods import FOREVER, Period, period_at
+
+MINUTE = 60 * NANOS_PER_SECOND
+TOKENS = "tokens"
+REQUESTS = "requests"
+CALLS = "calls at once"
+MEASURES = {
+    "rpm": (REQUESTS, "minute"),
+    "tpm": (TOKENS, "minute"),
+    "rpd": (REQUESTS, "day"),
+    "tpd": (TOKENS, "day"),
+    "concurrency": (CALLS, ""),
+}
+"""What each field of a limit counts, and in which windows; calls at once have none."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """One limit in force.
+
+    Attributes:
+        name: the same for all workers: what it binds, and the field that says it.
+        words: what it binds, in words.
+        counts: `TOKENS`, `REQUESTS` or `CALLS`.
+        per: `minute`, `day`, or nothing.
+        zone: whose days they are.
+        owner: the unit to ask for more; empty where the estate names none.
+        provided: whether it says what a provider or a deployment can take, so that another one may be tried.
+    """
+
+    name: str
+    words: str
+    counts: str
+    limit: int
+    per: str = ""
+    zone: tzinfo = UTC
+    owner: str = ""
+    provided: bool = False
+
+    def window(self, moment: int) -> Period:
+        """Return the window in which a moment lies: minutes of the clock, days of the zone."""
+        if self.per == "minute":
+            starts = moment - moment % MINUTE
+            return Period(starts, starts + MINUTE)
+        return period_at("day", self.zone, moment) if self.per else Period(0, FOREVER)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """All limits of an estate.
+
+    Attributes:
+        of: those of each node that calls come from, by its kind and name.
+        at: those of each deployment, its boundary and its model there.
+        lineage: for each unit, itself and all above it.
+    """
+
+    of: dict[tuple[str, str], tuple[Rate, ...]]
+    at: dict[str, tuple[Rate, ...]]
+    lineage: dict[str, tuple[str, ...]]
+
+    def __iter__(self) -> Iterator[Rate]:
+        yield from {rate.name: rate for several in (*self.of.values(), *self.at.values()) for rate in several}.values()
+
+    def __bool__(self) -> bool:
+        return bool(self.of or self.at)
+
+    def above(self, unit: str, use_case: str, key: str, customer: str) -> tuple[Rate, ...]:
+        """Return the limits above a caller's calls of a use case; those at the root last."""
+        nodes = [("key", key), ("end_customer", customer), ("use_case", use_case)]
+        nodes += [(UNITS, name) for name in self.lineage.get(unit, (unit,))]
+        return tuple(rate for node in nodes for rate in self.of.get(node, ()))
+
+
+def compile_limits(estate: Estate) -> Limits:
+    """Return the limits of a checked estate. Those on persons are left out: nobody signs in yet."""
+    zone = find_zone(estate.time_zone) or UTC
+    of: dict[tuple[str, str], tuple[Rate, ...]] = {}
+    for limit in estate.limits:
+        kind, name = node_of(limit.on)
+        if kind != PERSONS:
+            of[kind, name] = (*of.get((kind, name), ()), *_rates(estate, limit, kind, name, zone))
+    at: dict[str, tuple[Rate, ...]] = {}
+    for name, deployment in estate.deployments.items():
+        rates = [*of.get(("deployment", name), ()), *of.get(("boundary", deployment.boundary), ())]
+        capacity = deployment.capacity
+        if capacity is not None:
+            owner = owner_of(estate, "deployment", name)
+            said = Rates(tpm=capacity.tpm, rpm=capacity.rpm)
+            rates += _quota(f"deployment:{name}/capacity", f'deployment "{name}"', said, owner)
+            if capacity.concurrency is not None:
+                words = f'deployment "{name}"'
+                rates.append(
+                    Rate(
+                        f"deployment:{name}/capacity/concurrency",
+                        words,
+                        CALLS,
+                        capacity.concurrency,
+                        owner=owner,
+                        provided=True,
+                    )
+                )
+        rates += _quotas(estate.boundaries[deployment.boundary].quota, estate, deployment.boundary, deployment.model)
+        if rates:
+            at[name] = tuple(rates)
+    callers = {node: rates for node, rates in of.items() if node[0] not in {"deployment", "boundary"}}
+    return Limits(callers, at, {name: estate.lineage(name) for name in estate.units})
+
+
+def _rates(estate: Estate, limit: Limit, kind: str, name: str, zone: tzinfo) -> Iterator[Rate]:
+    words = f'{WORDS.get(kind, kind)} "{name}"'
+    owner = owner_of(estate, kind, name)
+    for field, (counts, per) in MEASURES.items():
+        most = getattr(limit, field)
+        if most is not None:
+            provided = kind in {"deployment", "boundary"}
+            yield Rate(f"{kind}:{name}/{field}", words, counts, most, per, zone, owner, provided)
+
+
+def _quotas(quota: Quota | None, estate: Estate, boundary: str, model: str) -> Iterator[Rate]:
+    """What the provider allows in a boundary as a whole, and there for one model."""
+    if quota is None:
+        return
+    owner = owner_of(estate, "boundary", boundary)
+    yield from _quota(f"boundary:{boundary}/quota", f'boundary "{boundary}"', quota, owner)
+    if (said := quota.models.get(model)) is not None:
+        yield from _quota(f"boundary:{boundary}/quota/{model}", f'{model} in boundary "{boundary}"', said, owner)
+
+
+def _quota(name: str, words: str, said: Rates | Quota, owner: str) -> Iterator[Rate]:
+    for field in ("rpm", "tpm"):
+        most = getattr(said, field)
+        if most is not None:
+            counts, per = MEASURES[field]
+            yield Rate(f"{name}/{field}", words, counts, most, per, owner=owner, provided=True)

@@ -1,0 +1,242 @@
+"""Counts calls and attempts against every limit above them, before they are sent, and says why one must wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from trunkline.clock import NANOS_PER_SECOND, Clock
+from trunkline.errors import RateLimited
+from trunkline.estate.stages import Attempt
+from trunkline.metering.counters import Counter, Page
+from trunkline.metering.hold import Hold
+from trunkline.metering.limits import CALLS, REQUESTS, TOKENS, Limits, Rate
+from trunkline.observability.metrics import LimitReading
+
+MOST_REMEMBERED = 100_000
+SOON = 60
+"""Seconds after which official SDKs still come back by themselves."""
+MOMENT = 1
+"""Seconds after which another call at once may be over."""
+
+
+class Full(Exception):
+    """A limit leaves no room for an attempt; never leaves the exchange.
+
+    Attributes:
+        rate: which limit.
+        refusal: what the caller is told where nothing else can take the call.
+    """
+
+    def __init__(self, rate: Rate, refusal: RateLimited) -> None:
+        super().__init__(rate.name)
+        self.rate = rate
+        self.refusal = refusal
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    """The counters of a node, by what they count."""
+
+    tokens: tuple[Counter, ...] = ()
+    requests: tuple[Counter, ...] = ()
+    calls: tuple[Counter, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens or self.requests or self.calls)
+
+
+_NO_ROWS = _Rows()
+Taken = tuple[Counter, int, int]
+"""What was counted where: the amount, and when the window began."""
+
+
+class Turnstile:
+    """A worker's limits.
+
+    Attributes:
+        in_force: whether there are any; without one, nothing here costs a call anything.
+    """
+
+    __slots__ = ("_above", "_at", "_clock", "_counters", "_freed_at", "_limits", "in_force", "page")
+
+    def __init__(self, page: Page, limits: Limits, clock: Clock) -> None:
+        self.page = page
+        self._clock = clock
+        self._freed_at = 0
+        self.adopt(limits)
+
+    def adopt(self, limits: Limits) -> None:
+        """Go on with the limits of another estate; what was counted stays counted."""
+        with self.page.locked():
+            counters = {rate.name: Counter(self.page, rate) for rate in limits}
+        self._limits, self._counters = limits, counters
+        self._above: dict[tuple[str, str, str, str], _Rows] = {}
+        self._at = {name: self._rows(rates) for name, rates in limits.at.items()}
+        self.in_force = bool(limits)
+
+    def visit(self) -> Visit:
+        """Return what one call counts; leaving its `with` block releases what must not stay."""
+        return Visit(self)
+
+    def readings(self) -> dict[str, LimitReading]:
+        """Return how the limits stand, of all workers together."""
+        now = self._clock.now()
+        with self.page.locked():
+            return {
+                name: LimitReading(one.rate.limit, one.used(now), one.refused) for name, one in self._counters.items()
+            }
+
+    def above(self, attempt: Attempt) -> _Rows:
+        """Return the counters above a caller's calls."""
+        permitted = attempt.permitted
+        caller = permitted.caller
+        key = (caller.unit, permitted.decision.use_case, caller.key, permitted.asked.end_customer or "")
+        found = self._above.get(key)
+        if found is None:
+            if len(self._above) >= MOST_REMEMBERED:  # Callers name their end customers as they like.
+                self._above.clear()
+            found = self._above[key] = self._rows(self._limits.above(*key))
+        return found
+
+    def at(self, deployment: str) -> _Rows:
+        """Return the counters of a deployment, its boundary and its model there."""
+        return self._at.get(deployment, _NO_ROWS)
+
+    def take(self, wanted: list[tuple[Counter, int]]) -> list[Taken]:
+        """Count all of it, or nothing.
+
+        Raises:
+            Full: a limit leaves no room.
+        """
+        now = self._clock.now()
+        with self.page.locked():
+            for counter, amount in wanted:
+                if self._fits(counter, amount, now):
+                    continue
+                counter.refuse()
+                raise Full(counter.rate, self._refuse(counter, amount, now))
+            return [(counter, amount, counter.take(amount)) for counter, amount in wanted]
+
+    def give(self, taken: Iterable[Taken]) -> None:
+        """Take back what was counted."""
+        with self.page.locked():
+            for counter, amount, starts in taken:
+                counter.give(amount, starts)
+
+    def _fits(self, counter: Counter, amount: int, now: int) -> bool:
+        limit = counter.rate.limit
+        if counter.used(now) + amount <= limit:
+            return True
+        if counter.rate.counts != CALLS or now - self._freed_at < NANOS_PER_SECOND // 10:
+            return False
+        self._freed_at = now
+        self.page.free_lanes()
+        return counter.used(now) + amount <= limit
+
+    def _rows(self, rates: Iterable[Rate]) -> _Rows:
+        counters = [self._counters[rate.name] for rate in rates]
+        by = {what: tuple(one for one in counters if one.rate.counts == what) for what in (TOKENS, REQUESTS, CALLS)}
+        return _Rows(by[TOKENS], by[REQUESTS], by[CALLS])
+
+    def _refuse(self, counter: Counter, amount: int, now: int) -> RateLimited:
+        rate = counter.rate
+        whom = f'For more, ask unit "{rate.owner}".' if rate.owner else "For more, ask who declared it."
+        if rate.counts == CALLS:
+            return RateLimited(
+                f"There is room for {rate.limit} calls at once of {rate.words}, and so many are under way. "
+                f"Try again in a moment. {whom}",
+                retry_after=MOMENT,
+            )
+        what = f"the limit of {rate.words}, {rate.limit} {rate.counts} per {rate.per}"
+        if amount > rate.limit:
+            return RateLimited(
+                f"This call may use up to {amount} {rate.counts}, more than {what} allows at all: ask for fewer with "
+                f"a lower output limit, such as `max_tokens`. {whom}",
+                final=True,
+            )
+        wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
+        left = max(rate.limit - counter.used(now), 0)
+        need = f", and this call may use up to {amount}" if rate.counts == TOKENS else ""
+        return RateLimited(
+            f"Too much in too short a time for {what}: {left} are left{need}. It begins anew in {wait} s. {whom}",
+            retry_after=wait,
+            final=wait > SOON,
+        )
+
+
+class Visit:
+    """What one call counts, from its first attempt to its end.
+
+    A call counts once against its caller's limits, and each attempt against those of its deployment and boundary.
+    Tokens are held at the most that an attempt can use, and corrected as soon as more is known.
+
+    Attributes:
+        hold: of the attempt that was written last; None until there is one.
+    """
+
+    __slots__ = ("_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "hold")
+
+    def __init__(self, turnstile: Turnstile) -> None:
+        self._turnstile = turnstile
+        self._entered = False
+        self._call: list[Taken] = []
+        self._requests: list[Taken] = []
+        self._tokens: list[Taken] = []
+        self._ongoing: list[Taken] = []
+        self.hold: Hold | None = None
+
+    async def admit(self, attempt: Attempt) -> None:
+        """Count an attempt, and with the first one the call.
+
+        Raises:
+            Full: a limit leaves no room; nothing is counted.
+        """
+        turnstile = self._turnstile
+        self._end_attempt()
+        above, at = turnstile.above(attempt), turnstile.at(attempt.endpoint.deployment)
+        if not above and not at:
+            return
+        tokens = attempt.bound.input + attempt.bound.output
+        call = () if self._entered else (*above.calls, *above.requests)
+        held = (*above.tokens, *at.tokens)
+        taken = turnstile.take(
+            [
+                *((one, 1) for one in (*call, *at.calls, *at.requests)),
+                *((one, tokens) for one in held),
+            ]
+        )
+        if not self._entered:
+            self._entered = True
+            self._call = taken[: len(above.calls)]
+        began = len(call) + len(at.calls)
+        self._ongoing = taken[len(call) : began]
+        self._requests = taken[began : began + len(at.requests)]
+        self._tokens = taken[began + len(at.requests) :]
+
+    def _end_attempt(self, *, last: bool = False) -> None:
+        """Release what an attempt had under way, and correct what it held."""
+        given = self._ongoing
+        settlement = None if self.hold is None else self.hold.settlement
+        if settlement is not None:
+            usage = settlement.usage
+            used = usage.input + usage.output
+            given = given + [(counter, held - used, starts) for counter, held, starts in self._tokens]
+        elif self.hold is None:
+            given = given + self._tokens + self._requests
+        if last:
+            given = given + self._call
+        if given:
+            self._turnstile.give(given)
+        self._ongoing, self._tokens, self._requests, self.hold = [], [], [], None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_attempt(last=True)
