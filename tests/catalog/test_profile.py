@@ -9,13 +9,17 @@ PROFILES = load_profiles()
 def test_chat_models_and_embedding_models_are_told_apart() -> None:
     embeds = {name for name, profile in PROFILES.items() if profile.operations == (Operation.EMBEDDINGS,)}
     chats = {name for name, profile in PROFILES.items() if profile.operations == (Operation.CHAT,)}
-    assert embeds == {"sentence-transformers/all-minilm-l6-v2"}
+    assert embeds == {"sentence-transformers/all-minilm-l6-v2", "google/gemini-embedding-001"}
     assert chats == {
         "openai/gpt-4.1-mini",
         "mistral/mistral-large",
         "mistral/mistral-small",
         "huggingface/smollm2-135m-instruct",
         "anthropic/claude-haiku-4-5",
+        "google/gemini-2.5-flash",
+        "google/gemini-2.5-pro",
+        "google/gemini-3-flash-preview",
+        "google/gemini-3-pro-preview",
         "anthropic/claude-opus-4-7",
         "anthropic/claude-opus-4-8",
     }

@@ -368,6 +368,36 @@ def test_how_much_to_think_is_said_in_geminis_words(thinking: Thinking, config: 
 
 
 @pytest.mark.parametrize(
+    ("effort", "config"),
+    [("low", {"thinkingBudget": 1024}), ("high", {"thinkingBudget": 24576}), ("none", {"thinkingBudget": 0})],
+)
+def test_a_model_that_knows_no_levels_is_given_a_budget(effort: str, config: dict[str, Any]) -> None:
+    there = There(features=frozenset({"reasoning"}))
+    body = json.loads(write_request(Conversation(messages=(), thinking=Thinking(effort=effort)), there).body)
+    assert body["generationConfig"]["thinkingConfig"] == config
+
+
+@pytest.mark.parametrize(
+    ("features", "signed"),
+    [
+        (None, [None, None]),
+        ({"tools"}, [None, None]),
+        ({"tools", "signed_calls"}, ["skip_thought_signature_validator", None]),
+    ],
+)
+def test_calls_that_another_model_made_are_marked_for_models_that_look_for_signatures(
+    features: set[str] | None, signed: list[str | None]
+) -> None:
+    there = There(features=None if features is None else frozenset(features))
+    turn = Message(Role.ASSISTANT, (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")))
+    body = json.loads(write_request(Conversation(messages=(turn,)), there).body)
+    assert [part.get("thoughtSignature") for part in body["contents"][0]["parts"]] == signed
+    own = msgspec.structs.replace(turn, parts=(Reasoning(signature="S", origin="gemini"), *turn.parts))
+    body = json.loads(write_request(Conversation(messages=(own,)), there).body)
+    assert [part.get("thoughtSignature") for part in body["contents"][0]["parts"]] == ["S", None]
+
+
+@pytest.mark.parametrize(
     ("choice", "config"),
     [
         (ToolChoice(Choice.AUTO), {"mode": "AUTO"}),

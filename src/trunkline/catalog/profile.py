@@ -10,7 +10,7 @@ import msgspec
 from trunkline.catalog.read import read_folder
 from trunkline.messages import Operation
 
-Ability = Literal["tools", "images", "json_schema", "reasoning", "effort", "system_turns"]
+Ability = Literal["tools", "images", "json_schema", "reasoning", "effort", "system_turns", "signed_calls"]
 ABILITIES: Final = frozenset(get_args(Ability))
 
 
@@ -23,7 +23,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         output_bound: the most tokens of one answer; None where only the context length bounds it.
         features: what it can do beside plain text; where there are any, it cannot what is not named. `effort` is
             thinking told by its effort instead of a budget of tokens, `system_turns` system messages in the midst of
-            a conversation.
+            a conversation, `signed_calls` that calls of earlier turns must have their signature.
         refuses: parameters that it refuses, by their names in the neutral form.
         source: where this was read.
         verified: the day it was read.

@@ -37,8 +37,10 @@ FIELDS: Final = frozenset(
 )
 """Top-level fields of two spellings: the first is sent on."""
 PROMPT_FIELDS: Final = ("systemInstruction", "contents", "tools", "requests")
-ELSEWHERE: Final = re.compile(rb'"(?:file_?Uri|google_?Search|url_?Context|file_?Search|google_?Maps|retrieval)', re.IGNORECASE)  # fmt: skip  # noqa: E501
-"""What brings more into a prompt than its bytes: files, and what tools at the provider read."""
+FILES: Final = (b'ileUri"', b'ile_uri"')
+"""In contents, what brings more into a prompt than its bytes, in both spellings."""
+DECLARED: Final = frozenset({"functionDeclarations", "function_declarations"})
+"""The tools that read nothing into a prompt by themselves."""
 WIDEST: Final = 2_097_152
 """Tokens of the widest context window that Gemini ever had, that of 1.5 Pro: no prompt counts more."""
 
@@ -216,8 +218,18 @@ def _generate(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
 
 
 def _prompt_bound(body: bytes, fields: dict[str, msgspec.Raw]) -> int:
-    wide = "cachedContent" in fields or ELSEWHERE.search(body) is not None
+    wide = "cachedContent" in fields or _reads_more(fields.get("tools", ABSENT)) or any(one in body for one in FILES)
     return len(body) + (WIDEST if wide else 0)
+
+
+def _reads_more(tools: msgspec.Raw) -> bool:
+    """Whether tools that the provider runs may read more into the prompt."""
+    if bytes(tools) in NOTHING:
+        return False
+    try:
+        return any(tool.keys() - DECLARED for tool in _decode_requests(tools))
+    except msgspec.DecodeError:
+        return True
 
 
 def _config(fields: dict[str, msgspec.Raw]) -> Config:

@@ -34,6 +34,10 @@ from trunkline.dialects.neutral import (
 
 MODES: Final = {Choice.AUTO: "AUTO", Choice.REQUIRED: "ANY", Choice.NAMED: "ANY", Choice.NONE: "NONE"}
 LEVELS: Final = {"max": "high", "xhigh": "high"}
+BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
+"""Efforts in tokens, for models that know no levels. Source: Gemini API documentation, "OpenAI compatibility"."""
+UNSIGNED: Final = "skip_thought_signature_validator"
+"""The signature of a call that another model made. Source: Gemini API documentation, "Thought signatures"."""
 MOST_LOGPROBS: Final = 20
 ORDINARY_TIERS: Final = ("auto", "default", "standard", "standard_only")
 
@@ -43,8 +47,7 @@ _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it. The target's model stands in the path."""
-    del target
-    writing = _Writing(conversation)
+    writing = _Writing(conversation, target.features)
     return Written(_encode(writing.body()), tuple(writing.lost))
 
 
@@ -62,8 +65,9 @@ def as_args(arguments: str) -> msgspec.Raw:
 class _Writing:
     """One request on its way."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, features: frozenset[str] | None) -> None:
         self._asked = conversation
+        self._features = features
         self._names: dict[str, str] = {}
         self.lost: list[Uncarried] = list(conversation.uncarried)
 
@@ -138,6 +142,8 @@ class _Writing:
             config["thinkingBudget"] = 0
         elif thinking.budget is not None:
             config["thinkingBudget"] = thinking.budget
+        elif thinking.effort is not None and self._features is not None and "effort" not in self._features:
+            config["thinkingBudget"] = BUDGETS.get(thinking.effort, BUDGETS["medium"])
         elif thinking.effort is not None:
             level = LEVELS.get(thinking.effort, thinking.effort)
             if level != thinking.effort:
@@ -212,6 +218,8 @@ class _Writing:
                 made["thoughtSignature"] = waiting.pop(0)
             written.append(made)
         written.extend({"text": "", "thoughtSignature": signature} for signature in waiting)
+        if self._features is not None and "signed_calls" in self._features:
+            _sign_first(written)
         return written
 
     def _part(self, part: Part, at: str) -> dict[str, Any] | None:
@@ -262,6 +270,13 @@ class _Writing:
         if media := [made for made in media if "text" not in made]:
             told["parts"] = media
         return {"functionResponse": _without_none(id=result.id or None, name=name or "", **told)}
+
+
+def _sign_first(parts: list[dict[str, Any]]) -> None:
+    """Have the first call of a turn signed: of parallel ones, the model signs and looks at that alone."""
+    first = next((part for part in parts if "functionCall" in part), None)
+    if first is not None:
+        first.setdefault("thoughtSignature", UNSIGNED)
 
 
 def _is_signed(behind: tuple[Part, ...]) -> bool:
