@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from trunkline import errors
 from trunkline.store.folder import DataFolder
-from trunkline.store.place import place_of, remember
+from trunkline.store.place import is_here, place_of, remember
 
 BY_REFERENCE = "postgresql://me:env:PASSWORD@db/ledger"
 
@@ -45,3 +46,29 @@ def test_relative_paths_are_remembered_as_absolute_ones(tmp_path: Path, monkeypa
     folder = DataFolder(tmp_path / "data")
     assert place_of(folder, "here.db") == str(tmp_path / "here.db")
     assert place_of(folder, "file:secret") == f"file:{tmp_path}/secret"
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("sqlite:////data/trunkline.db", True),
+        ("postgresql://u@127.0.0.1:5432/books", True),
+        ("postgresql://u@[::1]/books", True),
+        ("postgresql://u@localhost/books", True),
+        ("postgresql://u@/books?host=/run/postgresql", True),
+        ("postgresql://u@db.internal/books", False),
+        ("postgresql://u@10.0.0.7/books", False),
+        ("postgresql://u@/books", False),
+        ("postgresql://u@localhost/books?host=db.internal", False),
+        ("postgresql://u@localhost/books?hostaddr=10.0.0.7", False),
+        ("postgresql://u@localhost/books?service=books", False),
+        ("postgresql://u@/books?host=localhost&host=db.internal", False),
+        ("postgresql://u@/books?host=localhost,db.internal", False),
+    ],
+)
+def test_a_database_counts_as_on_this_machine_only_where_its_url_proves_it(url: str, here: bool) -> None:
+    assert is_here(make_url(url), {}) is here
+
+
+def test_what_the_environment_tells_libpq_may_lead_elsewhere() -> None:
+    assert not is_here(make_url("postgresql://u@localhost/books"), {"PGHOSTADDR": "10.0.0.7"})

@@ -44,10 +44,13 @@ class Compiler:
         *,
         addresses: Mapping[str, Address] = MappingProxyType({}),
         engines: bool = True,
+        database_here: bool = True,
     ) -> None:
         self._estate = estate
         self._clock = clock
-        self._surroundings = msgspec.structs.replace(surround(environment), addresses=dict(addresses), engines=engines)
+        self._surroundings = msgspec.structs.replace(
+            surround(environment), addresses=dict(addresses), engines=engines, database_here=database_here
+        )
         self._overlaid = Overlaid(estate)
         self._price()
 

@@ -58,7 +58,14 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
     """
     estate = loaded.estate
     environment = Environment(loaded.folder, os.environ)
-    compiler = Compiler(estate, environment, ground.clock, addresses=addresses, engines=ground.options.engines)
+    compiler = Compiler(
+        estate,
+        environment,
+        ground.clock,
+        addresses=addresses,
+        engines=ground.options.engines,
+        database_here=ground.store.here,
+    )
     compiler.verified(ground.store.claim_versions())
     rings = Rings(
         pepper=ground.store.pepper(ground.folder.pepper()),

@@ -89,6 +89,7 @@ def consider(data: Path, estate: Path | None) -> Iterator[Considered]:
         yield msgspec.structs.replace(
             considered,
             overlaid=overlay(considered.estate, considered.surroundings.vendors, versions),
+            surroundings=msgspec.structs.replace(considered.surroundings, database_here=store.here),
             claims=store,
             keys=store,
             pepper=store.pepper(kept.pepper()),

@@ -14,6 +14,7 @@ from trunkline.estate.certificates import Certificate
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.names import Currency, Name
+from trunkline.estate.own_stores import OwnStore
 from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
@@ -49,5 +50,6 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     use_cases: dict[Name, UseCase] = {}
     rules: dict[Name, Rule] = {}
     certificates: dict[Name, Certificate] = {}
+    stores: dict[Name, OwnStore] = {}
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()

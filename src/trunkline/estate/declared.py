@@ -12,6 +12,7 @@ from trunkline.estate.certificates import Certificate
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import ExchangeRate
+from trunkline.estate.own_stores import OwnStore
 from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
@@ -42,6 +43,7 @@ class Declared(msgspec.Struct, frozen=True):
     rules: dict[str, Rule] = {}
     zones: dict[str, Zone] = {}
     certificates: dict[str, Certificate] = {}
+    stores: dict[str, OwnStore] = {}
     unread: frozenset[str] = frozenset()
 
     def names(self, section: str) -> tuple[str, ...]:

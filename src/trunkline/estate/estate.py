@@ -10,6 +10,7 @@ from trunkline.estate.budgets import Budget, Limit
 from trunkline.estate.certificates import Certificate
 from trunkline.estate.claims import DataClass
 from trunkline.estate.deployments import Deployment
+from trunkline.estate.own_stores import OwnStore
 from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
@@ -44,6 +45,7 @@ class Estate(msgspec.Struct, frozen=True):
     rules: dict[str, Rule] = {}
     zones: dict[str, Zone] = {}
     certificates: dict[str, Certificate] = {}
+    stores: dict[str, OwnStore] = {}
 
     @property
     def root(self) -> str:

@@ -27,6 +27,7 @@ from trunkline.estate.estate import Estate
 from trunkline.estate.merge import Merged, merge
 from trunkline.estate.names import Currency, Name
 from trunkline.estate.notices import Notice, announce
+from trunkline.estate.own_stores import OwnStore
 from trunkline.estate.pools import Pool
 from trunkline.estate.rates import RateReader
 from trunkline.estate.rules import Rule
@@ -112,6 +113,7 @@ def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
         rules=_named(tree, "rules", Rule, reader),
         zones=_named(tree, "zones", Zone, reader),
         certificates=_named(tree, "certificates", Certificate, reader),
+        stores=_named(tree, "stores", OwnStore, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
         unread=frozenset(unread),
@@ -165,6 +167,7 @@ def _build(declared: Declared) -> Estate:
         rules=declared.rules,
         zones=declared.zones,
         certificates=declared.certificates,
+        stores=declared.stores,
     )
     content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
     return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -22,6 +22,7 @@ NAMED_SECTIONS: Final = (
     "use_cases",
     "rules",
     "certificates",
+    "stores",
 )
 LISTED_SECTIONS: Final = ("budgets", "limits")
 OWNED_SECTIONS: Final = ("boundaries", "deployments", "pools", "use_cases")

@@ -127,4 +127,5 @@ _ADDITIONS: Final[dict[str, Callable[[Schema], None]]] = {
     "DataClass": _controls("requires", "Requirement"),
     "Deployment": _add_to_deployment,
     "Boundary": _add_references,
+    "OwnStore": _controls("controls", "Claim"),
 }

@@ -13,7 +13,7 @@ from trunkline.estate.use_cases import State, UseCase
 from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.life import stand
-from trunkline.policy.own_stores import weigh_stores
+from trunkline.policy.own_stores import stores_good_until, weigh_stores
 from trunkline.policy.reach import reach
 from trunkline.policy.rules import Rules
 from trunkline.policy.surroundings import Surroundings
@@ -47,7 +47,13 @@ class _Compilation:
         self._endpoints = reach(estate, surroundings)
         self._verdicts = Verdicts(estate, surroundings.vendors, self._endpoints, now)
         self._standings = {name: stand(name, estate.use_cases, now) for name in estate.use_cases}
-        self._stores = weigh_stores(estate.data_classes, now, known_zones(estate.zones))
+        self._stores = weigh_stores(
+            estate.data_classes,
+            now,
+            known_zones(estate.zones),
+            estate.stores,
+            database_here=surroundings.database_here,
+        )
         self._held = {
             name: frozenset(store for store, against in self._stores.items() if not against[name])
             for name in self._classes
@@ -76,7 +82,11 @@ class _Compilation:
             key_offers=keys,
             cost_centres={name: unit.cost_centre for name, unit in estate.units.items()},
             endpoints=self._endpoints,
-            good_until=min((self._verdicts.good_until, *(one.until for one in self._standings.values()))),
+            good_until=min(
+                self._verdicts.good_until,
+                stores_good_until(estate.data_classes, self._now, estate.stores),
+                *(one.until for one in self._standings.values()),
+            ),
             owners={name: use_case.owner for name, use_case in on_offer.items()},
             direct=direct,
             warnings=tuple(self._warnings),

@@ -42,6 +42,7 @@ SECTIONS = (
     "boundaries",
     "units",
     "certificates",
+    "stores",
 )
 
 SECRET = ("credentials", "url", "endpoint")

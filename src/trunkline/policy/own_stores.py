@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 from trunkline.catalog.stores import STORES
-from trunkline.estate.claims import DataClass
+from trunkline.estate.claims import Claim, DataClass
+from trunkline.estate.own_stores import OwnStore
 from trunkline.estate.stages import Denial, Snapshot
 from trunkline.estate.zones import CATALOGUE, Zones
 from trunkline.policy.claims import own_claim
-from trunkline.policy.satisfy import describe_claim, describe_requirement, satisfies
+from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies
 
 TITLE = "a store that this exchange keeps"
+NOTHING: Final[Mapping[str, OwnStore]] = MappingProxyType({})
 
 
 def may_hold(snapshot: Snapshot, store: str, data_class: str) -> bool:
@@ -21,21 +27,51 @@ def may_hold(snapshot: Snapshot, store: str, data_class: str) -> bool:
 
 
 def weigh_stores(
-    classes: dict[str, DataClass], now: int, zones: Zones = CATALOGUE
+    classes: dict[str, DataClass],
+    now: int,
+    zones: Zones = CATALOGUE,
+    declared: Mapping[str, OwnStore] = NOTHING,
+    *,
+    database_here: bool = True,
 ) -> dict[str, dict[str, tuple[Denial, ...]]]:
-    """Hold each of the exchange's own stores against each data class and all looser ones."""
+    """Hold each of the exchange's own stores against each data class and all looser ones.
+
+    Of a database on another machine the exchange claims nothing: only what the estate declares counts.
+    """
     found: dict[str, dict[str, tuple[Denial, ...]]] = {}
     for store, entry in STORES.items():
         against: tuple[Denial, ...] = ()
         if not entry.content:
             against = (Denial(deployment=store, rule="the store takes no content", claim=f"it keeps {entry.keeps}"),)
+        own = entry.controls if database_here or not entry.tables else {}
         found[store] = {}
         for name, data_class in classes.items():
             for control, requirement in data_class.requires.items():
-                value = entry.controls.get(control)
-                claim = None if value is None else own_claim(value, now, TITLE)
-                if claim is None or not satisfies(control, claim, requirement, now, zones):
+                said = declared[store].controls.get(control) if store in declared else None
+                claims = [claim for claim in (said,) if claim is not None and _counts(claim)]
+                if control in own:
+                    claims.append(own_claim(own[control], now, TITLE))
+                failing = [claim for claim in claims if not satisfies(control, claim, requirement, now, zones)]
+                if failing or not claims:
                     rule = f"data class {name} requires {describe_requirement(control, requirement)}"
+                    claim = failing[0] if failing else None
                     against = (*against, Denial(store, rule, describe_claim(control, claim, now)))
             found[store][name] = against
     return found
+
+
+def stores_good_until(classes: dict[str, DataClass], now: int, declared: Mapping[str, OwnStore]) -> int:
+    """When what was declared of stores may come to count otherwise by itself, in nanoseconds since 1970."""
+    moments = [
+        next_change(store.controls[control], requirement, now)
+        for store in declared.values()
+        for data_class in classes.values()
+        for control, requirement in data_class.requires.items()
+        if control in store.controls
+    ]
+    return min(moments, default=FAR)
+
+
+def _counts(claim: Claim) -> bool:
+    """Whether a claim speaks of all that is kept, not of some calls alone."""
+    return not claim.applies_to.endpoints and not claim.applies_to.models

@@ -20,6 +20,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         addresses: of the engines that run at the moment, by deployment.
         dialects: what upstreams this exchange can speak to.
         engines: whether the exchange runs engines at all.
+        database_here: whether the store's database is on this machine.
     """
 
     vendors: dict[str, Vendor]
@@ -29,3 +30,4 @@ class Surroundings(msgspec.Struct, frozen=True):
     addresses: dict[str, Address] = {}
     dialects: frozenset[str] = frozenset({"openai"})
     engines: bool = True
+    database_here: bool = True

@@ -16,6 +16,7 @@ from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
+from trunkline.store.place import is_here
 from trunkline.store.schema import HEAD, about, metadata
 from trunkline.store.sessions import Sessions, upsert, waiting_for_ever
 from trunkline.store.verify_leases import LEASE_CHECKS
@@ -57,6 +58,11 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
     def shared(self) -> bool:
         """Whether exchanges with data folders of their own may work on the same store."""
         return self._sessions.shared
+
+    @property
+    def here(self) -> bool:
+        """Whether the database is on this machine, as far as its URL proves it."""
+        return is_here(self._sessions.engine.url, os.environ)
 
     def pepper(self, own: bytes) -> bytes:
         """Return the secret under which the keys here are digested, given the data folder's own.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from trunkline import errors
@@ -40,6 +42,30 @@ def place_of(folder: DataFolder, given: str | None = None) -> str:
 def shown(folder: DataFolder, given: str | None = None) -> str:
     """Return the same for people: without a password."""
     return _without_secret(_absolute(given)) if given else _remembered(folder) or str(folder.store_path)
+
+
+def is_here(url: URL, environment: Mapping[str, str]) -> bool:
+    """Whether a database is on this machine: a file, or a server that its URL names by loopback address or socket.
+
+    Where libpq would look up by itself where the server is, that is not known here.
+    """
+    if url.get_backend_name() == "sqlite":
+        return True
+    named = [url.host or ""] if "host" not in url.query else []
+    for word in ("host", "hostaddr"):
+        given = url.query.get(word, ())
+        named += [given] if isinstance(given, str) else given
+    elsewhere = "service" in url.query or any(environment.get(name) for name in ("PGHOSTADDR", "PGSERVICE"))
+    return not elsewhere and all(_is_loopback(host.strip()) for hosts in named for host in hosts.split(","))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.startswith(("/", "@")):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def remember(folder: DataFolder, place: str) -> None:

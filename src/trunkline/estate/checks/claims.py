@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline.catalog.controls import CONTROLS, UNKNOWN, ZONES, Control, ControlValue, ValueKind
 from trunkline.catalog.features import FEATURES
+from trunkline.catalog.stores import STORES
 from trunkline.config.faults import Faults, suggestion
 from trunkline.estate.claims import Attestation, Basis, Claim, Requirement
 from trunkline.estate.declared import Declared
@@ -29,6 +30,13 @@ def check_claims(declared: Declared, faults: Faults) -> None:
     for name, deployment in declared.deployments.items():
         for control, claim in deployment.controls.items():
             _Check(declared, faults, ("deployments", name, "controls", control)).claim(control, claim)
+    kept = [name for name, store in STORES.items() if store.content]
+    for name, store in declared.stores.items():
+        if name not in kept:
+            message = f'the exchange keeps no content under "{name}"{suggestion(name, kept)}'
+            faults.add(declared.place_of_name("stores", name), message)
+        for control, claim in store.controls.items():
+            _Check(declared, faults, ("stores", name, "controls", control)).claim(control, claim)
     asked: dict[str, dict[str, Requirement]] = {}
     for name, data_class in declared.data_classes.items():
         for control, requirement in data_class.requires.items():
