@@ -198,6 +198,18 @@ def test_anthropics_sdk_is_answered_by_the_embedded_model(running: Exchange, key
     assert counted.input_tokens == final.usage.input_tokens + (final.usage.cache_read_input_tokens or 0)
 
 
+def test_openais_responses_are_answered_by_the_embedded_model(sdk: openai.OpenAI) -> None:
+    question = "What is the capital of France? One word."
+    whole = sdk.responses.create(model="chat", input=question, temperature=0, max_output_tokens=16)
+    with sdk.responses.stream(model="chat", input=question, temperature=0, max_output_tokens=16) as stream:
+        final = stream.get_final_response()
+    assert "Paris" in whole.output_text
+    assert final.output_text == whole.output_text
+    assert whole.usage is not None
+    assert final.usage is not None
+    assert whole.usage.output_tokens == final.usage.output_tokens > 0
+
+
 def test_googles_sdk_is_answered_by_the_embedded_models(running: Exchange, key: str) -> None:
     client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=running.root, timeout=60_000))
     cold = types.GenerateContentConfig(temperature=0, max_output_tokens=16)

@@ -113,12 +113,13 @@ def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -
 def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
     read = _decode(body)
     stored = any(name in fields and bytes(fields[name]) not in NOTHING for name in STATE)
-    if bytes(read.input) in NOTHING:
+    begins = bytes(memoryview(read.input)[:1])
+    if begins in (b"", b"n"):
         if not stored:
             raise Malformed("The request has no `input`.", code="missing_field", param="input")
-    elif bytes(memoryview(read.input)[:1]) not in (b'"', b"["):
+    elif begins not in (b'"', b"["):
         raise Malformed("`input` must be text or a list of items.", code="invalid_type", param="input")
-    else:
+    elif begins == b"[":
         stored = _refers(bytes(read.input)) or stored
     if read.background:
         raise Malformed(
@@ -148,7 +149,8 @@ def _refers(items: bytes) -> bool:
     Raises:
         Malformed: an item says neither its type nor its role, so that only the provider would know what it is.
     """
-    if items[:1] != b"[" or (b'"id"' not in items and b"\\u" not in items):
+    # Only an item with an `id`, be it written with escapes, can refer to a stored one.
+    if b'"id"' not in items and b"\\u" not in items:
         return False
     heads = _decode_heads(items)
     for index, head in enumerate(heads):

@@ -5,7 +5,7 @@ Nothing is to be stored: whoever asks in another dialect has not asked for it.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -27,13 +27,10 @@ from trunkline.dialects.neutral import (
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.openai.write_chat import HIGH_BUDGET, LOW_BUDGET
 from trunkline.dialects.responses.codec import DIALECT
 from trunkline.dialects.responses.read_items import ENCRYPTED, LIKELY
 from trunkline.dialects.responses.thoughts import write_thought
-
-LOW_BUDGET: Final = 4_096
-HIGH_BUDGET: Final = 16_384
-"""Budgets of thought below the first are sent as low effort, from the second on as high; between them as medium."""
 
 _encode = msgspec.json.Encoder().encode
 
