@@ -18,6 +18,8 @@ class There(msgspec.Struct, frozen=True):
 
     upstream_model: str = "there"
     output_limit: str = "max_completion_tokens"
+    renames: tuple[tuple[str, str], ...] = ()
+    omits: tuple[str, ...] = ()
     output_bound: int = 1000
     features: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset()

@@ -75,6 +75,9 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key_required: whether it answers nobody without a key.
         prices: its name in the bundled price table, or None where that has no prices for it.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
+        renames: top-level fields of OpenAI's requests that it takes under another name.
+        omits: those that it refuses although its answers are the same without, such as `stream_options` where usage
+            comes anyway.
         controls: what it publishes. A control that is absent is unknown and satisfies nothing.
         skus: what it publishes of each kind of deployment; goes before `controls`. Where there are any, a deployment
             can have no other SKU.
@@ -97,6 +100,8 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_required: bool = True
     prices: str | None = None
     output_limit: str = "max_tokens"
+    renames: dict[str, str] = {}
+    omits: tuple[str, ...] = ()
     controls: Published = {}
     skus: dict[str, Published] = {}
     modes: dict[str, Published] = {}

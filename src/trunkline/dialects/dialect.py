@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -61,7 +61,7 @@ class Encode(Protocol):
         asked: Asked,
         model: str,
         instructions: str | None,
-        rewrites: Iterable[tuple[str, bytes | None]] = ...,
+        rewrites: Collection[tuple[str, bytes | None]] = ...,
         /,
     ) -> bytes:
         """Return the body; `rewrites` are fields with the JSON to send instead, None to leave them out."""
@@ -79,6 +79,16 @@ class Target(Protocol):
     @property
     def output_limit(self) -> str:
         """The field of OpenAI's chat requests in which it takes the bound of an answer's tokens."""
+        ...
+
+    @property
+    def renames(self) -> tuple[tuple[str, str], ...]:
+        """Top-level fields of OpenAI's requests that it takes under another name, each with that."""
+        ...
+
+    @property
+    def omits(self) -> tuple[str, ...]:
+        """Those that are not sent to it."""
         ...
 
     @property

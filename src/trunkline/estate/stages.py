@@ -73,6 +73,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         operations: what its model can be asked to do; a model that nothing is known of is taken to do all.
         attested: what each of its answers must carry before a byte of it may reach the caller, by control.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
+        renames: top-level fields of OpenAI's requests that it takes under another name, each with that.
+        omits: those that are not sent to it.
         features: what its model can do; None where nothing is known of it.
         refuses: parameters of the neutral form that its model refuses.
         counts: dialects beside its own in which it counts the tokens of a prompt.
@@ -100,6 +102,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     engine: bool = False
     attested: tuple[tuple[str, Attestation], ...] = ()
     output_limit: str = "max_tokens"
+    renames: tuple[tuple[str, str], ...] = ()
+    omits: tuple[str, ...] = ()
     features: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset()
     counts: tuple[str, ...] = ()

@@ -90,6 +90,8 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         engine=deployment.engine is not None and surroundings.engines,
         attested=_attested(deployment),
         output_limit=vendor.output_limit if vendor else DEFAULT_OUTPUT_LIMIT,
+        renames=tuple(vendor.renames.items()) if vendor else (),
+        omits=vendor.omits if vendor else (),
         features=_features(deployment, profile),
         refuses=frozenset(profile.refuses) if profile else frozenset(),
         counts=ENGINE_COUNTS if deployment.engine is not None else (),

@@ -77,6 +77,8 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
         asked = msgspec.structs.replace(asked, output_limit=output_limit)
     far = door if asked.dialect in endpoint.speaks else DIALECTS[endpoint.dialect]
     if far is door and not (_asks_too_much(asked, endpoint) and lacks(asked, door, endpoint)):
+        if endpoint.renames or endpoint.omits:
+            rewrites += adjust(asked, endpoint, rewrites)
         body = door.encode(asked, model, decision.instructions, rewrites)
         return Letter(door.path(asked, model).encode(), body, headers=asked.forwarded)
     written = translate(asked, (door, far), endpoint, decision.instructions, rewrites)
@@ -85,6 +87,21 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
         raise _not_carried(lost)
     dropped = tuple(dict.fromkeys(one.field for one in written.uncarried))
     return Letter(far.path(asked, model).encode(), written.body, dropped, bridge=Bridge(asked, door, far))
+
+
+def adjust(
+    asked: Asked, endpoint: Endpoint, rewrites: Iterable[tuple[str, bytes | None]]
+) -> list[tuple[str, bytes | None]]:
+    """Return what is written otherwise for a vendor that speaks the caller's dialect with other words."""
+    written = asked.fields | {field: msgspec.Raw(value) for field, value in rewrites if value is not None}
+    gone = {field for field, value in rewrites if value is None}
+    made: list[tuple[str, bytes | None]] = [(field, None) for field in endpoint.omits]
+    for field, theirs in endpoint.renames:
+        if field in written and field not in gone:
+            made.append((field, None))
+            if theirs not in written:
+                made.append((theirs, bytes(written[field])))
+    return made
 
 
 def _asks_too_much(asked: Asked, endpoint: Endpoint) -> bool:

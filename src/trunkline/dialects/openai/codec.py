@@ -6,7 +6,7 @@ API reference, "Create chat completion" and "Create embeddings".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -175,7 +175,7 @@ def path(asked: Asked, model: str) -> str:
 
 
 def encode(
-    asked: Asked, model: str, instructions: str | None, rewrites: Iterable[tuple[str, bytes | None]] = ()
+    asked: Asked, model: str, instructions: str | None, rewrites: Collection[tuple[str, bytes | None]] = ()
 ) -> bytes:
     """Write the body for the upstream: the caller's fields, with its own model name.
 
@@ -187,7 +187,7 @@ def encode(
     if asked.operation is Operation.CHAT:
         if instructions:
             fields["messages"] = _instruct(instructions, bytes(fields["messages"]))
-        if asked.stream and not asked.wants_usage:
+        if asked.stream and not asked.wants_usage and ("stream_options", None) not in rewrites:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
     return _encode(fields)
 

@@ -59,13 +59,7 @@ BY_STATUS: Final = {
     529: Trouble.OVERLOADED,
 }
 # Most that speak this dialect give no code for these (vLLM, DeepSeek, Mistral, Ollama): only their words tell.
-TOO_LONG: Final = (
-    "maximum context length",
-    "context length",
-    "context window",
-    "prompt is too long",
-    "too large for model",
-)
+TOO_LONG: Final = ("context length", "maximum prompt length", "context window", "prompt is too long")
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -78,9 +72,13 @@ class Why(msgspec.Struct, frozen=True):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """What stands around it."""
+    """What stands around it. Some have the fields of the error object without one (Mistral, vLLM, SGLang, Cohere)."""
 
-    error: Why | str
+    error: Why | str | None = None
+    message: msgspec.Raw = msgspec.Raw(b"")
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
 
 
 _decode = msgspec.json.Decoder(Body).decode
@@ -100,10 +98,21 @@ def error_event(refusal: Refusal) -> bytes:
 def read_failure(status: int, body: bytes) -> Failure:
     """Read what an upstream's error means; one that cannot be read means what its status says."""
     try:
-        why = _decode(body).error
+        read = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(BY_STATUS.get(status, Trouble.SERVER))
+    why = read.error
+    if why is None or isinstance(why, str):
+        why = Why(why if why is not None else _text(read.message), read.type, read.param, read.code)
     return _failure(why, BY_STATUS.get(status, Trouble.SERVER))
+
+
+def _text(message: msgspec.Raw) -> str:
+    """Return a message; one that is no text as it stands."""
+    raw = bytes(message)
+    if raw[:1] != b'"':
+        return raw.decode(errors="replace")
+    return str(msgspec.json.decode(raw))
 
 
 def failure_of(error: msgspec.Raw) -> Failure:

@@ -43,7 +43,7 @@ from trunkline.dialects.openai.answers import (
 )
 from trunkline.dialects.openai.errors import failure_of
 from trunkline.dialects.openai.stream import DONE
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.openai.usage import ABSENT, NOTHING, Groq, read_usage
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of
@@ -67,6 +67,7 @@ class ReadChunk(msgspec.Struct, frozen=True):
     choices: tuple[ChoicePiece, ...] = ()
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
+    x_groq: Groq | None = None
 
 
 _decode = msgspec.json.Decoder(ReadChunk).decode
@@ -120,7 +121,8 @@ class ChatReader:
             deltas.append(Started(chunk.id, chunk.model, chunk.created))
         for choice in chunk.choices:
             self._choice(choice, deltas)
-        if bytes(chunk.usage) not in NOTHING and (usage := read_usage(chunk.usage)) is not None:
+        raw = chunk.usage if chunk.x_groq is None or bytes(chunk.usage) not in NOTHING else chunk.x_groq.usage
+        if bytes(raw) not in NOTHING and (usage := read_usage(raw)) is not None:
             deltas.append(Used(usage))
         return deltas
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from trunkline.dialects.openai.codec import Said, estimate
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.openai.usage import ABSENT, NOTHING, Groq, read_usage
 from trunkline.errors import Garbled
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
@@ -28,6 +28,7 @@ class Chunk(msgspec.Struct, frozen=True):
     usage: msgspec.Raw = ABSENT
     model: str | None = None
     error: msgspec.Raw = ABSENT
+    x_groq: Groq | None = None
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
@@ -88,6 +89,8 @@ class ChatStream:
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
         if chunk.usage is ABSENT or bytes(chunk.usage) in NOTHING:
+            if chunk.x_groq is not None:
+                self._usage = read_usage(chunk.x_groq.usage) or self._usage
             return True
         self._usage = read_usage(chunk.usage) or self._usage
         return bool(chunk.choices) or self._asked.wants_usage or self.failed

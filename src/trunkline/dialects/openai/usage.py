@@ -1,4 +1,9 @@
-"""Usage as OpenAI reports it. Source: OpenAI API reference, "The chat completion object", field `usage`."""
+"""Usage as those report it who speak OpenAI's dialect.
+
+Source: OpenAI API reference, "The chat completion object", field `usage`. Where others differ, their answers tell so by
+themselves: DeepSeek API docs, "Context caching" (`prompt_cache_hit_tokens`); xAI documentation, "Consumption and rate
+limits" (reasoning counted beside the completion, within the total alone); Groq API reference (`x_groq.usage`).
+"""
 
 from __future__ import annotations
 
@@ -28,8 +33,16 @@ class UsageFields(msgspec.Struct, frozen=True):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
+
+
+class Groq(msgspec.Struct, frozen=True):
+    """What Groq adds to the last event of a stream."""
+
+    usage: msgspec.Raw = ABSENT
 
 
 _decode = msgspec.json.Decoder(UsageFields).decode
@@ -47,14 +60,16 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         fields = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    prompt, cached, write = fields.prompt_tokens, 0, 0
+    prompt, cached, write = fields.prompt_tokens, fields.prompt_cache_hit_tokens or 0, 0
     if prompt is None:
         return None
     output, reasoning = fields.completion_tokens or 0, 0
     if details := fields.prompt_tokens_details:
-        cached, write = details.cached_tokens or 0, details.cache_write_tokens or 0
+        cached, write = details.cached_tokens or cached, details.cache_write_tokens or 0
     if completion := fields.completion_tokens_details:
         reasoning = completion.reasoning_tokens or 0
+        if reasoning and fields.total_tokens == prompt + output + reasoning:
+            output += reasoning
     if prompt < 0 or output < 0 or cached < 0 or write < 0 or reasoning < 0:
         return None
     return Usage(input=prompt, cached=cached, cache_write=write, output=output, reasoning=reasoning)

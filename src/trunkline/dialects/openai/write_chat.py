@@ -81,6 +81,11 @@ class _Writing:
             body[target.output_limit] = asked.max_output
         if asked.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
+        for name, theirs in target.renames:
+            if name in body:
+                body.setdefault(theirs, body.pop(name))
+        for name in target.omits:
+            body.pop(name, None)
         if sampling.top_k is not None:
             self.lost.append(Uncarried("top_k", "OpenAI's chat requests have no such field"))
         self._lose_caches("cache_control", asked.cache is not None)
