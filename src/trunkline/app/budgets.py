@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import count
 
 from trunkline.errors import Unavailable
 from trunkline.metering.budgets import Budgets, Stands
@@ -13,6 +14,13 @@ from trunkline.observability.metrics import BudgetReading
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
+
+SWEEP_EVERY = 300
+"""Looks between two sweeps of leases that are gone."""
+
+SWEPT_AT_ONCE = 500
+SWEEPS = 20
+"""Bounds of one sweep: so many rows in a transaction, and so many transactions."""
 
 log = logging.getLogger("trunkline.app")
 
@@ -31,9 +39,11 @@ class BudgetWatch:
 
     async def follow(self) -> None:
         """Look now and then, for ever."""
-        while True:
+        for number in count(1):
             if self._budgets:
                 await asyncio.to_thread(self.look)
+            if number % SWEEP_EVERY == 0:
+                await asyncio.to_thread(self.sweep)
             await asyncio.sleep(LOOK_EVERY)
 
     def look(self) -> None:
@@ -44,6 +54,15 @@ class BudgetWatch:
             for standing in self._standings:
                 if (stands := by_name.get(standing.allowance.name)) is not None:
                     self._warn(stands, standing)
+        except Unavailable:
+            return
+
+    def sweep(self) -> None:
+        """Have the store take out leases that are gone, some at a time; what it does not manage waits."""
+        try:
+            for _ in range(SWEEPS):
+                if self._store.sweep(SWEPT_AT_ONCE) < SWEPT_AT_ONCE:
+                    return
         except Unavailable:
             return
 

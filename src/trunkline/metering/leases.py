@@ -164,7 +164,9 @@ def adjust(allowance: Allowance, lease: Lease, ask: Ask, now: int) -> tuple[Allo
     if ask.version <= lease.version or lease.ended:
         return allowance, lease
     amount, short_at = ask.amount, allowance.short_at
-    if amount > lease.amount:
+    if amount > lease.amount and ask.final:  # Of a lease that was taken out meanwhile: it needs nothing any more.
+        amount = lease.amount
+    elif amount > lease.amount:
         granted = _grant(allowance, lease, ask, now)
         amount = lease.amount + granted
         if granted == 0 and ask.need > lease.amount and allowance.period.holds(now):

@@ -180,6 +180,13 @@ class LeaseStore(Protocol):
         """Return the leases that have something left, frozen ones among them."""
         ...
 
+    def sweep(self, most: int) -> int:
+        """Take out so many leases at most to which nothing can come any more; return how many it was.
+
+        What was settled in them stays settled in their allowances.
+        """
+        ...
+
     def resolve(self, lease: LeaseId, *, spent: bool, reason: str) -> Lease:
         """Free what a lapsed lease has left, or count it as spent; return the lease as it was.
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, String, and_, case, func, literal, or_, selec
 
 from trunkline.metering.lines import Difference, Kind
 from trunkline.store.schema import allowances, attempts, leases, lines
+from trunkline.store.sweep_leases import PAST
 from trunkline.store.verify import MOST, Check
 
 
@@ -59,11 +60,15 @@ def leases_as_lines(connection: Connection) -> Iterator[Difference]:
     cost = func.coalesce(told.c.cost, 0)
     settled = leases.c.settled - leases.c.ahead
     found = select(leases.c.id, settled, cost).select_from(leases.outerjoin(told, told.c.lease == leases.c.id))
-    for lease, kept, should in connection.execute(found.where(settled != cost).order_by(leases.c.id).limit(MOST)):
+    found = found.where(settled != cost, ~leases.c.id.startswith(PAST))
+    for lease, kept, should in connection.execute(found.order_by(leases.c.id).limit(MOST)):
         yield Difference("lease", lease, f"settled {int(kept)}", f"settled {int(should)}")
-    orphans = select(told.c.lease, told.c.cost).select_from(told.outerjoin(leases, leases.c.id == told.c.lease))
-    for lease, should in connection.execute(orphans.where(leases.c.id.is_(None), told.c.cost != 0).limit(MOST)):
-        yield Difference("lease", lease, "no lease", f"settled {int(should)}")
+    gone = select(func.coalesce(func.sum(told.c.cost), 0))
+    gone = gone.select_from(told.outerjoin(leases, leases.c.id == told.c.lease)).where(leases.c.id.is_(None))
+    past = select(func.coalesce(func.sum(leases.c.settled), 0)).where(leases.c.id.startswith(PAST))
+    should, kept = (int(connection.execute(statement).scalar_one()) for statement in (gone, past))
+    if kept != should:
+        yield Difference("lease", "all that were taken out", f"settled {kept}", f"settled {should}")
 
 
 LEASE_CHECKS: tuple[Check, ...] = (allowances_as_leases, leases_as_lines)
