@@ -12,12 +12,14 @@ from trunkline.clock import as_nanos
 from trunkline.config.zones import find_zone
 from trunkline.estate.budgets import Budget, Node, begins, ends
 from trunkline.estate.estate import Estate
+from trunkline.metering.leases import Covers
 from trunkline.metering.periods import Period, period_at
 from trunkline.metering.purse import Account
 from trunkline.money import Nano, to_nano
 
 WORDS = {"end_customer": "end customer", "use_case": "use case"}
 UNITS = "unit"
+CUSTOMERS = "end_customer"
 PERSONS = "person"
 
 
@@ -109,6 +111,7 @@ def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
         hard=budget.hard,
         declared_at=declared_at,
         period_at=partial(_period, budget.per, find_zone(zone) or UTC) if fixed is None else partial(_always, fixed),
+        covers=_covers(estate, kind, name),
     )
     return Stands(
         account=account,
@@ -121,6 +124,14 @@ def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
         owner=owner_of(estate, kind, name),
         warn_at=tuple(sorted(to_nano(budget.amount * portion) for portion in budget.warn_at)),
     )
+
+
+def _covers(estate: Estate, kind: str, name: str) -> Covers | None:
+    """Which attempts it is of. Roll-ups know no end customers, and all attempts of a month are too many to read."""
+    if kind == CUSTOMERS:
+        return None
+    names = [one for one in estate.units if name in estate.lineage(one)] if kind == UNITS else [name]
+    return Covers(kind, tuple(names), estate.currency)
 
 
 def _fixed(budget: Budget) -> Period | None:

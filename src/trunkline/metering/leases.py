@@ -99,6 +99,18 @@ class Lease(msgspec.Struct, frozen=True):
         return self.room > 0 and self.expires <= now
 
 
+class Covers(msgspec.Struct, frozen=True):
+    """Which of the ledger's attempts an allowance is of: those of one of these names, in this currency.
+
+    Attributes:
+        kind: what is named: `unit`, `use_case`, `deployment`, `boundary` or `key`.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    currency: str
+
+
 class Ask(msgspec.Struct, frozen=True):
     """What a worker asks of the store for one lease.
 
@@ -109,6 +121,7 @@ class Ask(msgspec.Struct, frozen=True):
         need: what it must be for one of them; a grant that does not reach it is not made.
         lasts: nanoseconds that it is to last.
         final: the worker will not use it again.
+        covers: what was spent earlier in the period the allowance begins with; nothing where it is None.
     """
 
     lease: LeaseId
@@ -124,6 +137,7 @@ class Ask(msgspec.Struct, frozen=True):
     need: int
     lasts: int
     final: bool = False
+    covers: Covers | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):

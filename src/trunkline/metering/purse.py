@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from trunkline.ids import JournalId
-from trunkline.metering.leases import Answer, Ask, LeaseId, mint_lease_id
+from trunkline.metering.leases import Answer, Ask, Covers, LeaseId, mint_lease_id
 from trunkline.metering.periods import Period
 
 LASTS = 120_000_000_000
@@ -42,6 +42,7 @@ class Account(msgspec.Struct, frozen=True):
         hard: whether calls are refused at the limit.
         declared_at: when this declaration came into force, in nanoseconds since 1970.
         period_at: in which of its periods a moment lies.
+        covers: which attempts of before its declaration count in its first period; None for none.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Account(msgspec.Struct, frozen=True):
     hard: bool
     declared_at: int
     period_at: Callable[[int], Period]
+    covers: Covers | None = None
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -301,6 +303,7 @@ class Purse:
             need=due_and_need[1],
             lasts=LASTS,
             final=final,
+            covers=account.covers,
         )
 
     def _hear(self, one: Slice, answer: Answer, sent: Moment) -> None:

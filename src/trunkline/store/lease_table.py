@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, tuple_, update
 
 from trunkline import errors
 from trunkline.ids import JournalId
@@ -15,6 +16,7 @@ from trunkline.store.held_leases import (
     HAS_ROOM,
     ROOM,
     Held,
+    Key,
     allowance_of,
     holding,
     lease_of,
@@ -24,6 +26,7 @@ from trunkline.store.held_leases import (
 )
 from trunkline.store.schema import allowances, leases, raises
 from trunkline.store.sessions import Sessions, upsert
+from trunkline.store.spent_before import BEFORE, spent_before
 from trunkline.store.sweep_leases import CLOSED, sweep
 
 
@@ -184,22 +187,40 @@ def _closed(connection: Connection, journals: Iterable[JournalId]) -> frozenset[
 
 
 def _declare(connection: Connection, asks: Sequence[Ask]) -> None:
-    """Make the rows of allowances that nobody asked for before."""
-    rows = {
-        (one.allowance, one.period.starts): {
-            "name": one.allowance,
-            "starts": one.period.starts,
-            "ends": one.period.ends,
-            "limit": one.limit,
-            "hard": one.hard,
-            "declared_at": one.declared_at,
-            "settled": 0,
-            "leased": 0,
-            "short_at": 0,
-            "warned": 0,
-        }
-        for one in asks
+    """Make the rows of allowances that nobody asked for before, with what was spent earlier in their periods."""
+    firsts = {(one.allowance, one.period.starts): one for one in asks}
+    late = [key for key, one in firsts.items() if one.covers is not None and one.declared_at > one.period.starts]
+    which = tuple_(allowances.c.name, allowances.c.starts)
+    there = set(map(tuple, connection.execute(select(*which.clauses).where(which.in_(late))))) if late else set()
+    spent = {key: spent_before(connection, firsts[key]) for key in late if key not in there}
+    insert = upsert(connection.engine, allowances).on_conflict_do_nothing()
+    if not spent:
+        connection.execute(insert, [_fresh(firsts[key], 0) for key in sorted(firsts)])
+        return
+    for key in sorted(firsts):
+        amount = spent.get(key, 0)
+        made = connection.execute(insert.values(_fresh(firsts[key], amount))).rowcount
+        if made and amount:  # Otherwise somebody else has made it meanwhile.
+            connection.execute(leases.insert().values(_before(key, amount)))
+
+
+def _before(key: Key, amount: int) -> dict[str, Any]:
+    """The row that accounts for what was spent before."""
+    name = LeaseId(f"{BEFORE}{key[0]}@{key[1]}")
+    lease = Lease(name, JournalId(""), amount=amount, settled=amount, ended=True)
+    return values_of(lease, key) | {"resolved": ""}
+
+
+def _fresh(one: Ask, settled: int) -> dict[str, Any]:
+    return {
+        "name": one.allowance,
+        "starts": one.period.starts,
+        "ends": one.period.ends,
+        "limit": one.limit,
+        "hard": one.hard,
+        "declared_at": one.declared_at,
+        "settled": settled,
+        "leased": 0,
+        "short_at": 0,
+        "warned": 0,
     }
-    connection.execute(
-        upsert(connection.engine, allowances).on_conflict_do_nothing(), [rows[key] for key in sorted(rows)]
-    )

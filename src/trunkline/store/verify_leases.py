@@ -9,6 +9,7 @@ from sqlalchemy import Connection, String, and_, case, func, literal, or_, selec
 
 from trunkline.metering.lines import Difference, Kind
 from trunkline.store.schema import allowances, attempts, leases, lines
+from trunkline.store.spent_before import BEFORE
 from trunkline.store.sweep_leases import PAST
 from trunkline.store.verify import MOST, Check
 
@@ -60,7 +61,7 @@ def leases_as_lines(connection: Connection) -> Iterator[Difference]:
     cost = func.coalesce(told.c.cost, 0)
     settled = leases.c.settled - leases.c.ahead
     found = select(leases.c.id, settled, cost).select_from(leases.outerjoin(told, told.c.lease == leases.c.id))
-    found = found.where(settled != cost, ~leases.c.id.startswith(PAST))
+    found = found.where(settled != cost, ~leases.c.id.startswith(PAST), ~leases.c.id.startswith(BEFORE))
     for lease, kept, should in connection.execute(found.order_by(leases.c.id).limit(MOST)):
         yield Difference("lease", lease, f"settled {int(kept)}", f"settled {int(should)}")
     gone = select(func.coalesce(func.sum(told.c.cost), 0))
