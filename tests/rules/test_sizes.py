@@ -22,7 +22,9 @@ VERSION_SUFFIX = re.compile(r"_v?\d+$")
 
 # A command's options are its parameters: the command line library reads them off the signature.
 MANY_PARAMETERS = {
+    "src/trunkline/cli/budget.py:raise_budget",
     "src/trunkline/cli/claims.py:verify",
+    "src/trunkline/cli/explain.py:explain_one",
     "src/trunkline/cli/key.py:create",
     "src/trunkline/cli/up.py:up",
 }

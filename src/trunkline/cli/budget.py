@@ -15,7 +15,7 @@ from rich.text import Text
 from trunkline.app.applied import load_applied
 from trunkline.cli.folder import open_books
 from trunkline.cli.moments import ahead
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, StoreUrl
 from trunkline.cli.output import Column, Page, console, facts, money, print_json
 from trunkline.clock import SystemClock, as_datetime, iso
 from trunkline.config.faults import suggestion
@@ -73,9 +73,9 @@ class Known(msgspec.Struct, frozen=True):
 
 
 @app.command("list")
-def list_budgets(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def list_budgets(*, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """List the budgets of the applied estate: limit, spent, held, left, and when each begins anew."""
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         known = _known(data, books.leases)
     if as_json:
         print_json([_row(one) for one in known])
@@ -87,9 +87,9 @@ def list_budgets(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(name: Name, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def show(name: Name, *, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Show one budget, with its temporary increases and the leases that workers have of it."""
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         one = _find(_known(data, books.leases), name)
         raises = [each for each in books.leases.raised() if each.allowance == one.stands.account.name]
         now = SystemClock.now()
@@ -117,7 +117,7 @@ def show(name: Name, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> N
 
 
 @app.command("raise")
-def raise_budget(
+def raise_budget(  # noqa: PLR0913 - one for each option
     name: Name,
     *,
     by: By,
@@ -125,6 +125,7 @@ def raise_budget(
     reason: Reason,
     approver: Approver = None,
     data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Raise a budget for a while. A running exchange grants by it from its next grant on; the file stays as it is.
@@ -132,7 +133,7 @@ def raise_budget(
     Budgets above it bind as before.
     """
     now = SystemClock.now()
-    with open_books(data) as books:
+    with open_books(data, store) as books:
         one = _find(_known(data, books.leases), name)
         made = Raise(
             id=secrets.token_hex(6),

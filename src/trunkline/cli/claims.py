@@ -13,7 +13,7 @@ from rich.text import Text
 from trunkline.cli.considered import Considered, consider
 from trunkline.cli.held_claims import claim_json, claims_table, version_json, versions_table
 from trunkline.cli.moments import ahead
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, StoreUrl
 from trunkline.cli.output import console, print_json
 from trunkline.clock import as_datetime
 from trunkline.config.faults import nearest
@@ -62,17 +62,24 @@ By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who verifi
 
 @app.callback(invoke_without_command=True)
 def claims(
-    context: typer.Context, *, data: Data = DEFAULT_DATA, estate: EstateFile = None, as_json: AsJson = False
+    context: typer.Context,
+    *,
+    data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
+    estate: EstateFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """List what deployments claim and until when; verify claims anew."""
     if context.invoked_subcommand is None:
-        list_claims(data=data, estate=estate, as_json=as_json)
+        list_claims(data=data, store=store, estate=estate, as_json=as_json)
 
 
 @app.command("list")
-def list_claims(*, data: Data = DEFAULT_DATA, estate: EstateFile = None, as_json: AsJson = False) -> None:
+def list_claims(
+    *, data: Data = DEFAULT_DATA, store: StoreUrl = None, estate: EstateFile = None, as_json: AsJson = False
+) -> None:
     """List every claim that counts: value, basis, where it comes from, age, expiry."""
-    with consider(data, estate) as considered:
+    with consider(data, estate, store) as considered:
         found = considered.sourced()
         void = considered.overlaid.void
         now = considered.now
@@ -97,6 +104,7 @@ def verify(  # noqa: PLR0913 - one for each option
     expires: Expires = None,
     by: By = None,
     data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Record that a claim was verified anew: a dated version, kept beside all before it.
@@ -104,7 +112,7 @@ def verify(  # noqa: PLR0913 - one for each option
     It may renew what the estate's file declares or tighten it. What would loosen policy needs the file, and is refused.
     A running exchange takes it over within seconds.
     """
-    with consider(data, None) as considered:
+    with consider(data, None, store) as considered:
         deployment, control = _split(considered, claim)
         before = _before(considered, deployment, control)
         fresh = Claim(
@@ -133,9 +141,9 @@ def verify(  # noqa: PLR0913 - one for each option
 
 
 @app.command()
-def history(claim: ClaimName, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def history(claim: ClaimName, *, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """List every version of a claim, oldest first; version 0 is what the estate's file, or the vendor, says."""
-    with consider(data, None) as considered:
+    with consider(data, None, store) as considered:
         rows = _history(considered, *_split(considered, claim, gone=True))
     if as_json:
         print_json([version_json(version, in_force) for version, in_force in rows])

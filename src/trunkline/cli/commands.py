@@ -31,8 +31,8 @@ COMMANDS = (
     Listed("top", "trunkline.cli.top", "Watch it at work: pools, health, rates, money per minute.", ASK),
     Listed("budget", "trunkline.cli.budget", "Say how budgets stand; raise one for a while.", KEEP),
     Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),
-    Listed("backup", "trunkline.cli.backup", "Copy the data folder while an exchange runs on it.", KEEP),
-    Listed("restore", "trunkline.cli.restore", "Put such a copy back.", KEEP),
+    Listed("backup", "trunkline.cli.backup", "Copy the data folder, while an exchange runs on it or not.", KEEP),
+    Listed("restore", "trunkline.cli.restore", "Put a copy back into a data folder on which no exchange runs.", KEEP),
     Listed("engine", "trunkline.cli.engine", "Install the embedded engine's parts, or say what is there.", KEEP),
     Listed("version", "trunkline.cli.version", "Print the version.", KEEP),
 )

@@ -65,8 +65,13 @@ class Considered(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def consider(data: Path, estate: Path | None) -> Iterator[Considered]:
+def consider(data: Path, estate: Path | None, store: str | None = None) -> Iterator[Considered]:
     """Read the estate at a path alone, or the one last applied in the data folder with what was verified there since.
+
+    Args:
+        data: the data folder.
+        estate: the path, if any.
+        store: where the data folder's books are; None for where the exchange kept them last.
 
     Raises:
         errors.BadEstate: it has faults.
@@ -84,15 +89,15 @@ def consider(data: Path, estate: Path | None) -> Iterator[Considered]:
         )
     considered = consider_file(path)
     kept = DataFolder(folder)
-    with open_store(place_of(kept, os.environ.get(VARIABLE))) as store:
-        versions = store.claim_versions()
+    with open_store(place_of(kept, store or os.environ.get(VARIABLE))) as opened:
+        versions = opened.claim_versions()
         yield msgspec.structs.replace(
             considered,
             overlaid=overlay(considered.estate, considered.surroundings.vendors, versions),
-            surroundings=msgspec.structs.replace(considered.surroundings, database_here=store.here),
-            claims=store,
-            keys=store,
-            pepper=store.pepper(kept.pepper()),
+            surroundings=msgspec.structs.replace(considered.surroundings, database_here=opened.here),
+            claims=opened,
+            keys=opened,
+            pepper=opened.pepper(kept.pepper()),
         )
 
 

@@ -34,8 +34,8 @@ class Examined(msgspec.Struct, frozen=True):
     held_by: int | None = None
 
 
-def examine_folder(path: Path, now: datetime) -> Examined:
-    """Look at a data folder."""
+def examine_folder(path: Path, now: datetime, place: str | None = None) -> Examined:
+    """Look at a data folder, and at its store: where `place` says, else where the exchange kept it last."""
     if not path.exists():
         parent = next(above for above in path.parents if above.exists())
         return Examined((_to_be_made(path, parent), space(parent)))
@@ -51,7 +51,7 @@ def examine_folder(path: Path, now: datetime) -> Examined:
         permissions(path),
         space(path),
         _held(holder),
-        *store(folder, now),
+        *store(folder, now, place),
         *journals(folder.journal_folder, running=holder is not None),
         *weights(path),
     )
@@ -77,10 +77,10 @@ def space(path: Path) -> Finding:
     return fine("space", said)
 
 
-def store(folder: DataFolder, now: datetime) -> Iterator[Finding]:
+def store(folder: DataFolder, now: datetime, given: str | None = None) -> Iterator[Finding]:
     """Whether the store opens, was written by this version or an older one, and has no rows of the future."""
     try:
-        place = place_of(folder, os.environ.get(VARIABLE))
+        place = place_of(folder, given or os.environ.get(VARIABLE))
         if place == str(folder.store_path) and not folder.store_path.exists():
             yield fine("store", "not made yet: the first start makes it")
             return

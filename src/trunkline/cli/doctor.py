@@ -11,7 +11,7 @@ from trunkline.cli.data_folder import examine_folder
 from trunkline.cli.estate_file import examine_estate
 from trunkline.cli.findings import Finding, Verdict
 from trunkline.cli.machine import examine_machine
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, Host, Port
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, Host, Port, StoreUrl
 from trunkline.cli.output import console, print_json
 
 app = typer.Typer(add_completion=False)
@@ -23,6 +23,7 @@ _STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"
 def doctor(
     *,
     data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
     estate: EstateFile = None,
     host: Host = "127.0.0.1",
     port: Port = 8440,
@@ -31,7 +32,7 @@ def doctor(
     """Say what is wrong with this machine or data folder. Exit code 1 where something fails."""
     now = datetime.now(UTC)
     path = data.expanduser().absolute()
-    folder = examine_folder(path, now)
+    folder = examine_folder(path, now, store)
     findings = (
         *examine_machine(host, port, folder.held_by, now),
         *folder.findings,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from trunkline.cli.asking import Asking, find_caller
 from trunkline.cli.considered import Considered, consider
-from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile
+from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, StoreUrl
 from trunkline.cli.output import console, facts, print_json
 from trunkline.cli.truth_table import Where, explanation_view, row_json
 from trunkline.config.faults import nearest
@@ -53,13 +53,14 @@ RequestFile = Annotated[
 
 
 @app.command("explain")
-def explain_one(
+def explain_one(  # noqa: PLR0913 - one for each option
     use_case: UseCase = None,
     *,
     data_class: DataClass = None,
     caller: CallerName = None,
     request: RequestFile = None,
     data: Data = DEFAULT_DATA,
+    store: StoreUrl = None,
     estate: EstateFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +70,7 @@ def explain_one(
     """
     if (use_case is None) == (request is None):
         raise typer.BadParameter("give a use case, or --request FILE")
-    with consider(data, estate) as considered:
+    with consider(data, estate, store) as considered:
         _known(data_class, "data class", considered.estate.data_classes, "--data-class")
         if request is not None:
             allowed = _explain_request(considered, Asking(request), caller, data_class, as_json=as_json)
