@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -28,7 +29,11 @@ Parameter = Any
 def written() -> dict[str, str]:
     """Each page by its file name."""
     schema = msgspec.json.decode((HERE / "estate.schema.json").read_bytes())
-    return {"cli.md": commands_page(), "estate.md": estate_page(schema)}
+    return {"cli.md": commands_page(), "estate.md": estate_page(schema), "dialects.md": dialects_page()}
+
+
+def dialects_page() -> str:
+    return "\n".join(runpy.run_path(str(HERE / "carried.py"))["lines"]()) + "\n"
 
 
 def commands_page() -> str:
