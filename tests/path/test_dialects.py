@@ -84,6 +84,7 @@ def test_a_chat_is_answered_by_an_anthropic_deployment(sdk: openai.OpenAI, vendo
     assert got.choices[0].message.content == WHOLE
     assert got.choices[0].finish_reason == "stop"
     assert got.model == "claude-x-20251001"
+    assert got.created > 1_700_000_000
     assert sent(vendor) == {
         "model": "claude-x",
         "max_tokens": 99,

@@ -87,7 +87,7 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
         made = Answer(200, "application/json", (_compact(_embeddings(script, asked)),))
     elif path.endswith("/responses"):
         made = _responses(script, asked)
-    elif not path.endswith("/chat/completions"):
+    elif not path.partition("?")[0].endswith("/chat/completions"):
         return Answer(404, "application/json", (_compact(error(404)),))
     elif asked.get("stream"):
         made = Answer(200, "text/event-stream; charset=utf-8", _events(script, asked), streamed=True)

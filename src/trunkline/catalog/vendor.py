@@ -70,6 +70,9 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         base_url: its own address; `{region}` and `{project}` stand for the boundary's. None where every customer has
             an address of his own.
         endpoint_path: what an address without a path gets.
+        dated_path: the same where the boundary's `api_version` is a date; `{model}` stands for the model's name there.
+        version_query: the query that tells the boundary's `api_version`, `{version}` standing for it; None where the
+            API has no versions to choose.
         auth: the header line that carries the key, `{key}` standing for it.
         headers: further header lines of every request.
         key_required: whether it answers nobody without a key.
@@ -95,6 +98,8 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speaks: tuple[str, ...] = ()
     base_url: str | None = None
     endpoint_path: str = "/v1"
+    dated_path: str | None = None
+    version_query: str | None = None
     auth: str = "authorization: Bearer {key}"
     headers: tuple[str, ...] = ()
     key_required: bool = True

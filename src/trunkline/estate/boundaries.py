@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from trunkline.estate.names import Count, ModelName, UnitName
@@ -25,7 +27,11 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A billing boundary: account, subscription, project or cluster, with its credentials and quotas."""
+    """A billing boundary: account, subscription, project or cluster, with its credentials and quotas.
+
+    `api_version` is for providers whose API comes in versions, such as Azure OpenAI: a date (`2024-10-21`) calls
+    deployments by their names in the path, a word (`preview`) the undated API.
+    """
 
     provider: str
     owner: UnitName
@@ -35,5 +41,6 @@ class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster: str | None = None
     region: str | None = None
     endpoint: str | None = None
+    api_version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]+$", max_length=40)] | None = None
     credentials: str | None = None
     quota: Quota | None = None

@@ -66,6 +66,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     Attributes:
         base_path: what stands before the dialect's own paths, such as `/v1`; without a trailing slash.
+        query: what stands behind the path, such as `?api-version=2024-10-21`.
         headers: ready header lines, each ended by CR LF: the host, and the credentials.
         output_bound: the most tokens one answer can have where the caller sets no limit.
         engine: whether the exchange runs it itself, so that missing may mean restarting.
@@ -111,6 +112,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     tolerance: Tolerance = Tolerance()
     retries: int = 1
     signals: Signals = Signals()
+    query: bytes = b""
 
 
 class Denial(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
@@ -37,6 +37,7 @@ class Place(msgspec.Struct, frozen=True):
 
     origin: Origin = NOWHERE
     base_path: str = ""
+    query: bytes = b""
 
     @property
     def host_line(self) -> bytes:
@@ -65,6 +66,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
             place, credentials = _reach_engine(name, surroundings)
         else:
             place, credentials = _reach_remote(deployment, boundary, vendor, surroundings)
+            place = msgspec.structs.replace(place, query=_query(deployment.boundary, boundary, vendor))
         further = vendor.headers if vendor is not None and deployment.engine is None else ()
         headers = place.host_line + credentials + b"".join(one.encode("ascii") + b"\r\n" for one in further)
     except NotConfigured as why:
@@ -76,7 +78,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         pattern=deployment.pattern,
         boundary=deployment.boundary,
         model=deployment.model,
-        upstream_model=deployment.upstream_model or deployment.model.partition("/")[2] or deployment.model,
+        upstream_model=_upstream_model(deployment),
         dialect=dialect,
         origin=place.origin,
         base_path=place.base_path,
@@ -100,6 +102,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         tolerance=deployment.tolerance,
         retries=deployment.retries,
         signals=_signals(vendor) if vendor else Signals(),
+        query=place.query,
     )
 
 
@@ -120,7 +123,7 @@ def _reach_engine(name: str, surroundings: Surroundings) -> tuple[Place, bytes]:
 def _reach_remote(
     deployment: Deployment, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings
 ) -> tuple[Place, bytes]:
-    path = vendor.endpoint_path if vendor else DEFAULT_PATH
+    path = _path(deployment, boundary, vendor)
     if deployment.url is not None:
         place = _place(_resolve(deployment.url, "url", surroundings), path, "its url")
     elif boundary.endpoint is not None:
@@ -133,6 +136,29 @@ def _reach_remote(
     else:
         place = _place(_fill(vendor.base_url, deployment.boundary, boundary), path, f"the address of {vendor.name}")
     return place, _credentials(deployment, boundary, vendor, surroundings)
+
+
+def _path(deployment: Deployment, boundary: Boundary, vendor: Vendor | None) -> str:
+    """What an address without a path gets."""
+    if vendor is None:
+        return DEFAULT_PATH
+    if vendor.dated_path is None or boundary.api_version is None or not boundary.api_version[0].isdigit():
+        return vendor.endpoint_path
+    return vendor.dated_path.replace("{model}", quote(_upstream_model(deployment), safe=""))
+
+
+def _query(name: str, boundary: Boundary, vendor: Vendor | None) -> bytes:
+    if boundary.api_version is None:
+        return b""
+    if vendor is None or vendor.version_query is None:
+        raise NotConfigured(
+            f"boundary {name} has an `api_version`, but the API of {boundary.provider} has none to choose; take it out"
+        )
+    return b"?" + vendor.version_query.replace("{version}", boundary.api_version).encode("ascii")
+
+
+def _upstream_model(deployment: Deployment) -> str:
+    return deployment.upstream_model or deployment.model.partition("/")[2] or deployment.model
 
 
 def _credentials(

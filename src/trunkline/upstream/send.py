@@ -43,9 +43,10 @@ async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
         Unattested: the head lacks what the deployment attests with each answer.
     """
     endpoint, body = attempt.endpoint, letter.body
-    head = b"POST %b%b HTTP/1.1\r\n%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
+    head = b"POST %b%b%b HTTP/1.1\r\n%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
         endpoint.base_path.encode(),
         letter.path,
+        endpoint.query,
         endpoint.headers,
         letter.headers,
         len(body),

@@ -6,6 +6,7 @@ Thoughts stand in `reasoning_content` and, with what lets their provider take th
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import msgspec
@@ -225,7 +226,7 @@ def write_answer(asked: Asked, answer: Answer) -> bytes:
     completion: dict[str, Any] = {
         "id": answer.id,
         "object": "chat.completion",
-        "created": answer.created,
+        "created": answer.created or int(time.time()),
         "model": answer.model or asked.model,
         "choices": [_choice(index, candidate) for index, candidate in enumerate(answer.candidates)],
     }

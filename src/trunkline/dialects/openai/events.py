@@ -5,6 +5,7 @@ Source: OpenAI API reference, "The chat completion chunk object".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -293,5 +294,10 @@ class ChatWriter:
 
 def _head(started: Started) -> bytes:
     """What all chunks of a stream have alike, up to the value of `choices`."""
-    common = {"id": started.id, "object": "chat.completion.chunk", "created": started.created, "model": started.model}
+    common = {
+        "id": started.id,
+        "object": "chat.completion.chunk",
+        "created": started.created or int(time.time()),
+        "model": started.model,
+    }
     return b'data: %b,"choices":' % _encode(common)[:-1]
