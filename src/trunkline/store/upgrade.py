@@ -6,10 +6,13 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
+from trunkline.store.telling import telling
+
 
 def upgrade(connection: Connection, to: str = "head") -> None:
-    """Run the migrations that are missing, within the connection's transaction."""
+    """Run the migrations that are missing, within the connection's transaction; where that takes long, say so."""
     config = Config()
     config.set_main_option("script_location", "trunkline.store:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, to)
+    with telling(connection):
+        command.upgrade(config, to)

@@ -69,7 +69,8 @@ def upgrade() -> None:
         if dialect == op.get_bind().dialect.name:
             op.execute(statement)
     for statement in _FILL:
-        op.execute(statement)
+        if statement != _ANALYZE or op.get_bind().dialect.name == "postgresql":
+            op.execute(statement)
 
 
 def _required(names: str, kind: Any) -> list[sa.Column[Any]]:
@@ -135,6 +136,8 @@ _REPEATS = f"""
     SELECT a.request, a.attempt, a.at, c.id FROM attempts a JOIN cells c ON {_BY_CELL}
     WHERE a.request IN (SELECT request FROM attempts GROUP BY request HAVING COUNT(*) > 1)
 """  # noqa: S608 - the same
+# Nobody else counts what this transaction made: Postgres would take it for next to nothing, and plan by that.
+_ANALYZE = "ANALYZE attempts, accounts, prices, cells"
 _UP_TO_HOLD = "CASE WHEN a.cost > a.hold THEN a.hold ELSE a.cost END"
 _FILL = (
     _account("cost", _PAYER, _SETTLED),
@@ -143,6 +146,7 @@ _FILL = (
     _account("reserved", "boundary", _OPEN),
     "INSERT INTO prices (version) SELECT DISTINCT price_version FROM attempts ORDER BY 1",
     _CELLS,
+    _ANALYZE,
     _line(1, "held", "a.hold", "a.at", "'open'", f"a.{_OPEN}"),
     _line(3, "cost", _UP_TO_HOLD, "a.settled_at", "a.status", f"a.{_SETTLED}"),
     _line(4, "cost", "a.cost - a.hold", "a.settled_at", "a.status", f"a.{_SETTLED} AND a.cost > a.hold"),
