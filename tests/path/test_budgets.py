@@ -139,6 +139,8 @@ def test_how_budgets_stand_is_listed_measured_and_warned_of_and_a_raise_lets_cal
             assert stands(running, "unit:marketing/day")["limit"] == 0.0014
             until(lambda: succeeds(client), "the raise is not in force")
         assert "the CFO: a campaign" in running.command("budget", "show", "unit:marketing/day")
+        (line,) = running.rows("ledger", "lines", "unit:marketing/day")
+        assert (line["kind"], line["by"]) == ("transfer", "the CFO")
         settled = 'trunkline_budget{budget="unit:acme/month/EUR",what="settled"} 0.000314'
         until(lambda: settled in running.get("/metrics")[1], "the metrics do not show it")
         log = (tmp_path / "up.log").read_text()

@@ -15,8 +15,9 @@ from tests.metering.made import intent, settlement
 from trunkline import errors
 from trunkline.ids import JournalId, RequestId, mint_journal_id
 from trunkline.metering.leases import Allowance, Ask, LeaseId, mint_lease_id
-from trunkline.metering.lines import Adjustment
+from trunkline.metering.lines import Adjustment, Kind
 from trunkline.metering.periods import FOREVER, Period
+from trunkline.metering.ports import Raise
 from trunkline.metering.records import Entry, Intent, Settlement
 from trunkline.store.open import Store
 
@@ -148,11 +149,11 @@ def test_a_lapsed_lease_is_freed_or_counted_by_hand_and_what_its_journal_tells_l
     now = time.time_ns()
     store.ask([ask("a", 1, 500, lasts=-now), ask("b", 1, 200, lasts=-now), ask("c", 1, 10)])
     assert [row.lease.frozen(now) for row in store.open_leases()] == [True, True, False]
-    store.resolve(LeaseId("a"), spent=True, reason="its disk is gone")
-    store.resolve(LeaseId("b"), spent=False, reason="it had no calls")
+    store.resolve(LeaseId("a"), spent=True, reason="its disk is gone", by="ada")
+    store.resolve(LeaseId("b"), spent=False, reason="it had no calls", by="ada")
     assert (team(store).settled, team(store).leased) == (500, 10)
     with pytest.raises(errors.Unknown):
-        store.resolve(LeaseId("c"), spent=True, reason="it lives")
+        store.resolve(LeaseId("c"), spent=True, reason="it lives", by="ada")
     assert store.verify().differences == ()
     store.book(entries(held(1, "a"), settled(1, 60)))
     assert team(store).settled == 500
@@ -188,6 +189,28 @@ def test_an_allowance_or_a_lease_that_stands_otherwise_than_its_lines_say_is_fou
     with store._sessions.writing() as connection:
         connection.execute(text(spoil))
     assert {difference.where for difference in store.verify().differences} == where
+
+
+def test_what_somebody_decides_of_a_budget_is_a_line_with_reason_and_name(store: Store) -> None:
+    name = "unit:team/month/EUR"
+    store.raise_limit(Raise("r1", name, 250, 1, 2_000_000_000, "a campaign", "the CFO", 1))
+    now = time.time_ns()
+    store.ask([ask("a", 1, 500, allowance=name, lasts=-now), ask("b", 1, 200, allowance=name, lasts=-now)])
+    store.resolve(LeaseId("a"), spent=True, reason="its disk is gone", by="ada")
+    store.resolve(LeaseId("b"), spent=False, reason="it had no calls", by="bob")
+    found = [(one.kind, one.debit, one.credit, one.amount, one.currency, one.by) for one in store.lines(name)]
+    assert found == [
+        (Kind.TRANSFER, "budget:unit:team/month", "raised:unit:team/month", 250, "EUR", "the CFO"),
+        (Kind.TRANSFER, "lost:unit:team/month", "frozen:unit:team/month", 500, "EUR", "ada"),
+        (Kind.TRANSFER, "budget:unit:team/month", "frozen:unit:team/month", 200, "EUR", "bob"),
+    ]
+    assert [one.reason for one in store.lines(name)] == [
+        "raised until 1970-01-01T00:00:02.000Z: a campaign",
+        "lease a counted as spent: its disk is gone",
+        "lease b freed: it had no calls",
+    ]
+    differences = store.verify().differences
+    assert [one.which for one in differences if one.where != "lease"] == []
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

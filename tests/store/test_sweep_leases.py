@@ -104,7 +104,7 @@ def test_the_last_word_of_a_lease_that_was_taken_out_takes_nothing(store: Store)
 
 def test_what_is_open_frozen_or_was_resolved_by_hand_stays(store: Store) -> None:
     store.ask([ask("open", "alive", lasts=DAY), ask("frozen", "lost"), ask("resolved", "burnt")])
-    store.resolve(LeaseId("resolved"), spent=True, reason="its disk burnt")
+    store.resolve(LeaseId("resolved"), spent=True, reason="its disk burnt", by="ada")
     assert store.sweep(100) == 0
     assert names(store) == ["frozen", "open", "resolved"]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 import sys
 import time
 from contextlib import suppress
@@ -30,6 +31,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Read, check 
 Count = Annotated[int, typer.Option("-n", "--count", min=1, max=100_000, help="How many attempts.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with each attempt that is settled, until Ctrl-C.")]
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="The request id, from `x-trunkline-request-id`.")]
+CallOrBudget = Annotated[str, typer.Argument(metavar="ID", help="A request id, or a budget's name.")]
 By = Annotated[str, typer.Option("--by", metavar="KEYS", help=f"Parted by commas: {', '.join(SUM_KEYS)}.")]
 Since = Annotated[
     str | None, typer.Option("--since", help="A span such as `24h`, a date (from its start, here), or a time.")
@@ -46,6 +48,9 @@ Amount = Annotated[
     typer.Option("--amount", metavar="AMOUNT", help="By how much, in the estate's currency: `-0.25` makes it less."),
 ]
 Who = Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so; it is kept with the line.")]
+Resolver = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who decides; it is kept.", show_default="your login")
+]
 AttemptNumber = Annotated[int, typer.Option("--attempt", min=1, help="Which attempt of the call.")]
 
 MOST_AMOUNT = 1 << 62
@@ -128,6 +133,7 @@ def resolve(
     *,
     spent: Spent = None,
     reason: Reason = "",
+    by: Resolver = None,
     data: Data = DEFAULT_DATA,
     store: StoreUrl = None,
     as_json: AsJson = False,
@@ -145,7 +151,7 @@ def resolve(
             return
         if spent is None or not reason:
             raise typer.BadParameter("say --spent or --unspent, and why with --reason")
-        resolved = books.leases.resolve(Lease(lease), spent=spent, reason=reason)
+        resolved = books.leases.resolve(Lease(lease), spent=spent, reason=reason, by=by or getpass.getuser())
     what = "counted as spent" if spent else "freed"
     if as_json:
         print_json({"lease": resolved.id, "amount": money(resolved.room), "spent": spent})
@@ -182,11 +188,14 @@ def _list_frozen(frozen: list[LeaseRow], *, as_json: bool) -> None:
 
 @app.command("lines")
 def show_lines(
-    request: RequestId, *, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False
+    request: CallOrBudget, *, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False
 ) -> None:
-    """Print the lines of one call: what was set aside, released, paid and corrected, from which account to which."""
+    """Print the lines of one call: what was set aside, released, paid and corrected, from which account to which.
+
+    Of a budget, such as unit:marketing/month: who raised it, or resolved a lease of it, when and why.
+    """
     with open_books(data, store) as books:
-        lines = books.ledger.lines(request)
+        lines = books.ledger.lines(request) or books.ledger.lines(f"{request}/{_currency(books.ledger)}")
     if not lines:
         sys.stderr.write(f"trunkline: the ledger has no lines of a call {request}\n")
         raise typer.Exit(1)

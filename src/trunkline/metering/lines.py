@@ -58,6 +58,25 @@ class Adjustment(msgspec.Struct, frozen=True):
     by: str
 
 
+class Decision(msgspec.Struct, frozen=True):
+    """What somebody decided about a budget: its line moves an amount between accounts of the budget's own.
+
+    Attributes:
+        budget: the allowance; its name ends with the currency.
+        taker: the account that takes: `budget` where more may be spent, `lost` where something counts as spent.
+        giver: the account that gives: `raised` by an increase, `frozen` with a lease.
+        by: who decided.
+    """
+
+    budget: str
+    taker: str
+    giver: str
+    amount: int
+    at: int
+    reason: str
+    by: str
+
+
 class Difference(msgspec.Struct, frozen=True):
     """Where what is kept ready differs from what the lines say.
 

@@ -169,7 +169,7 @@ class LeaseStore(Protocol):
         ...
 
     def raise_limit(self, one: Raise) -> None:
-        """Keep a temporary increase; it is in force with the next grant."""
+        """Keep a temporary increase, with a line; it is in force with the next grant."""
         ...
 
     def raised(self) -> tuple[Raise, ...]:
@@ -187,8 +187,8 @@ class LeaseStore(Protocol):
         """
         ...
 
-    def resolve(self, lease: LeaseId, *, spent: bool, reason: str) -> Lease:
-        """Free what a lapsed lease has left, or count it as spent; return the lease as it was.
+    def resolve(self, lease: LeaseId, *, spent: bool, reason: str, by: str) -> Lease:
+        """Free what a lapsed lease has left, or count it as spent, by a line; return the lease as it was.
 
         Raises:
             errors.Unknown: there is no such lease with anything left, or it has not lapsed.

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select, tuple_, update
 
 from trunkline import errors
+from trunkline.clock import iso
 from trunkline.ids import JournalId
 from trunkline.metering import leases as rules
 from trunkline.metering.leases import SHORT_FOR, Allowance, Answer, Ask, Lease, LeaseId
+from trunkline.metering.lines import Decision
 from trunkline.metering.ports import LeaseRow, Raise, Standing
 from trunkline.store.held_leases import (
     HAS_ROOM,
@@ -24,7 +27,8 @@ from trunkline.store.held_leases import (
     raised_by,
     values_of,
 )
-from trunkline.store.schema import allowances, leases, raises
+from trunkline.store.posting import Books, Posting
+from trunkline.store.schema import allowances, leases, lines, raises
 from trunkline.store.sessions import Sessions, upsert
 from trunkline.store.spent_before import BEFORE, spent_before
 from trunkline.store.sweep_leases import CLOSED, sweep
@@ -39,6 +43,7 @@ class LeaseTable:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._decisions = Books(sessions.engine)
 
     def ask(self, asks: Sequence[Ask]) -> tuple[Answer, ...]:
         """Heed what workers ask for, all of it or none; one answer for each, in order."""
@@ -112,9 +117,12 @@ class LeaseTable:
             return connection.execute(noted.values(warned=count)).rowcount == 1
 
     def raise_limit(self, one: Raise) -> None:
-        """Keep a temporary increase; it is in force with the next grant."""
-        with self._sessions.writing() as connection:
+        """Keep a temporary increase, with a line; it is in force with the next grant."""
+        reason = f"raised until {iso(one.ends)}: {one.reason}"
+        decision = Decision(one.allowance, "budget", "raised", one.amount, one.made_at, reason, one.approver)
+        with self._deciding() as (connection, decide):
             connection.execute(raises.insert().values(msgspec.structs.asdict(one)))
+            decide(decision)
 
     def raised(self) -> tuple[Raise, ...]:
         """Return all temporary increases ever made, oldest first."""
@@ -133,12 +141,12 @@ class LeaseTable:
         with self._sessions.writing() as connection:
             return sweep(connection, most)
 
-    def resolve(self, lease: LeaseId, *, spent: bool, reason: str) -> Lease:
+    def resolve(self, lease: LeaseId, *, spent: bool, reason: str, by: str) -> Lease:
         """Free what a lapsed lease has left, or count it as spent; return the lease as it was."""
-        with self._sessions.writing() as connection:
+        with self._deciding() as (connection, decide):
             held = holding(connection, leases.c.id == lease)
-            found = held.leases.get(lease)
-            if found is None or not found.frozen(now_of(connection)):
+            found, now = held.leases.get(lease), now_of(connection)
+            if found is None or not found.frozen(now):
                 raise errors.Unknown(
                     f"no lapsed lease {lease} has anything left: `trunkline ledger resolve` lists those that have",
                     code="lease_not_found",
@@ -146,7 +154,24 @@ class LeaseTable:
             held.apply(lease, rules.write_off if spent else rules.close)
             held.write()
             connection.execute(update(leases).where(leases.c.id == lease).values(resolved=reason))
+            said = f"lease {lease} {'counted as spent' if spent else 'freed'}: {reason}"
+            taker = "lost" if spent else "budget"
+            decide(Decision(held.keys[lease][0], taker, "frozen", found.room, now, said, by))
         return found
+
+    @contextmanager
+    def _deciding(self) -> Iterator[tuple[Connection, Callable[[Decision], None]]]:
+        """A writing transaction, and what books a decision in it."""
+        posting = Posting(self._decisions)
+        with self._sessions.writing() as connection:
+
+            def decide(decision: Decision) -> None:
+                last = select(func.coalesce(func.max(lines.c.number), 0)).where(lines.c.request == decision.budget)
+                posting.decide(decision, connection.execute(last).scalar_one() + 1)
+
+            yield connection, decide
+            posting.write(connection)
+        posting.kept()
 
 
 def settle_leases(connection: Connection, costs: Mapping[LeaseId, int]) -> None:

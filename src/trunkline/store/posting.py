@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Row, Table, bindparam, update
 
 from trunkline.messages import Usage
-from trunkline.metering.lines import Adjustment, Kind
+from trunkline.metering.lines import Adjustment, Decision, Kind
 from trunkline.metering.records import Intent, Settlement, Status
 from trunkline.store.names import Name, Names, Numbers
 from trunkline.store.schema import SUMMED, accounts, attempts, days, lines, repeats, rollups
@@ -154,6 +154,16 @@ class Posting:
         why = (adjustment.reason, adjustment.by)
         self._move(facts, Kind.ADJUST, adjustment.amount, at, *why, number=number)
         self._count(facts, (0, 0, adjustment.amount, 0, 0, 0, 0, 0))
+
+    def decide(self, decision: Decision, number: int) -> None:
+        """Book what somebody decided about a budget."""
+        name, _, currency = decision.budget.rpartition("/")
+        debit, credit = ((f"{account}:{name}", currency) for account in (decision.taker, decision.giver))
+        self._balances[debit] += decision.amount
+        self._balances[credit] -= decision.amount
+        why = (decision.reason, decision.by)
+        head = (decision.budget, 0, number, decision.at, Kind.TRANSFER.value)
+        self._lines.append((*head, debit, credit, decision.amount, "", why))
 
     def repeat(self, facts: Facts) -> None:
         """Note an attempt of a call that has several: calls are counted with their help."""
