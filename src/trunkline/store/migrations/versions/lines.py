@@ -68,6 +68,9 @@ def upgrade() -> None:
     for dialect, statement in _STAY:
         if dialect == op.get_bind().dialect.name:
             op.execute(statement)
+    if op.get_bind().dialect.name == "postgresql":
+        # Joined by so many names, Postgres takes attempts and cells for one row, and would read all the rest for each.
+        op.execute("SET LOCAL enable_nestloop = off")
     for statement in _FILL:
         if statement != _ANALYZE or op.get_bind().dialect.name == "postgresql":
             op.execute(statement)
