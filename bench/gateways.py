@@ -17,12 +17,17 @@ from tests.path import exchange
 from bench import machine
 
 KEY = "sk-bench"
+BRIDGED = "bridged"
+"""The model behind which the paced upstream speaks Anthropic's dialect."""
 KEY_UNIT = "finance"
 LIVE_WITHIN = 20.0
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """A running gateway. `plain` and `paced` are the ports, `*_model` the names, that lead to the two upstreams."""
+    """A running gateway. `plain` and `paced` are the ports, `*_model` the names, that lead to the two upstreams.
+
+    `bridged_model` leads to the paced one in another dialect, where the gateway can.
+    """
 
     name: str
     pid: int
@@ -31,6 +36,7 @@ class Gateway(msgspec.Struct, frozen=True):
     plain_model: str
     paced_model: str
     key: str
+    bridged_model: str = ""
 
 
 class Upstreams(msgspec.Struct, frozen=True):
@@ -126,13 +132,14 @@ def nginx(folder: Path, upstreams: Upstreams) -> Iterator[Gateway]:
 
 def declared(upstreams: Upstreams) -> dict[str, object]:
     """Return the estate that is measured: three nested units, a data class with requirements, hard budgets, limits."""
-    made = exchange.estate(
-        {
-            name: exchange.deployment(f"http://127.0.0.1:{port}/v1", timeouts={"between": 60, "total": 600})
-            for name, port in (("plain", upstreams.plain), ("paced", upstreams.paced))
-        },
-        {"plain": [["plain"]], "paced": [["paced"]]},
-    )
+    timeouts = {"between": 60, "total": 600}
+    deployments = {
+        name: exchange.deployment(f"http://127.0.0.1:{port}/v1", timeouts=timeouts)
+        for name, port in (("plain", upstreams.plain), ("paced", upstreams.paced))
+    }
+    deployments[BRIDGED] = deployments["paced"] | {"dialect": "anthropic"}
+    made = exchange.estate(deployments, {name: [[name]] for name in deployments})
+    made["use_cases"][BRIDGED]["uncarried"] = "drop"  # of the request, only the pace, which that upstream has by itself
     return made | {
         "budgets": [
             {"on": {"unit": "acme"}, "per": "month", "amount": 100000000, "hard": True},
@@ -153,7 +160,7 @@ def trunkline(
     try:
         key = running.key(KEY_UNIT)
         name = "trunkline" if workers == 1 else f"{workers} workers"
-        yield Gateway(name, running.process.pid, running.port, running.port, "plain", "paced", key)
+        yield Gateway(name, running.process.pid, running.port, running.port, "plain", "paced", key, BRIDGED)
     finally:
         exchange.stop(running)
 

@@ -65,7 +65,11 @@ def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str,
             found["added p99"] = (measured.p99 - direct["p99"]) / 1000
             found["added p99.9"] = (measured.p999 - direct["p999"]) / 1000
     paced = load.streamed(gateway, STREAMS, effort.rounds)
-    return found | {"chunk": paced.cpu, "first": paced.first, "jitter": paced.jitter}
+    found |= {"chunk": paced.cpu, "first": paced.first, "jitter": paced.jitter}
+    if gateway.bridged_model:
+        across = msgspec.structs.replace(gateway, paced_model=gateway.bridged_model)
+        found["across"] = load.streamed(across, STREAMS, effort.rounds).cpu
+    return found
 
 
 def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effort) -> dict[str, Samples]:
@@ -202,11 +206,14 @@ def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], start
             {"name": name, "unit": unit, "ours": tuple(ours[key]), "beside": tuple(beside[key]), **more}, Figure
         )
 
+    name, nginx = "CPU per streamed chunk across dialects", tuple(beside["chunk"])
+    across = Figure(name, "us", tuple(ours["across"]), nginx, must=4.0, aim=2.5, ratio=True)
     made = [
         pair("CPU per plain request, 1 connection", "cpu@1", "us", ratio=True),
         pair("CPU per plain request, 16 connections", "cpu@16", "us", ratio=True, must=3.0, aim=2.2),
         pair("CPU per plain request, 64 connections", "cpu@64", "us", ratio=True, must=3.0, aim=2.2),
         pair("CPU per streamed chunk, 20 ms pacing", "chunk", "us", ratio=True, must=2.0, aim=1.6),
+        across,
         pair("added p50, 1 connection", "added p50", "ms", must=0.3, aim=0.1, places=3),
         pair("added p99, 1 connection", "added p99", "ms", must=1.5, aim=0.5, places=3),
         pair("added p99.9, 1 connection", "added p99.9", "ms", places=3),

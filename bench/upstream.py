@@ -20,8 +20,8 @@ class Asked(msgspec.Struct):
     x_pace: float = PACE
 
 
-def _framed(data: str) -> bytes:
-    event = f"data: {data}\n\n".encode()
+def _framed(data: str, before: str = "") -> bytes:
+    event = f"{before}data: {data}\n\n".encode()
     return b"%x\r\n%b\r\n" % (len(event), event)
 
 
@@ -53,6 +53,32 @@ FRAMES = (
 )
 
 
+def _named(kind: str, **fields: object) -> bytes:
+    return _framed(json.dumps({"type": kind, **fields}, separators=(",", ":")), f"event: {kind}\n")
+
+
+MESSAGE: dict[str, object] = {
+    "id": "msg_123",
+    "type": "message",
+    "role": "assistant",
+    "model": "bench-20251001",
+    "content": [],
+    "stop_reason": None,
+    "usage": {"input_tokens": 82, "output_tokens": 1},
+}
+MESSAGES = (
+    HEAD
+    + _named("message_start", message=MESSAGE)
+    + _named("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    *(_named("content_block_delta", index=0, delta={"type": "text_delta", "text": piece}) for piece in PIECES),
+    _named("content_block_stop", index=0)
+    + _named("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": len(PIECES)})
+    + _named("message_stop")
+    + b"0\r\n\r\n",
+)
+"""The same stream as Anthropic tells it."""
+
+
 class Paced(asyncio.Protocol):
     """One connection: writes frame after frame at fixed times after the request."""
 
@@ -61,6 +87,7 @@ class Paced(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._buffer = b""
+        self._frames = FRAMES
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,11 +109,12 @@ class Paced(asyncio.Protocol):
         if len(rest) >= length:
             self._buffer = rest[length:]
             pace = msgspec.json.decode(rest[:length], type=Asked).x_pace
+            self._frames = MESSAGES if b"/messages" in head.partition(b"\r\n")[0] else FRAMES
             self._write(0, self._loop.time(), pace)
 
     def _write(self, place: int, start: float, pace: float) -> None:
-        self.transport.write(FRAMES[place])
-        if place + 1 < len(FRAMES):
+        self.transport.write(self._frames[place])
+        if place + 1 < len(self._frames):
             self._timer = self._loop.call_at(start + (place + 1) * pace, self._write, place + 1, start, pace)
 
 
