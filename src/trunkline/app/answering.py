@@ -111,7 +111,9 @@ class Answering:
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
-        self._turnstile = self.exchange.turnstile = Turnstile(self._page, checked.limits, clock)
+        self._turnstile = self.exchange.turnstile = Turnstile(
+            self._page, checked.limits, clock, ground.store if ground.store.shared else None
+        )
         self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
         self.exchange.keys_changed = self._watch.look
 
@@ -139,6 +141,8 @@ class Answering:
         )
         for following in followers:
             stack.callback(asyncio.create_task(following).cancel)
+        if self._turnstile.shares is not None:
+            stack.callback(asyncio.create_task(self._turnstile.shares.follow()).cancel)
 
     async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
         """Answer from now on, at the address of the options or on a socket that listens already, until the stack ends.

@@ -59,6 +59,9 @@ async def let_in(visit: Visit, attempt: Attempt, course: Course) -> bool:
     """
     try:
         await visit.admit(attempt)
+    except Unavailable as away:
+        course.short.append(away)
+        return False
     except Full as full:
         if not full.rate.provided and not course.failed:
             raise full.refusal from None

@@ -26,7 +26,7 @@ LANES = 128
 ROWS = 8_192
 MOST_LIMITS = ROWS // 4
 """What an estate may have of them: there is room for those of some estates before."""
-STARTS, ENDS, USED, GRANTED, REFUSED = range(2, 7)
+STARTS, ENDS, USED, GRANTED, REFUSED, AHEAD = range(2, 8)
 FIRST_LANE = 8
 WIDTH = FIRST_LANE + LANES
 WORD = 8
@@ -186,15 +186,20 @@ def _lock(path: Path) -> int | None:
 
 
 class Counter:
-    """One limit's row, as a worker counts in it. Everything here only while the page is locked."""
+    """One limit's row, as a worker counts in it. Everything here only while the page is locked.
 
-    __slots__ = ("_base", "_page", "_window", "rate")
+    Attributes:
+        most: what this worker counted last.
+    """
+
+    __slots__ = ("_base", "_page", "_window", "most", "rate")
 
     def __init__(self, page: Page, rate: Rate) -> None:
         self.rate = rate
         self._page = page
         self._base = page.row(rate.name)
         self._window = Period(0, 0)
+        self.most = 0
 
     def used(self, now: int) -> int:
         """What is used in the window of this moment, or how many calls are under way."""
@@ -216,6 +221,7 @@ class Counter:
             words[base + FIRST_LANE + self._page.lane] += amount
             return 0
         words[base + USED] += amount
+        self.most = amount
         return words[base + STARTS]
 
     def give(self, amount: int, starts: int) -> None:
@@ -229,6 +235,29 @@ class Counter:
     def refuse(self) -> None:
         """Count a refusal."""
         self._page.words[self._base + REFUSED] += 1
+
+    @property
+    def starts(self) -> int:
+        """When the window began in which is counted."""
+        return self._page.words[self._base + STARTS]
+
+    @property
+    def granted(self) -> int:
+        """What this exchange was given of the window, where several share the limit."""
+        return self._page.words[self._base + GRANTED]
+
+    @property
+    def ahead(self) -> int:
+        """What this exchange was given of the next window."""
+        return self._page.words[self._base + AHEAD]
+
+    def receive(self, amount: int, starts: int) -> None:
+        """Take what the exchange was given of the window that begins then; of one that is over it is nothing."""
+        words, base = self._page.words, self._base
+        if words[base + STARTS] == starts:
+            words[base + GRANTED] += amount
+        elif words[base + ENDS] == starts:
+            words[base + AHEAD] += amount
 
     @property
     def refused(self) -> int:
@@ -246,9 +275,6 @@ class Counter:
         # A clock that was set back a little goes on in the window that has begun: nobody gets it twice.
         if window.starts < starts <= window.ends:
             return
-        words[base + STARTS], words[base + ENDS], words[base + USED], words[base + GRANTED] = (
-            window.starts,
-            window.ends,
-            0,
-            0,
-        )
+        words[base + GRANTED] = words[base + AHEAD] if words[base + ENDS] == window.starts else 0
+        words[base + STARTS], words[base + ENDS] = window.starts, window.ends
+        words[base + USED] = words[base + AHEAD] = 0

@@ -15,6 +15,7 @@ from trunkline.estate.stages import Attempt
 from trunkline.metering.counters import Counter, Page
 from trunkline.metering.hold import Hold
 from trunkline.metering.limits import CALLS, REQUESTS, TOKENS, Limits, Rate
+from trunkline.metering.shares import Scarce, Shares, ShareStore
 from trunkline.observability.metrics import LimitReading
 
 MOST_REMEMBERED = 100_000
@@ -57,14 +58,22 @@ Taken = tuple[Counter, int, int]
 class Turnstile:
     """A worker's limits.
 
+    Args:
+        page: where its exchange counts.
+        limits: those in force.
+        clock: the worker's.
+        store: where several exchanges share the limits; None where this one is alone.
+
     Attributes:
         in_force: whether there are any; without one, nothing here costs a call anything.
+        shares: asks for this exchange's parts of the limits; None where no other exchange keeps them.
     """
 
-    __slots__ = ("_above", "_at", "_clock", "_counters", "_freed_at", "_limits", "in_force", "page")
+    __slots__ = ("_above", "_at", "_clock", "_counters", "_freed_at", "_limits", "in_force", "page", "shares")
 
-    def __init__(self, page: Page, limits: Limits, clock: Clock) -> None:
+    def __init__(self, page: Page, limits: Limits, clock: Clock, store: ShareStore | None = None) -> None:
         self.page = page
+        self.shares = None if store is None else Shares(store, page, clock, lambda: tuple(self._counters.values()))
         self._clock = clock
         self._freed_at = 0
         self.adopt(limits)
@@ -84,7 +93,7 @@ class Turnstile:
 
     def readings(self) -> dict[str, LimitReading]:
         """Return how the limits stand, of all workers together."""
-        now = self._clock.now()
+        now = self._now()
         with self.page.locked():
             return {
                 name: LimitReading(one.rate.limit, one.used(now), one.refused) for name, one in self._counters.items()
@@ -111,15 +120,31 @@ class Turnstile:
 
         Raises:
             Full: a limit leaves no room.
+            Scarce: this exchange has too little of it in hand.
         """
-        now = self._clock.now()
+        now = self._now()
         with self.page.locked():
             for counter, amount in wanted:
                 if self._fits(counter, amount, now):
                     continue
+                shares = self.shares
+                if shares and counter.used(now) + amount <= counter.rate.limit and not shares.is_dry(counter, amount):
+                    raise Scarce(counter, amount)
                 counter.refuse()
                 raise Full(counter.rate, self._refuse(counter, amount, now))
-            return [(counter, amount, counter.take(amount)) for counter, amount in wanted]
+            taken = [(counter, amount, counter.take(amount)) for counter, amount in wanted]
+            if self.shares is not None:
+                self.shares.look(counter for counter, _ in wanted)
+            return taken
+
+    async def more(self, scarce: Scarce) -> None:
+        """Wait until this exchange has more of a limit in hand, or it is known that there is none.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        if self.shares is not None:
+            await self.shares.more(scarce.counter, scarce.amount)
 
     def give(self, taken: Iterable[Taken]) -> None:
         """Take back what was counted."""
@@ -127,9 +152,14 @@ class Turnstile:
             for counter, amount, starts in taken:
                 counter.give(amount, starts)
 
+    def _now(self) -> int:
+        return self._clock.now() if self.shares is None else self.shares.now()
+
     def _fits(self, counter: Counter, amount: int, now: int) -> bool:
-        limit = counter.rate.limit
-        if counter.used(now) + amount <= limit:
+        used, limit = counter.used(now), counter.rate.limit
+        if self.shares is not None and counter.rate.per:
+            limit = min(limit, counter.granted)
+        if used + amount <= limit:
             return True
         if counter.rate.counts != CALLS or now - self._freed_at < NANOS_PER_SECOND // 10:
             return False
@@ -159,7 +189,8 @@ class Turnstile:
                 final=True,
             )
         wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
-        left = max(rate.limit - counter.used(now), 0)
+        most = rate.limit if self.shares is None else min(rate.limit, counter.granted)
+        left = max(most - counter.used(now), 0)
         need = f", and this call may use up to {amount}" if rate.counts == TOKENS else ""
         return RateLimited(
             f"Too much in too short a time for {what}: {left} are left{need}. It begins anew in {wait} s. {whom}",
@@ -194,6 +225,7 @@ class Visit:
 
         Raises:
             Full: a limit leaves no room; nothing is counted.
+            Unavailable: the store does not say whether there is more.
         """
         turnstile = self._turnstile
         self._end_attempt()
@@ -203,12 +235,16 @@ class Visit:
         tokens = attempt.bound.input + attempt.bound.output
         call = () if self._entered else (*above.calls, *above.requests)
         held = (*above.tokens, *at.tokens)
-        taken = turnstile.take(
-            [
-                *((one, 1) for one in (*call, *at.calls, *at.requests)),
-                *((one, tokens) for one in held),
-            ]
-        )
+        wanted = [
+            *((one, 1) for one in (*call, *at.calls, *at.requests)),
+            *((one, tokens) for one in held),
+        ]
+        while True:
+            try:
+                taken = turnstile.take(wanted)
+                break
+            except Scarce as scarce:
+                await turnstile.more(scarce)
         if not self._entered:
             self._entered = True
             self._call = taken[: len(above.calls)]

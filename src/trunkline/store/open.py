@@ -20,6 +20,7 @@ from trunkline.store.place import is_here
 from trunkline.store.schema import HEAD, about, metadata
 from trunkline.store.sessions import Sessions, upsert, waiting_for_ever
 from trunkline.store.verify_leases import LEASE_CHECKS
+from trunkline.store.window_table import WindowTable
 
 BUSY_MILLIS = 5_000
 NEEDS_ALEMBIC = "trunkline.store.upgrade"
@@ -38,8 +39,8 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
-    """Ledger, keys, verified claims and leases in one database.
+class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable):
+    """Ledger, keys, verified claims, leases and shares of limits in one database.
 
     Safe to use from several threads; each method is one transaction.
 
@@ -52,6 +53,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable):
         KeyTable.__init__(self, sessions)
         ClaimTable.__init__(self, sessions)
         LeaseTable.__init__(self, sessions)
+        WindowTable.__init__(self, sessions)
         self.checks += LEASE_CHECKS
 
     @property

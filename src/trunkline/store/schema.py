@@ -18,7 +18,7 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -285,6 +285,16 @@ raises = Table(
     Column("reason", Text, nullable=False),
     Column("approver", Text, nullable=False),
     Column("made_at", BigInteger, nullable=False),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    # A limit in one of its windows, and what of it exchanges were given; never more than the limit.
+    Column("name", Text, primary_key=True),
+    Column("starts", BigInteger, primary_key=True),
+    Column("ends", BigInteger, nullable=False),
+    Column("granted", BigInteger, nullable=False),
 )
 
 counters = Table(
