@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from trunkline.messages import Usage
+from trunkline.observability.families import FAMILIES
 from trunkline.observability.metrics import OTHER, Histogram, Metrics, Readings, UpstreamState
-from trunkline.observability.scrape import FAMILIES, render
+from trunkline.observability.scrape import render
 
 Ask = Callable[..., float | None]
 CALL = ("marketing", "general-chat", "gpt-saas", "saas", "chat", True)

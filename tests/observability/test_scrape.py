@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trunkline.observability.scrape import reference
+from trunkline.observability.families import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 

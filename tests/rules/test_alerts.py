@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from trunkline.observability.scrape import FAMILIES
+from trunkline.observability.families import FAMILIES
 
 METRIC = re.compile(r"\btrunkline_\w+")
 SUFFIXES = ("", "_total", "_bucket", "_sum", "_count")
