@@ -290,11 +290,13 @@ class NotCarried(TrunklineError):
 
     Attributes:
         fields: of the caller's request, as he names them.
+        droppable: whether a use case may have them dropped instead.
     """
 
-    def __init__(self, message: str, *, fields: tuple[str, ...]) -> None:
+    def __init__(self, message: str, *, fields: tuple[str, ...], droppable: bool = False) -> None:
         super().__init__(message)
         self.fields = fields
+        self.droppable = droppable
 
 
 class JournalFailed(TrunklineError):

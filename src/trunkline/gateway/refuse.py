@@ -109,9 +109,10 @@ def _mean(message: str, inside: str, faults: Sequence[UpstreamFault]) -> Refusal
 def _refuse_uncarried(permitted: Permitted, uncarried: Sequence[tuple[str, NotCarried]]) -> Malformed:
     asked, decision = permitted.asked, permitted.decision
     reasons = "; ".join(f"{deployment}: {lost.message}" for deployment, lost in uncarried)
+    drop = " or to say `uncarried: drop`" if any(lost.droppable for _, lost in uncarried) else ""
     return Malformed(
         f'No deployment of "{asked.model}" can carry all of this request. {reasons}. Send it without, or ask unit '
-        f'"{decision.owner}", the owner, for a deployment that speaks {asked.dialect} or to say `uncarried: drop`',
+        f'"{decision.owner}", the owner, for a deployment that speaks {asked.dialect}{drop}',
         code="not_carried",
         param=uncarried[0][1].fields[0],
     )

@@ -114,4 +114,4 @@ def _asks_too_much(asked: Asked, endpoint: Endpoint) -> bool:
 
 def _not_carried(lost: Iterable[Uncarried]) -> NotCarried:
     reasons = dict.fromkeys(f"`{one.field}`: {one.why}" for one in lost)
-    return NotCarried("; ".join(reasons), fields=tuple(dict.fromkeys(one.field for one in lost)))
+    return NotCarried("; ".join(reasons), fields=tuple(dict.fromkeys(one.field for one in lost)), droppable=True)
