@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import msgspec
 
 from trunkline.errors import Malformed
 
+ABSENT: Final = msgspec.Raw(b"")
+"""Stands for a value that is not there, for those who read values raw."""
+NOTHING: Final = (b"", b"null")
+"""What a raw value is where nothing was given."""
 KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 NEXT = re.compile(rb"[ \t\r\n]*([,}])", re.DOTALL)
 WHITE = b" \t\r\n"

@@ -7,8 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.anthropic.codec import DIALECT
-from trunkline.dialects.anthropic.usage import ABSENT, NOTHING, as_billed, read_fields, write_usage
+from trunkline.dialects.anthropic.usage import as_billed, read_fields, write_usage
 from trunkline.dialects.anthropic.write_messages import as_object
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.neutral import (
     Answer,
     Candidate,

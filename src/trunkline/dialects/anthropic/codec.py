@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.usage import ABSENT, as_billed, read_fields
+from trunkline.dialects.anthropic.usage import as_billed, read_fields
 from trunkline.dialects.bodies import read_body, rewrite
 from trunkline.dialects.dialect import Target
+from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.fields import read_fields as read_object
 from trunkline.dialects.tokens import estimate_tokens
 from trunkline.errors import Garbled, Malformed

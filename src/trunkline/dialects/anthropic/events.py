@@ -19,7 +19,7 @@ from trunkline.dialects.anthropic.answers import (
 from trunkline.dialects.anthropic.codec import DIALECT
 from trunkline.dialects.anthropic.errors import failure_of
 from trunkline.dialects.anthropic.stream import END
-from trunkline.dialects.anthropic.usage import ABSENT, NOTHING, UsageFields, as_billed, merge, read_fields, write_usage
+from trunkline.dialects.anthropic.usage import UsageFields, as_billed, merge, read_fields, write_usage
 from trunkline.dialects.deltas import (
     ENDED,
     Cited,
@@ -35,6 +35,7 @@ from trunkline.dialects.deltas import (
     Stopped,
     Used,
 )
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.neutral import Stop, seal
 from trunkline.errors import Garbled
 from trunkline.messages import Asked

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from trunkline.dialects.anthropic.codec import estimate
-from trunkline.dialects.anthropic.usage import ABSENT, NOTHING, UsageFields, as_billed, merge, read_fields
-from trunkline.errors import Garbled
+from trunkline.dialects.anthropic.usage import UsageFields, as_billed, merge, read_fields
+from trunkline.dialects.events import hold_to_text, read_event
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -59,18 +60,16 @@ class MessageStream:
         """Read one whole event, and return it.
 
         Raises:
-            Garbled: the event's data is not JSON.
+            Garbled: the event is no text, or its data is not JSON.
         """
         data = data_of(event)
         if not data:
+            hold_to_text(event)
             return event
-        try:
-            read = _decode(data)
-        except msgspec.ValidationError:
+        read = read_event(_decode, data)
+        if read is None:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         said = read.delta
         if said is not None:
             if said.stop_reason is not None:

@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import msgspec
 
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.gemini.cited import CitationMetadata, Grounding, read_citations, write_grounding
 from trunkline.dialects.gemini.proto import DIALECT, seal_bytes
-from trunkline.dialects.gemini.usage import ABSENT, NOTHING, read_usage, write_usage
+from trunkline.dialects.gemini.usage import read_usage, write_usage
 from trunkline.dialects.gemini.write_generate import as_args
 from trunkline.dialects.neutral import (
     Answer,

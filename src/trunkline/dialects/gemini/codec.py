@@ -15,11 +15,12 @@ import msgspec
 
 from trunkline.dialects.bodies import read_body, rewrite
 from trunkline.dialects.dialect import Target
-from trunkline.dialects.fields import read_fields
+from trunkline.dialects.end_customers import read_end_customer
+from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
 from trunkline.dialects.gemini.embed import ONE
 from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_ONE, MODELS, STREAMED, named
 from trunkline.dialects.gemini.proto import DIALECT, respell
-from trunkline.dialects.gemini.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.gemini.usage import read_usage
 from trunkline.dialects.tokens import estimate_tokens
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -50,12 +51,6 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
 
     max_output_tokens: int | None = None
     candidate_count: int | None = None
-
-
-class Labels(msgspec.Struct, frozen=True):
-    """Of `labels`, what the ledger keeps."""
-
-    end_customer: str | None = None
 
 
 class Fields(msgspec.Struct, frozen=True, rename="camel"):
@@ -123,7 +118,6 @@ _decode = msgspec.json.Decoder(Fields).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_parts = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw]).decode
 _decode_requests = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-_decode_labels = msgspec.json.Decoder(Labels).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -209,7 +203,7 @@ def _generate(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         dialect=DIALECT,
         model=model,
         fields=fields,
-        end_customer=_end_customer(fields.get("labels", ABSENT)),
+        end_customer=read_end_customer(fields.get("labels", ABSENT), "labels"),
         wants_usage=True,
         output_limit=config.max_output_tokens,
         answers=answers,
@@ -246,17 +240,6 @@ def _config(fields: dict[str, msgspec.Raw]) -> Config:
         name = re.search(r"\$\.(\w+)", str(error))
         param = f"generationConfig.{name[1]}" if name else "generationConfig"
         raise Malformed(f"`{param}` must be a whole number.", code="invalid_type", param=param) from error
-
-
-def _end_customer(labels: msgspec.Raw) -> str | None:
-    if bytes(labels) in NOTHING:
-        return None
-    try:
-        end_customer = _decode_labels(labels).end_customer
-    except msgspec.DecodeError:
-        return None
-    read_fields(labels, "labels.")
-    return end_customer
 
 
 def path(asked: Asked, model: str) -> str:

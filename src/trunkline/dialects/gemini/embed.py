@@ -7,9 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.dialect import Target, Written
+from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.gemini.names import named
 from trunkline.dialects.gemini.proto import Proto
-from trunkline.dialects.gemini.usage import ABSENT, read_usage, write_usage
+from trunkline.dialects.gemini.usage import read_usage, write_usage
 from trunkline.dialects.neutral import Uncarried
 from trunkline.dialects.vectors import Texts, Vectors
 from trunkline.errors import Garbled

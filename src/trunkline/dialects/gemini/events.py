@@ -27,6 +27,7 @@ from trunkline.dialects.deltas import (
     Used,
     Weighed,
 )
+from trunkline.dialects.fields import NOTHING
 from trunkline.dialects.gemini.answers import (
     REASONS,
     Ids,
@@ -42,7 +43,7 @@ from trunkline.dialects.gemini.answers import (
 from trunkline.dialects.gemini.cited import read_citations, write_grounding
 from trunkline.dialects.gemini.errors import failure_of
 from trunkline.dialects.gemini.proto import DIALECT, seal_bytes
-from trunkline.dialects.gemini.usage import NOTHING, read_usage, write_usage
+from trunkline.dialects.gemini.usage import read_usage, write_usage
 from trunkline.dialects.neutral import Citation, Stop
 from trunkline.errors import Garbled
 from trunkline.messages import Asked

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.dialects.events import hold_to_text, read_event
+from trunkline.dialects.fields import NOTHING
 from trunkline.dialects.gemini.codec import AnswerFields, estimate
-from trunkline.dialects.gemini.usage import NOTHING, read_usage
-from trunkline.errors import Garbled
+from trunkline.dialects.gemini.usage import read_usage
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -32,18 +33,16 @@ class ContentStream:
         """Read one whole event, and return it.
 
         Raises:
-            Garbled: the event's data is not JSON.
+            Garbled: the event is no text, or its data is not JSON.
         """
         data = data_of(event)
         if not data:
+            hold_to_text(event)
             return event
-        try:
-            read = _decode(data)
-        except msgspec.ValidationError:
+        read = read_event(_decode, data)
+        if read is None:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         self._produced += read.size
         if not self.model and read.model_version:
             self.model = read.model_version

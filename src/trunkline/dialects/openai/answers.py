@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.neutral import (
     Answer,
     Candidate,
@@ -27,7 +28,7 @@ from trunkline.dialects.neutral import (
     unseal,
 )
 from trunkline.dialects.openai.codec import DIALECT
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.openai.usage import read_usage
 from trunkline.dialects.origins import ORIGINS
 from trunkline.errors import Garbled
 from trunkline.messages import Asked, Usage

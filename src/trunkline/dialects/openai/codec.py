@@ -13,8 +13,9 @@ import msgspec
 
 from trunkline.dialects.bodies import read_body, rewrite
 from trunkline.dialects.dialect import Target
-from trunkline.dialects.fields import read_fields
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.end_customers import read_end_customer
+from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
+from trunkline.dialects.openai.usage import read_usage
 from trunkline.dialects.tokens import estimate_tokens
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -73,12 +74,6 @@ class Said(msgspec.Struct, frozen=True):
         return size if self.tool_calls is ABSENT else size + len(bytes(self.tool_calls))
 
 
-class Metadata(msgspec.Struct, frozen=True):
-    """Of `metadata`, what the ledger keeps."""
-
-    end_customer: str | None = None
-
-
 class AnswerChoice(msgspec.Struct, frozen=True):
     """Of one of the answers, what was produced."""
 
@@ -103,7 +98,6 @@ class Answer(msgspec.Struct, frozen=True):
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_chat = msgspec.json.Decoder(ChatFields).decode
 _decode_embeddings = msgspec.json.Decoder(EmbeddingsFields).decode
-_decode_metadata = msgspec.json.Decoder(Metadata).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -135,7 +129,7 @@ def _chat(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         dialect=DIALECT,
         model=read.model,
         fields=fields,
-        end_customer=read.user or read.safety_identifier or _end_customer(read.metadata),
+        end_customer=read.user or read.safety_identifier or read_end_customer(read.metadata, "metadata"),
         stream=read.stream is True,
         wants_usage=read.stream_options is not None and read.stream_options.include_usage is True,
         output_limit=limit,
@@ -155,17 +149,6 @@ def _embeddings(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         output_limit=0,
         prompt_bound=len(body),
     )
-
-
-def _end_customer(metadata: msgspec.Raw) -> str | None:
-    if bytes(metadata) in NOTHING:
-        return None
-    try:
-        end_customer = _decode_metadata(metadata).end_customer
-    except msgspec.DecodeError:
-        return None
-    read_fields(metadata, "metadata.")
-    return end_customer
 
 
 def path(asked: Asked, model: str) -> str:

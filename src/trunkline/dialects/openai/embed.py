@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.dialect import Target, Written
+from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.neutral import Uncarried
-from trunkline.dialects.openai.usage import ABSENT, read_usage
+from trunkline.dialects.openai.usage import read_usage
 from trunkline.dialects.taking import Taking, is_text, read_text
 from trunkline.dialects.vectors import Texts, Vectors
 from trunkline.errors import Garbled, Malformed

@@ -27,6 +27,7 @@ from trunkline.dialects.deltas import (
     Used,
     Weighed,
 )
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.neutral import Reasoning, Stop
 from trunkline.dialects.openai.answers import (
     REASONS,
@@ -44,7 +45,7 @@ from trunkline.dialects.openai.answers import (
 )
 from trunkline.dialects.openai.errors import failure_of
 from trunkline.dialects.openai.stream import DONE
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, Groq, read_usage
+from trunkline.dialects.openai.usage import Groq, read_usage
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of

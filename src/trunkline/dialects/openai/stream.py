@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.dialects.events import hold_to_text, read_event
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.openai.codec import Said, estimate
-from trunkline.dialects.openai.usage import ABSENT, NOTHING, Groq, read_usage
-from trunkline.errors import Garbled
+from trunkline.dialects.openai.usage import Groq, read_usage
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -56,22 +57,19 @@ class ChatStream:
         """Read one whole event; return it where it is the caller's.
 
         Raises:
-            Garbled: the event's data is not JSON.
+            Garbled: the event is no text, or its data is not JSON.
         """
         data = data_of(event)
         if not data:
-            _hold_to_text(event)
+            hold_to_text(event)
             return event
         if data == b"[DONE]":
             self.done = True
             return event
-        try:
-            chunk = _decode(data)
-        except msgspec.ValidationError:
+        chunk = read_event(_decode, data)
+        if chunk is None:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         return event if self._read(chunk) else b""
 
     def end(self) -> bytes:
@@ -108,11 +106,3 @@ class ChatStream:
         if complete:
             return self._usage
         return msgspec.structs.replace(self._usage, output=max(self._usage.output, counted.output), estimated=True)
-
-
-def _hold_to_text(event: bytes) -> None:
-    """Refuse what is no event at all: clients read a stream as UTF-8."""
-    try:
-        event.decode()
-    except UnicodeDecodeError as error:
-        raise Garbled("an event of the stream is no text", inside=f"not UTF-8: {event[:200]!r}") from error

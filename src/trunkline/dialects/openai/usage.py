@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.messages import Usage
-
-ABSENT = msgspec.Raw(b"")
-NOTHING = (b"", b"null")
 
 
 class PromptDetails(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.neutral import (
     Answer,
     Candidate,
@@ -22,7 +23,7 @@ from trunkline.dialects.neutral import (
 )
 from trunkline.dialects.responses.errors import failure_of
 from trunkline.dialects.responses.thoughts import BETWEEN, of_provider, write_thought
-from trunkline.dialects.responses.usage import ABSENT, NOTHING, read_usage, write_usage
+from trunkline.dialects.responses.usage import read_usage, write_usage
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 

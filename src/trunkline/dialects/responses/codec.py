@@ -12,8 +12,9 @@ import msgspec
 
 from trunkline.dialects.bodies import read_body, rewrite
 from trunkline.dialects.dialect import Target
-from trunkline.dialects.fields import read_fields
-from trunkline.dialects.responses.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.end_customers import read_end_customer
+from trunkline.dialects.fields import ABSENT, NOTHING
+from trunkline.dialects.responses.usage import read_usage
 from trunkline.dialects.tokens import estimate_tokens
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -26,12 +27,6 @@ STATE: Final = ("previous_response_id", "conversation", "prompt")
 """Fields by which a provider puts something before the prompt that does not stand in the request."""
 STORED_MOST: Final = 2_000_000
 """Tokens that such a prompt may have: the longest context that models are offered with."""
-
-
-class Metadata(msgspec.Struct, frozen=True):
-    """Of `metadata`, what the ledger keeps."""
-
-    end_customer: str | None = None
 
 
 class RequestFields(msgspec.Struct, frozen=True):
@@ -93,7 +88,6 @@ class Answer(msgspec.Struct, frozen=True):
 
 _decode = msgspec.json.Decoder(RequestFields).decode
 _decode_heads = msgspec.json.Decoder(list[ItemHead]).decode
-_decode_metadata = msgspec.json.Decoder(Metadata).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _decode_output = msgspec.json.Decoder(list[OutputItem]).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -135,7 +129,7 @@ def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         dialect=DIALECT,
         model=read.model,
         fields=fields,
-        end_customer=read.safety_identifier or read.user or _end_customer(read.metadata),
+        end_customer=read.safety_identifier or read.user or read_end_customer(read.metadata, "metadata"),
         stream=read.stream is True,
         wants_usage=True,
         output_limit=read.max_output_tokens,
@@ -158,17 +152,6 @@ def _refers(items: bytes) -> bool:
             where = f"input[{index}].type"
             raise Malformed(f"`{where}` is missing: say what the item is.", code="missing_field", param=where)
     return any(head.type == "item_reference" for head in heads)
-
-
-def _end_customer(metadata: msgspec.Raw) -> str | None:
-    if bytes(metadata) in NOTHING:
-        return None
-    try:
-        end_customer = _decode_metadata(metadata).end_customer
-    except msgspec.DecodeError:
-        return None
-    read_fields(metadata, "metadata.")
-    return end_customer
 
 
 def path(asked: Asked, model: str) -> str:

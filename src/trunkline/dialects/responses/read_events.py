@@ -22,6 +22,7 @@ from trunkline.dialects.deltas import (
     Used,
     Weighed,
 )
+from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.responses.answers import (
     Annotation,
     Likelihood,
@@ -35,7 +36,7 @@ from trunkline.dialects.responses.answers import (
 from trunkline.dialects.responses.codec import DIALECT
 from trunkline.dialects.responses.errors import failure_of
 from trunkline.dialects.responses.thoughts import BETWEEN, of_provider
-from trunkline.dialects.responses.usage import ABSENT, NOTHING, read_usage
+from trunkline.dialects.responses.usage import read_usage
 from trunkline.errors import Garbled
 from trunkline.wire.sse import data_of
 

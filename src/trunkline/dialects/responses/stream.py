@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
+from trunkline.dialects.events import hold_to_text, read_event
+from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.responses.codec import estimate
-from trunkline.dialects.responses.usage import ABSENT, read_usage
-from trunkline.errors import Garbled
+from trunkline.dialects.responses.usage import read_usage
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -52,18 +53,18 @@ class ResponseStream:
         """Read one whole event, and return it.
 
         Raises:
-            Garbled: the event's data is not JSON.
+            Garbled: the event is no text, or its data is not JSON.
         """
         data = data_of(event)
-        if not data or data == b"[DONE]":
+        if not data:
+            hold_to_text(event)
             return event
-        try:
-            read = _decode(data)
-        except msgspec.ValidationError:
+        if data == b"[DONE]":
+            return event
+        read = read_event(_decode, data)
+        if read is None:
             self._produced += len(data)
             return event
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Garbled("an event of the stream is not valid JSON", inside=f"{error}; {data[:200]!r}") from error
         if read.delta is not ABSENT:
             self._produced += len(memoryview(read.delta)) - QUOTES
         elif read.response is not None or read.type in FAILS:

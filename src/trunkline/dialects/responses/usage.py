@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from trunkline.dialects.fields import NOTHING
 from trunkline.messages import Usage
-
-ABSENT: Final = msgspec.Raw(b"")
-NOTHING: Final = (b"", b"null")
 
 
 class InputDetails(msgspec.Struct, frozen=True):
