@@ -14,6 +14,7 @@ TrunklineError
 │   ├── WrongMethod         405
 │   ├── Late                408
 │   ├── TooLarge            413
+│   ├── NotSpoken           414, 417, 431, 501, 505: a head that is no request here
 │   ├── RateLimited         429  with Retry-After
 │   ├── OverBudget          429  a hard budget is used up: says which, what is left, when it begins anew, whom to ask
 │   ├── UpstreamFailed      502  every permitted deployment failed; names the last
@@ -100,7 +101,7 @@ class Refusal(TrunklineError):
         told: by the upstream that answered last, where one did.
     """
 
-    status: ClassVar[int] = 500
+    status: int = 500
     default_code: ClassVar[str] = "internal_error"
     final: bool = True
     told: Told | None = None
@@ -170,6 +171,16 @@ class Late(Refusal):
 
     status = 408
     default_code = "request_timeout"
+
+
+class NotSpoken(Refusal):
+    """A head that is no request here: too long, or another method, version or expectation; the status says which."""
+
+    default_code = "bad_request"
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        super().__init__(message, code=code)
+        self.status = status
 
 
 class RateLimited(Refusal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,6 +55,34 @@ def test_a_request_that_breaks_http_has_one_answer_everywhere(name: str, running
         if len(sent) < SHORT:
             check(case, told(running.port, *(sent[at : at + 1] for at in range(len(sent)))))
     assert vendor.received == []
+
+
+SHAPES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "/v1/messages": lambda body: (body["type"], body["error"]["type"]) == ("error", "invalid_request_error"),
+    "/v1beta/models/chat:generateContent": lambda body: body["error"]["status"] and body["error"]["details"],
+}
+KNOWN = (
+    "long target",
+    "other expectation",
+    "many headers",
+    "endless header",
+    "method of WebDAV",
+    "version 2.0",
+    "bare LF behind a header",
+    "no Host",
+    "space before the colon",
+)
+
+
+@pytest.mark.parametrize("path", SHAPES)
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_breaks_http_behind_the_target_is_refused_in_the_dialect_of_its_path(
+    name: str, path: str, running: Exchange
+) -> None:
+    case = cases(f"{path}?alt=".encode())[name]
+    head, _, body = told(running.port, case.sent).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % case.status)
+    assert SHAPES[path](json.loads(body)), body
 
 
 DEEP = b"[" * 100_000

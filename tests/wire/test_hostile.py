@@ -8,6 +8,7 @@ from tests.wire.hostile import Case, cases
 from tests.wire.raw import dialled, echo
 from tests.wire.stage import Stage
 
+from trunkline.wire.request import Refused, body_of
 from trunkline.wire.server import Limits, Reply, Request
 
 SMALL = Limits(request_line=100, header_bytes=400, header_count=5, body=100)
@@ -41,6 +42,13 @@ def check(case: Case, written: bytes) -> None:
 async def test_each_has_one_answer_however_it_is_cut_and_whatever_comes_before(name: str) -> None:
     case = CASES[name]
     stage = Stage(only_good, SMALL)
+    known = set()
+
+    def note(request: Request | None, refused: Refused) -> bytes:
+        known.add(None if request is None else request.path)
+        return body_of(refused.status, refused.code, refused.message)
+
+    stage.hall.refusal_body = note
     answer, closed = await stage.play(case.sent)
     assert closed
     check(case, answer)
@@ -51,6 +59,7 @@ async def test_each_has_one_answer_however_it_is_cut_and_whatever_comes_before(n
         assert await stage.play(*(sent[at : at + 1] for at in range(len(sent)))) == (before + answer, True)
         for at in range(1, min(len(sent), 1000)):
             assert await stage.play(sent[:at], sent[at:]) == (before + answer, True), at
+    assert len(known) == 1, f"what is known of it depends on how it was cut: {known}"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -16,6 +16,7 @@ from trunkline.errors import (
     JournalFailed,
     Late,
     Malformed,
+    NotSpoken,
     Refusal,
     TooLarge,
     Unavailable,
@@ -152,10 +153,14 @@ def _dialect(door: Door | None, request: Request) -> Dialect:
 
 def refusal_body(request: Request | None, refused: Refused) -> bytes:
     """Write what the wire refused in the dialect of the request, or in OpenAI's where too little of it is known."""
-    kind = WIRE_REFUSALS.get(refused.status)
-    if request is None or kind is None:
+    if request is None:
         return body_of(refused.status, refused.code, refused.message)
-    return _dialect(find_door(request.path), request).refusal_body(kind(refused.message, code=refused.code))
+    kind = WIRE_REFUSALS.get(refused.status)
+    if kind is None:
+        refusal: Refusal = NotSpoken(refused.status, refused.message, refused.code)
+    else:
+        refusal = kind(refused.message, code=refused.code)
+    return _dialect(find_door(request.path), request).refusal_body(refusal)
 
 
 def _weight(refusal: Refusal) -> int:

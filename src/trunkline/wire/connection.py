@@ -269,7 +269,7 @@ class Connection(asyncio.Protocol):
         if self.reply is not None or self._queue:
             self._fault = refused
             return
-        body = self.hall.refusal_body(self._reader.incoming, refused)
+        body = self.hall.refusal_body(self._reader.begun(), refused)
         head = b"%b%b%b%bcontent-length: %d\r\nconnection: close\r\n\r\n" % (
             STATUS_LINES[refused.status],
             self.hall.date,

@@ -14,6 +14,7 @@ from trunkline.wire.bodies import Chunks, Counted
 from trunkline.wire.limits import Limits
 from trunkline.wire.peer import Peer
 from trunkline.wire.request import (
+    LINE_BEGUN,
     METHODS,
     ONLY_ONCE,
     Refused,
@@ -120,6 +121,11 @@ class Reader:
             if room <= 0:
                 raise head_too_large(self._limits)
             at += self._parse(data[at : at + room])
+
+    def begun(self) -> Request | None:
+        """Return the request that is under way, if only with its target; None where not even that is for sure."""
+        line = LINE_BEGUN.match(self._early) if self.incoming is None else None
+        return self.incoming if line is None else self._known(line[1], {})
 
     def release(self, size: int) -> None:
         """Give back the bytes of a body that is not needed any more."""
@@ -236,8 +242,10 @@ class Reader:
                 return len(data)
             cause = fault.__context__
             if isinstance(cause, Refused):
+                self.incoming = self.incoming or self._known(self._url, self._headers)
                 raise cause from None
             if not isinstance(cause, _Apart):
+                self._early += data[self._start :]
                 raise Refused(400, "bad_request", f"this is not an HTTP/1.1 request: {fault}") from fault
             self._parser = httptools.HttpRequestParser(self)
             end = self._end
@@ -250,6 +258,9 @@ class Reader:
             self._early += data[self._start :]
         self._data = b""
         return len(data)
+
+    def _known(self, url: bytes, headers: dict[bytes, bytes]) -> Request:
+        return Request(self._peer, "", url.decode("latin-1"), headers, "")
 
     def _collect(self, apart: Chunks | Counted, data: bytes, at: int) -> int:
         body = self._body

@@ -18,6 +18,8 @@ TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 # The parser also takes a bare LF before the line, several spaces within it, and the lines of RTSP and ICE.
 REQUEST_LINE = re.compile(rb"(?:\r\n)*(?=[A-Z])[A-Z-]+ [^ \r\n]+ HTTP/([0-9]\.[0-9])\r\n")
 OTHER_LINE = re.compile(rb"(?:\r\n)*[A-Z-]+ [^ \r\n]+(?: [A-Z]+/[0-9]\.[0-9])?\r\n")
+# What tells the target, in letters at which the parser cannot stumble: so it does not depend on how it was read.
+LINE_BEGUN = re.compile(rb"(?:\r\n)*(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[0-9A-Za-z._~:/?=&%+,@-]*)[ \r]")
 HOST = re.compile(rb"(?:[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 

@@ -16,11 +16,16 @@ TYPES: Final = {
     403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",
-    413: "request_too_large",
     408: "timeout_error",
+    413: "request_too_large",
+    414: "invalid_request_error",
+    417: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
+    501: "invalid_request_error",
     503: "overloaded_error",
     504: "timeout_error",
+    505: "invalid_request_error",
 }
 TROUBLES: Final = {
     "invalid_request_error": Trouble.INVALID,

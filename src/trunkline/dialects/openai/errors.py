@@ -20,7 +20,12 @@ TYPES = {
     405: "invalid_request_error",
     408: "invalid_request_error",
     413: "invalid_request_error",
+    414: "invalid_request_error",
+    417: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
+    501: "invalid_request_error",
+    505: "invalid_request_error",
 }
 BY_CODE: Final = {
     "context_length_exceeded": Trouble.CONTEXT,
