@@ -18,8 +18,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.faults.injector import misbehaving
-from tests.faults.scenarios import ALL, SET, TEXT, Scenario, draw
+from msgspec.structs import astuple
+from tests.faults.injector import ADDRESSES, MODES, misbehaving
+from tests.faults.insight import Inner, Insight
+from tests.faults.scenarios import SET, TEXT, THRIFTY, Scenario, draw
 from tests.path.exchange import Exchange, deployment, estate, exchange
 from tests.path.raw import Answer, ask
 from tests.upstreams.scripted import Received, Upstream, in_thread
@@ -28,6 +30,8 @@ TIMES = {"connect": 1, "first_byte": 0.8, "between": 0.8, "total": 6}
 AT_ONCE = 4
 LONGEST = 14.0
 """Seconds: four deployments that each use up their time, a second round, and a busy machine."""
+REST = 0.5
+"""Seconds without any call after which what a worker has is what it needs."""
 NEVER = {"failures": 1_000_000, "share": 1}
 HONEST = {429, 502, 503, 504}
 CUSTOMER = re.compile(rb'"user":\s*"scenario-(\d+)"')
@@ -36,26 +40,41 @@ CUSTOMER = re.compile(rb'"user":\s*"scenario-(\d+)"')
 class Bench:
     """A running exchange and the failover set behind it."""
 
-    def __init__(self, running: Exchange, key: str, members: dict[str, Upstream], forbidden: Upstream) -> None:
+    def __init__(
+        self, running: Exchange, insight: Insight, key: str, members: dict[str, Upstream], forbidden: Upstream
+    ) -> None:
         self.running = running
         self.key = key
         self.members = members
         self.forbidden = forbidden
-        self.fronts = tuple(front for front in FRONTS if front is not None)
+        self.insight = insight
         self.scenarios: dict[int, Scenario] = {}
 
     def play(self, seeds: range) -> list[str]:
         """Play the scenarios of these seeds, some at once; return what did not hold, a line each."""
-        self.scenarios = {seed: draw(seed, self.fronts) for seed in seeds}
+        self.scenarios = {seed: draw(seed, FRONTS) for seed in seeds}
         for name, upstream in self.members.items():
             upstream.choose = lambda received, name=name: self._script(name, received)  # type: ignore[misc]
+        before = self._at_rest()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             broken = [line for lines in pool.map(self._call, self.scenarios.values()) for line in lines]
-        return broken + self._settled() + self._nothing_left()
+        return broken + self._settled() + self._nothing_left() + self._nothing_leaked(before)
+
+    def _at_rest(self) -> dict[int, Inner]:
+        """What each worker has once it has answered some calls, and answers none."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            body = {"model": "raw-plain", "messages": [{"role": "user", "content": "hi"}]}
+            list(pool.map(lambda _: ask(self.running.port, self.key, body), range(20)))
+        self._nothing_left()
+        time.sleep(REST)
+        return self._look()
+
+    def _look(self) -> dict[int, Inner]:
+        return self.insight.look(self.running, {one.port for one in (*self.members.values(), self.forbidden)})
 
     def _script(self, member: str, received: Received) -> Any:
         found = CUSTOMER.search(received.body)
-        return None if found is None else ALL[self.scenarios[int(found[1])].does[member]]
+        return None if found is None else self.scenarios[int(found[1])].script(member)
 
     def _call(self, scenario: Scenario) -> list[str]:
         body = {
@@ -121,6 +140,10 @@ class Bench:
             said += [f"{scenario}: {one}" for one in self._charged(scenario, rows.get(scenario.customer, []))]
         if self.forbidden.received:
             said.append(f"policy was crossed {len(self.forbidden.received)} times, of {len(seen)} calls")
+        thrifty = [row for each in rows.values() for row in each if row["use_case"] == f"raw-{THRIFTY}"]
+        spent = sum(Decimal(str(row["cost"])) for row in thrifty)
+        if spent > Decimal(AMOUNT):
+            said.append(f"{spent} were spent of a hard budget of {AMOUNT}")
         return said
 
     def _charged(self, scenario: Scenario, rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -164,13 +187,31 @@ class Bench:
             if not left or time.monotonic() > until:
                 return left
 
+    def _nothing_leaked(self, before: dict[int, Inner]) -> list[str]:
+        """Wait until each worker has no more of anything than at rest before."""
+        until = time.monotonic() + 10
+        while True:
+            now = self._look()
+            if now.keys() != before.keys():
+                return [f"workers {[*before]} were replaced by {[*now]}"]
+            more = [
+                f"worker {pid} has {there} and had {before[pid]}"
+                for pid, there in now.items()
+                if any(now > then for now, then in zip(astuple(there), astuple(before[pid]), strict=True))
+            ]
+            if not more or time.monotonic() > until:
+                return more
+            time.sleep(REST / 10)
 
-FRONTS = (None, "refuse", "silent", "reset", "garbage", "half-close", "drip", "half-a-body", "no-tls", "no-name")
+
+FRONTS = (*MODES, *ADDRESSES)
+SMALL = {"on": {"use_case": f"raw-{THRIFTY}"}, "from": "2020-01-01", "until": "2099-12-31", "hard": True}
+AMOUNT = "0.0004"
+"""What the small budget allows: some calls, and the holds of a few at once."""
 
 
 def declared(members: dict[str, Upstream], forbidden: Upstream, urls: dict[str, str]) -> dict[str, Any]:
     """Return the estate: each front before the set, with breakers and without, and one that policy refuses between."""
-    urls = urls | {"no-name": "http://no-such-host.invalid/v1"}
     deployments: dict[str, dict[str, Any]] = {
         "forbidden": deployment(forbidden.url, controls={}, boundary="elsewhere", timeouts=TIMES)
     }
@@ -179,13 +220,17 @@ def declared(members: dict[str, Upstream], forbidden: Upstream, urls: dict[str, 
         for name in SET:
             deployments[f"{kind}-{name}"] = deployment(members[name].url, timeouts=TIMES, retries=1, **more)
         for front in FRONTS:
-            if front is not None:
-                deployments[f"{kind}-{front}"] = deployment(urls[front], timeouts=TIMES, retries=1, **more)
-            first = [] if front is None else [[f"{kind}-{front}"]]
-            tiers = [*first, ["forbidden"], [f"{kind}-a"], [f"{kind}-b"], [f"{kind}-c"]]
-            use_cases[f"{kind}-{front or 'plain'}"] = tiers
+            deployments[f"{kind}-{front}"] = deployment(urls[front], timeouts=TIMES, retries=1, **more)
+        for front in ("plain", THRIFTY, *FRONTS):
+            first = [[f"{kind}-{front}"]] if front in FRONTS else []
+            use_cases[f"{kind}-{front}"] = [*first, ["forbidden"], [f"{kind}-a"], [f"{kind}-b"], [f"{kind}-c"]]
     made = estate(deployments, use_cases)
     made["boundaries"]["elsewhere"] = {"provider": "nobody", "account": "x", "owner": "acme"}
+    made["budgets"] = [
+        SMALL | {"amount": float(AMOUNT)},
+        {"on": {"unit": "acme"}, "per": "month", "amount": 1_000, "hard": True},
+    ]
+    made["use_cases"][f"raw-{THRIFTY}"]["parameters"] = {"max_output_tokens": 2 * len(TEXT)}
     return made
 
 
@@ -197,8 +242,22 @@ def bench(folder: Path) -> Iterator[Bench]:
         forbidden = stack.enter_context(in_thread())
         urls = stack.enter_context(misbehaving())
         made = declared(members, forbidden, urls)
-        running = stack.enter_context(exchange(folder, made, "--no-engine", "--workers", "2"))
-        yield Bench(running, running.key("finance"), members, forbidden)
+        insight = Insight(folder / "insight")
+        seen = exchange(
+            folder, made, "--no-engine", "--workers", "2", PYTHONPATH=insight.path, FAULTS_FOLDER=str(insight.folder)
+        )
+        running = stack.enter_context(seen)
+        yield Bench(running, insight, running.key("finance"), members, forbidden)
+
+
+def left_in_store(running: Exchange) -> list[str]:
+    """Return what does not hold in the store of an exchange that has stopped: nothing is leased, and all sums agree."""
+    said = [f"budget {row['budget']}: {row}" for row in running.rows("budget", "list") if row["held"] or row["frozen"]]
+    try:
+        running.command("ledger", "verify")
+    except AssertionError as differs:
+        said.append(str(differs))
+    return said
 
 
 def survived(broken: list[str], total: int) -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from tests.path.exchange import free_port
 
+TLS = Path(__file__).parents[1] / "wire" / "tls"
 LINGER_ZERO = struct.pack("ii", 1, 0)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n"
+BUSY = b'{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}'
+THROTTLED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 0\r\n"
+THROTTLED += b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(BUSY), BUSY)
 GARBAGE = bytes(range(128, 256)) * 8
 DRIP = 0.1
 """Seconds between two bytes of a head that never ends."""
@@ -47,6 +53,25 @@ async def _drip(transport: asyncio.Transport) -> None:
         await asyncio.sleep(DRIP)
 
 
+async def _garbage_behind_a_head(transport: asyncio.Transport) -> None:
+    transport.write(HEAD + GARBAGE)
+    await asyncio.Event().wait()
+
+
+async def _drip_a_body(transport: asyncio.Transport) -> None:
+    """Let bytes come all the time, and never an event."""
+    transport.write(HEAD.replace(b"application/json", b"text/event-stream") + b"data: ")
+    while True:
+        transport.write(b"x")
+        await asyncio.sleep(DRIP)
+
+
+async def _storm(transport: asyncio.Transport) -> None:
+    """Refuse everything, at once, for a rate."""
+    transport.write(THROTTLED)
+    transport.write_eof()
+
+
 async def _half_a_body(transport: asyncio.Transport) -> None:
     transport.write(HEAD + b"{")
     await asyncio.Event().wait()
@@ -61,9 +86,17 @@ MODES: Mapping[str, object] = MappingProxyType(
         "half-close": _half_close,
         "drip": _drip,
         "half-a-body": _half_a_body,
+        "garbage-body": _garbage_behind_a_head,
+        "drip-body": _drip_a_body,
+        "storm": _storm,
     }
 )
-"""Once a request has come, except `refuse` and `no-tls`, which are addresses: nobody listens, nobody speaks TLS."""
+"""What happens once a request has come."""
+
+ADDRESSES = ("refuse", "no-tls", "no-hand", "untrusted", "no-name")
+"""Where it does not come so far: nobody listens, or speaks TLS, or ever answers its greeting; a certificate of an
+authority that nobody trusts; a name that leads nowhere.
+"""
 
 
 class _Connection(asyncio.Protocol):
@@ -91,8 +124,10 @@ class _Connection(asyncio.Protocol):
 
 @contextlib.contextmanager
 def misbehaving() -> Iterator[dict[str, str]]:
-    """Serve every mode on a port of its own; yield base URLs by mode."""
-    urls: dict[str, str] = {"refuse": f"http://127.0.0.1:{free_port()}/v1"}
+    """Serve every mode on a port of its own; yield base URLs by mode or kind of address."""
+    urls = {"refuse": f"http://127.0.0.1:{free_port()}/v1", "no-name": "http://no-such-host.invalid/v1"}
+    strange = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    strange.load_cert_chain(TLS / "server.pem", TLS / "server.key")
     ready = threading.Event()
     ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -105,6 +140,10 @@ def misbehaving() -> Iterator[dict[str, str]]:
             servers.append(server)
             urls[mode] = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         urls["no-tls"] = urls["garbage"].replace("http:", "https:")
+        urls["no-hand"] = urls["silent"].replace("http:", "https:")
+        server = await loop.create_server(lambda: _Connection("garbage"), "127.0.0.1", 0, ssl=strange)
+        servers.append(server)
+        urls["untrusted"] = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         ends.append((loop, stop))
         ready.set()
         await stop.wait()

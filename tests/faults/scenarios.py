@@ -36,6 +36,11 @@ LATER: Final[dict[str, Script]] = {
 }
 """Faults that may come after the first byte of a stream."""
 
+ANYWHERE: Final = ("cut anywhere", "reset anywhere")
+"""The same at a byte that the scenario's seed says."""
+LONGEST: Final = 4_000
+"""Bytes of a whole stream, about."""
+
 FINE: Final[dict[str, Script]] = {
     "whole": WHOLE,
     "byte by byte": Script(pieces=TEXT, write_size=64),
@@ -49,6 +54,8 @@ FINE: Final[dict[str, Script]] = {
 
 ALL: Final = BEFORE | LATER | FINE
 SET: Final = ("a", "b", "c")
+THRIFTY: Final = "thrift"
+"""Stands for a front in the name of the use case that has a small budget and the set alone."""
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -71,14 +78,24 @@ class Scenario(msgspec.Struct, frozen=True):
         """By which the call is found everywhere."""
         return f"scenario-{self.seed}"
 
+    def script(self, member: str) -> Script:
+        """Return what a member does."""
+        what = self.does[member]
+        if what not in ANYWHERE:
+            return ALL[what]
+        cut = random.Random(self.seed).randrange(LONGEST)  # noqa: S311 - a seeded draw is the point
+        return Script(pieces=TEXT, cut=cut, reset=what == "reset anywhere")
+
     @property
     def must_succeed(self) -> bool:
-        """Whether some deployment answers, and none before it can break off after its first byte."""
+        """Whether some deployment answers, none before it can break off later, and no budget is small."""
+        if self.front == THRIFTY:
+            return False
         for name in SET:
             what = self.does[name]
             if what in FINE:
                 return not self.guarded
-            if what in LATER and self.stream:
+            if what not in BEFORE and self.stream:
                 return False
         return False
 
@@ -89,7 +106,7 @@ def draw(seed: int, fronts: tuple[str, ...]) -> Scenario:
 
     def one() -> str:
         kind = chance.choices((FINE, BEFORE, LATER), (3, 4, 2))[0]
-        return chance.choice(sorted(kind))
+        return chance.choice(sorted({*kind, *ANYWHERE} if kind is LATER else kind))
 
     guarded = chance.random() < 0.3
     does = {name: one() for name in SET}
@@ -98,7 +115,7 @@ def draw(seed: int, fronts: tuple[str, ...]) -> Scenario:
         does = {name: "429" if what == "429 for long" else what for name, what in does.items()}
     return Scenario(
         seed=seed,
-        front=chance.choice((None, None, *fronts)),
+        front=chance.choice((None, None, THRIFTY, THRIFTY, *fronts)),
         guarded=guarded,
         stream=chance.random() < 0.6,
         does=does,
