@@ -14,6 +14,7 @@ from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Effect, Rule
 from trunkline.estate.use_cases import State
+from trunkline.estate.webhooks import Webhook
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.surroundings import Surroundings
 from trunkline.policy.warn import Unwise, warn
@@ -144,3 +145,10 @@ def test_a_rule_that_never_refuses_anything_is_told(
     found = told(msgspec.structs.replace(acme, rules={"it": Rule(when=when, effect=effect)}))
     said = "rule it refuses no deployment to any use case: it has no effect"
     assert found.get(("rules", "it")) == (said if idle else None)
+
+
+def test_a_webhook_whose_references_stand_for_nothing_is_told(acme: Estate, told: Any) -> None:
+    hook = Webhook(url="env:NOT_SET_ANYWHERE", secret="env:NOT_SET_EITHER")
+    found = told(msgspec.structs.replace(acme, webhooks={"money": hook}))
+    assert "webhook money is told nothing" in found["webhooks", "money", "url"]
+    assert ("webhooks", "money", "secret") in found

@@ -15,6 +15,7 @@ MAKERS = {
     "Attempt": {"src/trunkline/upstream/route.py"},
 }
 SENDS = "src/trunkline/upstream/send.py"
+BRINGS = "src/trunkline/app/courier.py"
 STAGES = "src/trunkline/estate/stages.py"
 
 
@@ -83,8 +84,14 @@ def test_sending_takes_an_attempt_and_nothing_less(product: list[Source]) -> Non
 
 def test_only_the_send_step_hands_bytes_to_upstream_connections(product: list[Source]) -> None:
     found = {source.path: lines for source in product if (lines := pool_sends(source.tree))}
-    assert list(found) == [SENDS]
-    assert len(found[SENDS]) == 1
+    assert {path: len(lines) for path, lines in found.items()} == {SENDS: 1, BRINGS: 1}
+
+
+def test_what_webhooks_are_sent_is_an_alert_and_nothing_of_a_call(product: list[Source]) -> None:
+    (source,) = (source for source in product if source.path == BRINGS)
+    functions = (node for node in ast.walk(source.tree) if isinstance(node, ast.AsyncFunctionDef))
+    (sends,) = (node for node in functions if node.name == "_send")
+    assert [name_of(each.annotation) for each in sends.args.args if each.annotation] == ["Webhook", "Alert"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import msgspec
 
 from trunkline.app.budgets import BudgetWatch
 from trunkline.app.claims import ClaimWatch
+from trunkline.app.courier import Courier
 from trunkline.app.front import front
 from trunkline.app.ground import Checked, Ground
 from trunkline.app.keys import KeyWatch
@@ -81,9 +82,10 @@ class Answering:
         # Settlements are written before the answers that they belong to leave.
         self._outbox.before, self._journal.rouse = self._journal.flush, self._outbox.rouse
         proxies = Proxies.from_environment(os.environ)
-        self._pool = Pool(tls=trust(options.ca_file), proxies=proxies, outbox=self._outbox)
+        tls = trust(options.ca_file)
+        self._pool = Pool(tls=tls, proxies=proxies, outbox=self._outbox)
         self._claims = ClaimWatch(checked.compiler, ground.store, clock)
-        self._budgets = BudgetWatch(checked.budgets, ground.store)
+        self._budgets = BudgetWatch(checked.budgets, checked.recipients, ground.store, clock)
         keys = ground.store.all()
         readings = Readings(
             upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
@@ -108,6 +110,15 @@ class Answering:
             readiness=lambda: self._noted(readiness()),
         )
         self._book.settled = self.exchange.settled
+        self._courier = Courier(
+            checked.recipients,
+            checked.environment,
+            ground.store,
+            Pool(tls=tls, proxies=proxies),
+            clock,
+            self.exchange.metrics,
+        )
+        self.exchange.overran = self._courier.note_overrun
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
@@ -130,6 +141,7 @@ class Answering:
         stack.callback(self._drainer.stop)
         stack.push_async_callback(self._purses.stop)
         stack.push_async_callback(self._pool.close)
+        stack.push_async_callback(self._courier.stop)
         changes = self._ground.store.changes()
         changes.begin()
         stack.callback(changes.end)
@@ -138,6 +150,7 @@ class Answering:
             self._claims.follow(self.exchange, changes),
             self._purses.follow(),
             self._budgets.follow(),
+            self._courier.follow(),
         )
         for following in followers:
             stack.callback(asyncio.create_task(following).cancel)
@@ -204,7 +217,8 @@ class Answering:
         if exchange.cashier is not None:
             exchange.cashier.adopt(checked.budgets)
         self._turnstile.adopt(checked.limits)
-        self._budgets.adopt(checked.budgets)
+        self._budgets.adopt(checked.budgets, checked.recipients)
+        self._courier.adopt(checked.recipients, checked.environment)
         exchange.metrics.use_currency(snapshot.currency)
 
     async def quiet(self, deployments: Collection[str], within: float) -> None:

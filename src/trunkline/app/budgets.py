@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from itertools import count
+from typing import Protocol
 
+from trunkline.clock import Clock
 from trunkline.errors import Unavailable
+from trunkline.metering.alerts import AlertStore, Recipients, tell_frozen, tell_thresholds
 from trunkline.metering.budgets import Budgets, Stands
 from trunkline.metering.ports import LeaseStore, Standing
 from trunkline.money import bare
@@ -25,17 +29,24 @@ SWEEPS = 20
 log = logging.getLogger("trunkline.app")
 
 
+class WatchedStore(LeaseStore, AlertStore, Protocol):
+    """Where budgets stand, and what is told of them waits."""
+
+
 class BudgetWatch:
     """Looks now and then how the budgets stand. Whichever process of however many sees it first tells the operator."""
 
-    def __init__(self, budgets: Budgets, store: LeaseStore) -> None:
+    def __init__(self, budgets: Budgets, recipients: Recipients, store: WatchedStore, clock: Clock) -> None:
         self._budgets = budgets
+        self._recipients = recipients
         self._store = store
+        self._clock = clock
+        self._frozen: dict[str, int] = {}
         self._standings: tuple[Standing, ...] = ()
 
-    def adopt(self, budgets: Budgets) -> None:
-        """Go on with the budgets of another estate."""
-        self._budgets = budgets
+    def adopt(self, budgets: Budgets, recipients: Recipients) -> None:
+        """Go on with the budgets and the webhooks of another estate."""
+        self._budgets, self._recipients = budgets, recipients
 
     async def follow(self) -> None:
         """Look now and then, for ever."""
@@ -54,6 +65,7 @@ class BudgetWatch:
             for standing in self._standings:
                 if (stands := by_name.get(standing.allowance.name)) is not None:
                     self._warn(stands, standing)
+            self._tell_frozen(by_name)
         except Unavailable:
             return
 
@@ -84,7 +96,12 @@ class BudgetWatch:
     def _warn(self, stands: Stands, standing: Standing) -> None:
         allowance = standing.allowance
         passed = sum(allowance.settled >= amount for amount in stands.warn_at)
-        if passed <= standing.warned or not self._store.warn_once(allowance.name, allowance.period.starts, passed):
+        if passed <= standing.warned:
+            return
+        # Kept before it is noted, under an id of its own: who dies in between leaves it to others.
+        now = self._clock.now()
+        self._store.add_alerts(tell_thresholds(self._recipients, stands, standing, passed, now))
+        if not self._store.warn_once(allowance.name, allowance.period.starts, passed):
             return
         log.warning(
             "a budget has passed a threshold",
@@ -97,3 +114,19 @@ class BudgetWatch:
                 "owner": stands.owner,
             },
         )
+
+    def _tell_frozen(self, by_name: Mapping[str, Stands]) -> None:
+        """Have webhooks told of what is frozen, when that has changed since the last look."""
+        frozen = {one.allowance.name: one.frozen for one in self._standings if one.frozen}
+        if frozen == self._frozen:
+            return
+        if frozen and self._recipients:
+            rows, now = self._store.open_leases(), self._clock.now()
+            alerts = [
+                alert
+                for name in frozen
+                if name in by_name
+                for alert in tell_frozen(self._recipients, by_name[name], rows, now)
+            ]
+            self._store.add_alerts(alerts)
+        self._frozen = frozen

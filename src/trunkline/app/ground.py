@@ -14,6 +14,7 @@ from trunkline.config.environment import Environment
 from trunkline.errors import Unstartable
 from trunkline.estate.load import Loaded
 from trunkline.estate.stages import Address, Snapshot
+from trunkline.metering.alerts import Recipients, compile_recipients
 from trunkline.metering.budgets import Budgets, compile_budgets
 from trunkline.metering.counters import MOST_LIMITS
 from trunkline.metering.limits import Limits, compile_limits
@@ -35,7 +36,12 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """An estate that was checked in full, compiled once, and can be applied without a fault."""
+    """An estate that was checked in full, compiled once, and can be applied without a fault.
+
+    Attributes:
+        environment: where its references are looked up.
+        recipients: its webhooks.
+    """
 
     loaded: Loaded
     compiler: Compiler
@@ -43,6 +49,8 @@ class Checked(msgspec.Struct, frozen=True):
     snapshot: Snapshot
     budgets: Budgets
     limits: Limits
+    environment: Environment
+    recipients: Recipients
 
 
 def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOWHERE) -> Checked:
@@ -80,4 +88,5 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
     budgets, limits = compile_budgets(estate, ground.clock.now()), compile_limits(estate)
     if (count := sum(1 for _ in limits)) > MOST_LIMITS:
         raise Unstartable(f"the estate has {count} limits; an exchange counts against {MOST_LIMITS} and no more")
-    return Checked(loaded, compiler, rings, compiler.compile(), budgets, limits)
+    recipients = compile_recipients(estate)
+    return Checked(loaded, compiler, rings, compiler.compile(), budgets, limits, environment, recipients)

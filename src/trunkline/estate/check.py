@@ -12,6 +12,7 @@ from trunkline.estate.checks.rules import check_rules
 from trunkline.estate.checks.services import check_pools, check_use_cases
 from trunkline.estate.checks.skus import check_skus
 from trunkline.estate.checks.units import check_units
+from trunkline.estate.checks.webhooks import check_webhooks
 from trunkline.estate.checks.zones import check_zones
 from trunkline.estate.declaration import NOUNS
 from trunkline.estate.declared import Declared
@@ -32,6 +33,7 @@ def check(declared: Declared, owned: tuple[Owned, ...], references: list[Referen
     check_pools(declared, faults)
     check_use_cases(declared, faults)
     check_budgets(declared, faults)
+    check_webhooks(declared, faults)
     check_ownership(declared, owned, faults)
 
 

@@ -19,6 +19,7 @@ from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.webhooks import Webhook
 from trunkline.estate.zones import Zone
 
 NOUNS: Final[Mapping[str, str]] = MappingProxyType(
@@ -53,3 +54,4 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stores: dict[Name, OwnStore] = {}
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()
+    webhooks: dict[Name, Webhook] = {}

@@ -17,6 +17,7 @@ from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.webhooks import Webhook
 from trunkline.estate.zones import Zone
 
 
@@ -44,6 +45,7 @@ class Declared(msgspec.Struct, frozen=True):
     zones: dict[str, Zone] = {}
     certificates: dict[str, Certificate] = {}
     stores: dict[str, OwnStore] = {}
+    webhooks: dict[str, Webhook] = {}
     unread: frozenset[str] = frozenset()
 
     def names(self, section: str) -> tuple[str, ...]:

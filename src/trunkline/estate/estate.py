@@ -15,6 +15,7 @@ from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.webhooks import Webhook
 from trunkline.estate.zones import Zone
 
 
@@ -46,6 +47,7 @@ class Estate(msgspec.Struct, frozen=True):
     zones: dict[str, Zone] = {}
     certificates: dict[str, Certificate] = {}
     stores: dict[str, OwnStore] = {}
+    webhooks: dict[str, Webhook] = {}
 
     @property
     def root(self) -> str:

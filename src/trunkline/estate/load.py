@@ -33,6 +33,7 @@ from trunkline.estate.rates import RateReader
 from trunkline.estate.rules import Rule
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
+from trunkline.estate.webhooks import Webhook
 from trunkline.estate.zones import Zone
 
 _SYSTEM_CLOCK: Final = SystemClock()
@@ -114,6 +115,7 @@ def _read(merged: Merged, faults: Faults) -> tuple[Declared, Reader]:
         zones=_named(tree, "zones", Zone, reader),
         certificates=_named(tree, "certificates", Certificate, reader),
         stores=_named(tree, "stores", OwnStore, reader),
+        webhooks=_named(tree, "webhooks", Webhook, reader),
         budgets=_listed(tree, "budgets", Budget, reader),
         limits=_listed(tree, "limits", Limit, reader),
         unread=frozenset(unread),
@@ -168,6 +170,7 @@ def _build(declared: Declared) -> Estate:
         zones=declared.zones,
         certificates=declared.certificates,
         stores=declared.stores,
+        webhooks=declared.webhooks,
     )
     content = hashlib.sha256(msgspec.json.encode(estate)).hexdigest()
     return msgspec.structs.replace(estate, version=content[:_VERSION_LENGTH])

@@ -23,6 +23,7 @@ NAMED_SECTIONS: Final = (
     "rules",
     "certificates",
     "stores",
+    "webhooks",
 )
 LISTED_SECTIONS: Final = ("budgets", "limits")
 OWNED_SECTIONS: Final = ("boundaries", "deployments", "pools", "use_cases")

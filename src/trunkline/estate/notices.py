@@ -106,6 +106,9 @@ def _open_secrets(declared: Declared) -> Iterator[Where]:
         for name, thing in things.items():
             if thing.credentials is not None and kind_of_reference(thing.credentials) == "literal":
                 yield (section, name, "credentials")
+    for name, webhook in declared.webhooks.items():
+        if kind_of_reference(webhook.secret) == "literal":
+            yield ("webhooks", name, "secret")
 
 
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (

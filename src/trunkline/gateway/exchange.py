@@ -48,6 +48,10 @@ async def _nothing_changed() -> bool:
     return False
 
 
+def _told_nobody(_attempt: Attempt, _settlement: Settlement) -> None:
+    pass
+
+
 Scrape = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Renders the counts of the whole exchange for what an `Accept` header asks; gives the text and its content type."""
 
@@ -58,6 +62,7 @@ class Exchange:
     Attributes:
         cashier: holds attempts in the budgets above them; None where nobody keeps budgets.
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
+        overran: told of attempts that cost more than could be held; must not wait.
         scrape: renders the metrics; of this process alone unless replaced.
         turnstile: counts calls against the limits above them; None where nobody counts.
     """
@@ -74,6 +79,7 @@ class Exchange:
         "ids",
         "keys_changed",
         "metrics",
+        "overran",
         "readiness",
         "ring",
         "scrape",
@@ -102,6 +108,7 @@ class Exchange:
         self.readiness = readiness
         self.keys_changed = _nothing_changed
         self.scrape: Scrape = self._scrape_own
+        self.overran: Callable[[Attempt, Settlement], None] = _told_nobody
         self.cashier: Cashier | None = None
         self.turnstile: Turnstile | None = None
         self.gate = Gate(metrics)
@@ -190,6 +197,7 @@ class Exchange:
                     "cost": bare(settlement.cost),
                 },
             )
+            self.overran(attempt, settlement)
         asked = permitted.asked
         series = self.metrics.series(
             permitted.caller.unit,

@@ -45,6 +45,13 @@ INCIDENTS = Family(
     "Incidents at a deployment, by kind; each took it out for a while.",
     ("kind", "deployment"),
 )
+WEBHOOKS = Family(
+    "trunkline_webhook_messages",
+    CounterMetricFamily,
+    "Messages to a webhook: `taken` by it, tried in vain (`failed`; they are tried again), or `given_up` after three "
+    "days.",
+    ("webhook", "outcome"),
+)
 ATTEMPTS = Family(
     "trunkline_attempts",
     CounterMetricFamily,
@@ -189,6 +196,7 @@ FAMILIES: tuple[AnyFamily, ...] = (
     REQUESTS,
     REFUSALS,
     INCIDENTS,
+    WEBHOOKS,
     ATTEMPTS,
     ESTIMATED,
     TOKENS,

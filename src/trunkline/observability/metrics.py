@@ -217,6 +217,7 @@ class Metrics:
         "requests",
         "timings",
         "upstream_events",
+        "webhooks",
         "worker_restarts",
     )
 
@@ -229,6 +230,7 @@ class Metrics:
         self.refusals: dict[tuple[str, int], int] = {}
         self.incidents: dict[tuple[str, str], int] = {}
         self.upstream_events: dict[tuple[str, str], int] = {}
+        self.webhooks: dict[tuple[str, str], int] = {}
         self.reloads = dict.fromkeys(Reload, 0)
         self.worker_restarts = 0
         self.in_flight = 0
@@ -283,6 +285,11 @@ class Metrics:
         """Count something that happened to a deployment's health."""
         labels = (event, deployment)
         self.upstream_events[labels] = self.upstream_events.get(labels, 0) + 1
+
+    def webhook(self, name: str, outcome: str) -> None:
+        """Count one message to a webhook: taken, tried in vain, or given up."""
+        labels = (name, outcome)
+        self.webhooks[labels] = self.webhooks.get(labels, 0) + 1
 
     def enter(self) -> None:
         """Count a call in."""

@@ -73,6 +73,10 @@ class Exposition(Collector):
         for (kind, deployment), count in tuple(self._metrics.incidents.items()):
             incidents.add_metric((kind, deployment), count)
         yield incidents
+        webhooks = families.WEBHOOKS.empty()
+        for labels, count in tuple(self._metrics.webhooks.items()):
+            webhooks.add_metric(labels, count)
+        yield webhooks
 
     def _calls(self) -> Iterator[Metric]:
         attempts, estimated, tokens, cost = (

@@ -43,9 +43,10 @@ SECTIONS = (
     "units",
     "certificates",
     "stores",
+    "webhooks",
 )
 
-SECRET = ("credentials", "url", "endpoint")
+SECRET = ("credentials", "url", "endpoint", "secret")
 """Fields whose literal values are never repeated."""
 
 

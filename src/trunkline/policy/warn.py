@@ -48,6 +48,7 @@ def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: in
         *_routes(estate, decisions),
         *_audiences(estate),
         *_priceless(estate, snapshot),
+        *_webhooks(estate, surroundings),
         *_mixed_claims(estate, surroundings.vendors, decisions, now),
         *_patterns(estate),
         *_never_used(estate, decisions),
@@ -112,6 +113,14 @@ def _priceless(estate: Estate, snapshot: Snapshot) -> Iterator[Unwise]:
             yield Unwise(path, message)
         elif not endpoint.missing and not endpoint.price.known and endpoint.price.version != UNPRICED:
             yield Unwise(path, f"{name} has no known price: under a hard budget its calls are refused")
+
+
+def _webhooks(estate: Estate, surroundings: Surroundings) -> Iterator[Unwise]:
+    for name, webhook in estate.webhooks.items():
+        for field, reference in (("url", webhook.url), ("secret", webhook.secret)):
+            value, why = surroundings.resolve(reference)
+            if value is None:
+                yield Unwise(("webhooks", name, field), f"webhook {name} is told nothing: {why}")
 
 
 def _audiences(estate: Estate) -> Iterator[Unwise]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline import __version__, errors
 from trunkline.config.environment import Environment, kind_of_reference, resolve
+from trunkline.store.alert_table import AlertTable
 from trunkline.store.changes import Changes
 from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
@@ -39,8 +40,8 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable):
-    """Ledger, keys, verified claims, leases and shares of limits in one database.
+class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, AlertTable):
+    """Ledger, keys, verified claims, leases, shares of limits and messages to webhooks in one database.
 
     Safe to use from several threads; each method is one transaction.
 
@@ -54,6 +55,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable):
         ClaimTable.__init__(self, sessions)
         LeaseTable.__init__(self, sessions)
         WindowTable.__init__(self, sessions)
+        AlertTable.__init__(self, sessions)
         self.checks += LEASE_CHECKS
 
     @property

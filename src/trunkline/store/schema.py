@@ -16,9 +16,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    text,
 )
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -295,6 +296,25 @@ windows = Table(
     Column("starts", BigInteger, primary_key=True),
     Column("ends", BigInteger, nullable=False),
     Column("granted", BigInteger, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    # What webhooks are told, each once: to be sent from `due` on, until there is an outcome.
+    Column("id", Text, primary_key=True),
+    Column("webhook", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+Index(
+    "alerts_due",
+    alerts.c.due,
+    sqlite_where=text("outcome = ''"),
+    postgresql_where=text("outcome = ''"),
 )
 
 counters = Table(
