@@ -18,7 +18,7 @@ from trunkline.metering.recover import BATCH, Recovery, recover, report
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.2
+GATHER = 0.4
 LONGEST_WAIT = 5.0
 
 

@@ -13,7 +13,8 @@ from trunkline.metering.records import Entry
 
 log = logging.getLogger(__name__)
 
-BATCH = 256 << 10
+BATCH = 768 << 10
+"""Bytes of a journal that are booked in one transaction: some 1,400 calls, each with its intent and its settlement."""
 
 
 class Recovery(msgspec.Struct, frozen=True):

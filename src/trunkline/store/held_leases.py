@@ -52,7 +52,7 @@ class Held:
     def apply(self, lease_id: LeaseId, rule: Any, *more: int) -> None:
         """Apply a rule to a lease and its allowance."""
         lease, key = self.leases[lease_id], self.keys.get(lease_id)
-        allowance = self.allowances[key] if key is not None else _NOWHERE
+        allowance = self.allowances[key] if key is not None else NOWHERE
         changed, after = rule(allowance, lease, *more)
         if key is None:
             self.leases[lease_id] = after
@@ -92,7 +92,8 @@ class Held:
 
 
 _CHANGING = ("limit", "hard", "declared_at", "settled", "leased", "short_at")
-_NOWHERE = Allowance("", Period(0, 0), 0, hard=False, declared_at=0)
+NOWHERE = Allowance("", Period(0, 0), 0, hard=False, declared_at=0)
+"""What a lease is of that nobody has asked for yet."""
 
 
 def holding(connection: Connection, *which: Any) -> Held:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -172,31 +171,6 @@ class LeaseTable:
             yield connection, decide
             posting.write(connection)
         posting.kept()
-
-
-def settle_leases(connection: Connection, costs: Mapping[LeaseId, int]) -> None:
-    """Move what attempts cost from leased to settled, within the transaction that books them.
-
-    A lease that nobody has asked for yet keeps its costs until somebody does: limits that are only watched are counted
-    without asking first.
-    """
-    if not costs:
-        return
-    held = holding(connection, leases.c.id.in_(costs))
-    for lease, cost in costs.items():
-        if lease not in held.leases:
-            held.leases[lease] = Lease(lease, JournalId(""), known=False)
-        held.apply(lease, rules.settle, cost)
-    held.write()
-
-
-def add_up(costs: Iterable[tuple[str | None, int]]) -> dict[LeaseId, int]:
-    """Sum what attempts cost by the leases that they were held in, which a row holds parted by blanks."""
-    sums: dict[LeaseId, int] = defaultdict(int)
-    for names, cost in costs:
-        for name in names.split() if names else ():
-            sums[LeaseId(name)] += cost
-    return sums
 
 
 def _mark(journal: JournalId) -> LeaseId:

@@ -13,8 +13,8 @@ from trunkline.metering.lines import Adjustment, Kind, LineRow, Verified
 from trunkline.metering.ports import SUM_KEYS, Span, SumRow
 from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
 from trunkline.money import bare
-from trunkline.store.lease_table import add_up, settle_leases
-from trunkline.store.posting import FACTS, FIRST_ADJUSTMENT, Books, Facts, Posting, facts_of, facts_of_row
+from trunkline.store.names import Place
+from trunkline.store.posting import FACTS, FIRST_ADJUSTMENT, Books, Facts, Posting, facts_of_row, place_of
 from trunkline.store.rows import (
     SETTLEMENT_NAMES,
     attempt_row,
@@ -25,10 +25,12 @@ from trunkline.store.rows import (
 )
 from trunkline.store.schema import accounts, attempts, drained, lines, prices, strays
 from trunkline.store.sessions import Sessions, upsert
+from trunkline.store.settle_leases import LeaseSettler
 from trunkline.store.sums import sums
 from trunkline.store.verify import CHECKS, Check, verify
 
 AttemptKey = tuple[str, int]
+Begun = tuple[JournalId, Intent]
 
 # A statement takes a bounded number of parameters: 32,766 in SQLite.
 CHUNK = 1_000
@@ -55,6 +57,7 @@ class Ledger:
         dialect = engine.dialect
         self._sessions = sessions
         self._books = Books(engine)
+        self._leases = LeaseSettler(engine)
         self.checks: tuple[Check, ...] = CHECKS
         # Plain tuples to the driver: SQLAlchemy's own handling of each parameter would double the cost of draining.
         self._insert = str(attempts.insert().compile(dialect=dialect))
@@ -63,32 +66,33 @@ class Ledger:
         self._settle = str(settle.compile(dialect=dialect))
         self._stray = upsert(engine, strays).on_conflict_do_nothing()
         position = upsert(engine, drained)
-        self._position = position.on_conflict_do_update(
+        position = position.on_conflict_do_update(
             index_elements=["journal"], set_={"position": position.excluded.position}
         )
+        self._position = str(position.compile(dialect=dialect))
+        self._named = str(_KNOWN.where(_NAMED[dialect.name]).with_for_update().compile(dialect=dialect))
 
     def book(self, entries: Sequence[Entry], drained: Mapping[JournalId, int] | None = None) -> None:
         """Book journal records and, in the same transaction, up to where their journals were read."""
-        intents: dict[AttemptKey, tuple[Entry, Intent]] = {}
+        intents: dict[AttemptKey, Begun] = {}
         settlements: dict[AttemptKey, Settlement] = {}
         for entry in entries:
             record = entry.record
             if isinstance(record, Intent):
-                intents.setdefault((record.request, record.attempt), (entry, record))
+                intents.setdefault((record.request, record.attempt), (entry.journal, record))
             else:
                 settlements.setdefault((record.request, record.attempt), record)
         posting = Posting(self._books)
         with self._sessions.writing() as connection:
             if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
-                rows = [{"journal": journal, "position": drained[journal]} for journal in sorted(drained)]
-                connection.execute(self._position, rows)
-            known = _known(connection, {request for request, _ in (*intents, *settlements)})
-            fresh = {key: intent for key, intent in intents.items() if key not in known}
+                connection.exec_driver_sql(self._position, sorted(drained.items()))
+            known = self._known(connection, {request for request, _ in (*intents, *settlements)})
+            fresh = {key: begun for key, begun in intents.items() if key not in known} if known else intents
             settlements |= _take_strays(connection, fresh)
-            begun = self._begin(connection, posting, fresh, settlements)
-            self._end(connection, posting, known, {key: one for key, one in settlements.items() if key not in fresh})
-            _note_repeats(posting, known, begun)
-            settle_leases(connection, add_up(posting.paid))
+            self._begin(connection, posting, fresh, settlements)
+            self._end(connection, posting, known, settlements)
+            _note_repeats(posting, known, fresh)
+            self._leases.settle(connection, posting.paid)
             posting.write(connection)
         posting.kept()
 
@@ -130,7 +134,7 @@ class Ledger:
             for row in rows:
                 posting.lose(facts_of_row(row), at)
             connection.execute(lost)
-            settle_leases(connection, add_up(posting.paid))
+            self._leases.settle(connection, posting.paid)
             posting.write(connection)
         posting.kept()
         return len(rows)
@@ -224,27 +228,33 @@ class Ledger:
         with self._sessions.snapshot() as connection:
             return sums(connection, by, span)
 
+    def _known(self, connection: Connection, requests: Collection[str]) -> dict[AttemptKey, Known]:
+        """Return what the ledger has of some calls, locked."""
+        named: Any = list(requests)
+        if connection.dialect.name == "sqlite":
+            named = _to_json(named).decode()
+        rows = connection.exec_driver_sql(self._named, (named,))
+        return {(row[0], row[1]): Known(facts_of_row(row), bool(row[-1])) for row in rows}
+
     def _begin(
         self,
         connection: Connection,
         posting: Posting,
-        intents: Mapping[AttemptKey, tuple[Entry, Intent]],
-        settlements: Mapping[AttemptKey, Settlement],
-    ) -> dict[AttemptKey, Facts]:
+        intents: Mapping[AttemptKey, Begun],
+        settlements: dict[AttemptKey, Settlement],
+    ) -> None:
+        """Make the rows of attempts that are new, with those settlements that are theirs, which it takes out."""
         rows = []
-        begun: dict[AttemptKey, Facts] = {}
-        for key, (entry, intent) in intents.items():
-            settlement = settlements.get(key)
-            facts = begun[key] = facts_of(intent)
+        for key, (journal, intent) in intents.items():
+            settlement = settlements.pop(key, None)
             if settlement is None:
-                rows.append(intent_values(entry, intent) + held_values(intent) + lease_values(intent))
-                posting.open(facts)
+                rows.append(intent_values(journal, intent) + held_values(intent) + lease_values(intent))
+                posting.open(intent)
             else:
-                rows.append(intent_values(entry, intent) + settlement_values(settlement) + lease_values(intent))
-                posting.whole(facts, settlement)
+                rows.append(intent_values(journal, intent) + settlement_values(settlement) + lease_values(intent))
+                posting.whole(intent, settlement)
         if rows:
             connection.exec_driver_sql(self._insert, rows)
-        return begun
 
     def _end(
         self,
@@ -281,28 +291,24 @@ _NAMED = {
 }
 
 
-def _known(connection: Connection, requests: Collection[str]) -> dict[AttemptKey, Known]:
-    """Return what the ledger has of some calls, locked."""
-    name = connection.dialect.name
-    named = list(requests) if name == "postgresql" else _to_json(list(requests)).decode()
-    rows = connection.execute(_KNOWN.where(_NAMED[name]).with_for_update(), {"requests": named})
-    return {(row[0], row[1]): Known(facts_of_row(row), bool(row[-1])) for row in rows}
-
-
-def _note_repeats(posting: Posting, known: Mapping[AttemptKey, Known], fresh: Mapping[AttemptKey, Facts]) -> None:
+def _note_repeats(posting: Posting, known: Mapping[AttemptKey, Known], fresh: Mapping[AttemptKey, Begun]) -> None:
     """Note the attempts of those calls that have several by now."""
-    of_call: dict[str, list[Facts]] = {}
-    for (request, _), facts in fresh.items():
-        of_call.setdefault(request, []).append(facts)
-    for (request, _), attempt in known.items():
-        if request in of_call:
-            of_call[request].append(attempt.facts)
-    for several in of_call.values():
+    calls = {request for request, _ in fresh}
+    if len(calls) == len(fresh) and calls.isdisjoint(request for request, _ in known):
+        return
+    of_call: dict[str, list[tuple[int, int, Place]]] = {}
+    for (request, attempt), (_, intent) in fresh.items():
+        of_call.setdefault(request, []).append((attempt, intent.at, place_of(intent)))
+    for (request, attempt), there in known.items():
+        if request in calls:
+            of_call[request].append((attempt, there.facts.at, there.facts.place))
+    for request, several in of_call.items():
         if len(several) > 1:
-            for facts in several:
-                posting.repeat(facts)
+            for one in several:
+                posting.repeat(request, *one)
 
 
+_ANY_STRAY = "SELECT attempt FROM strays LIMIT 1"
 _waiting = select(strays.c.request, strays.c.attempt, strays.c.settlement)
 
 
@@ -321,7 +327,7 @@ def _found(connection: Connection, wanted: Select[Any], keys: Collection[Attempt
 
 def _take_strays(connection: Connection, intents: Collection[AttemptKey]) -> dict[AttemptKey, Settlement]:
     """Take out of the strays what belongs to these intents."""
-    if not intents or connection.execute(select(strays.c.attempt).limit(1)).first() is None:
+    if not intents or connection.exec_driver_sql(_ANY_STRAY).first() is None:
         return {}
     taken = {(row.request, row.attempt): _decode(row.settlement) for row in _found(connection, _waiting, intents)}
     for request, attempt in taken:

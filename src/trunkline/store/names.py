@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, select
 
@@ -10,6 +11,35 @@ from trunkline.store.schema import accounts, cells, day_cells, prices
 from trunkline.store.sessions import upsert
 
 Name = tuple[str, ...]
+
+Place = tuple[str, ...]
+"""What attempts share that stand in the same rows of the books: unit, cost centre, use case, deployment, boundary,
+pattern, model, key, currency, price version."""
+
+_KEY = 7
+_PRICE = 9
+MOST_REMEMBERED = 100_000
+"""Names of a sort that are remembered; beyond that all are forgotten, and asked for again."""
+
+
+class Standing(NamedTuple):
+    """The numbers of a place's names: the accounts that take and give what is paid, price version, and both cells."""
+
+    taker: int
+    giver: int
+    price: int
+    cell: int
+    day_cell: int
+
+
+def payers(place: Place) -> tuple[Name, Name]:
+    """The accounts that take and give what attempts of a place cost."""
+    return ((f"cost:{place[1]}/{place[0]}", place[8]), (f"owed:{place[4]}", place[8]))
+
+
+def holders(place: Place) -> tuple[Name, Name]:
+    """The accounts that take and give what is set aside for open attempts of a place."""
+    return ((f"held:{place[1]}/{place[0]}", place[8]), (f"reserved:{place[4]}", place[8]))
 
 
 class Numbers:
@@ -41,6 +71,8 @@ class Numbers:
 
     def keep(self, fresh: dict[Name, int]) -> None:
         """Remember numbers whose transaction was kept."""
+        if len(self._known) > MOST_REMEMBERED:
+            self._known.clear()
         self._known.update(fresh)
 
 
@@ -52,3 +84,60 @@ class Names:
         self.cells = Numbers(engine, cells)
         self.day_cells = Numbers(engine, day_cells)
         self.prices = Numbers(engine, prices)
+        self.standings: dict[Place, Standing] = {}
+
+
+class Naming:
+    """The names that one transaction uses. What it gives numbers to is remembered once it is `kept`."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._accounts: dict[Name, int] = {}
+        self._cells: dict[Name, int] = {}
+        self._day_cells: dict[Name, int] = {}
+        self._prices: dict[Name, int] = {}
+        self._standings: dict[Place, Standing] = {}
+
+    def standings(
+        self, connection: Connection, places: Collection[Place], others: Iterable[Name]
+    ) -> tuple[dict[Place, Standing], dict[Name, int]]:
+        """Return the numbers of places, and of other accounts; those that have none are given one.
+
+        In one order, whoever does it, so that several exchanges wait for each other and never in a ring.
+        """
+        names = self._names
+        found = {place: names.standings.get(place) for place in places}
+        fresh = sorted(place for place, standing in found.items() if standing is None)
+        wanted = {account for place in fresh for account in payers(place)}.union(others)
+        account = {name: names.accounts.of(connection, name, self._accounts) for name in sorted(wanted)}
+        cell = {place: names.cells.of(connection, place[:_PRICE], self._cells) for place in fresh}
+        days = sorted({_of_day(place) for place in fresh})
+        day_cell = {name: names.day_cells.of(connection, name, self._day_cells) for name in days}
+        versions = sorted({place[_PRICE] for place in fresh})
+        price = {name: names.prices.of(connection, (name,), self._prices) for name in versions}
+        for place in fresh:
+            taker, giver = payers(place)
+            self._standings[place] = Standing(
+                account[taker], account[giver], price[place[_PRICE]], cell[place], day_cell[_of_day(place)]
+            )
+        numbered = {place: standing or self._standings[place] for place, standing in found.items()}
+        return numbered, account
+
+    def price(self, connection: Connection, version: str) -> int:
+        """Return the number of a price version."""
+        return self._names.prices.of(connection, (version,), self._prices)
+
+    def kept(self) -> None:
+        """Take notice that the transaction was kept."""
+        names = self._names
+        names.accounts.keep(self._accounts)
+        names.cells.keep(self._cells)
+        names.day_cells.keep(self._day_cells)
+        names.prices.keep(self._prices)
+        if len(names.standings) > MOST_REMEMBERED:
+            names.standings.clear()
+        names.standings.update(self._standings)
+
+
+def _of_day(place: Place) -> Name:
+    return place[:_KEY] + place[_KEY + 1 : _PRICE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, Table, bindparam, update
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, Table, bindparam, update
 from trunkline.messages import Usage
 from trunkline.metering.lines import Adjustment, Decision, Kind
 from trunkline.metering.records import Intent, Settlement, Status
-from trunkline.store.names import Name, Names, Numbers
+from trunkline.store.names import Name, Names, Naming, Place, Standing, holders
 from trunkline.store.schema import SUMMED, accounts, attempts, days, lines, repeats, rollups
 from trunkline.store.sessions import upsert
 
@@ -20,6 +20,8 @@ HOURS_OF_DAY = 24
 DAY = HOURS_OF_DAY * HOUR
 FIRST_ADJUSTMENT = 100
 """Lines of one attempt are numbered by their kind, of which each has at most one; adjustments go on from here."""
+
+_SETTLE = Kind.SETTLE.value
 
 
 class Facts(NamedTuple):
@@ -43,9 +45,9 @@ class Facts(NamedTuple):
     tokens: tuple[int, int, int, int, int]
 
     @property
-    def cell(self) -> tuple[str, ...]:
-        """The cell of the roll-ups that it counts in."""
-        return self[3:12]
+    def place(self) -> Place:
+        """Where it stands in the books."""
+        return self[3:13]
 
 
 FACTS = tuple(
@@ -65,35 +67,25 @@ def facts_of_row(row: Sequence[Any] | Row[Any]) -> Facts:
     return Facts._make((*row[:count], tuple(row[count : count + 5])))
 
 
-def facts_of(intent: Intent) -> Facts:
-    """Return the facts of an attempt that begins."""
-    return Facts(
-        intent.request,
-        intent.attempt,
-        intent.at,
+def place_of(intent: Intent) -> Place:
+    """Return where an attempt that begins stands in the books."""
+    return (
         intent.unit,
         intent.cost_centre,
         intent.use_case,
         intent.deployment,
         intent.boundary,
-        intent.pattern.value,
+        str(intent.pattern),
         intent.model_sent,
         intent.key,
         intent.currency,
         intent.price_version,
-        intent.hold,
-        " ".join(intent.leases) or None,
-        tokens(intent.bound),
     )
 
 
 def tokens(usage: Usage) -> tuple[int, int, int, int, int]:
     """Return usage in the order of the columns."""
     return (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
-
-
-_KEY = Facts._fields.index("key") - Facts._fields.index("unit")
-_TAKERS = {Kind.HOLD: ("held", "reserved"), Kind.RELEASE: ("held", "reserved")}
 
 
 class Books:
@@ -110,6 +102,68 @@ class Books:
         self.repeats = str(upsert(engine, repeats).on_conflict_do_nothing().compile(dialect=dialect))
 
 
+class Pile:
+    """What one transaction adds at one place.
+
+    Attributes:
+        settled: lines of settlements: request, attempt, when, amount, how it ended.
+        others: other lines: the same with the line's number, its kind, and who made it.
+        hours: what is added to the roll-ups of each hour.
+        paid: what is paid in all.
+        held: what is set aside in all; None where nothing is set aside or released.
+    """
+
+    __slots__ = ("held", "hours", "others", "paid", "settled")
+
+    def __init__(self) -> None:
+        self.settled: list[tuple[str, int, int, int, str]] = []
+        self.others: list[tuple[str, int, int, int, Kind, int, str, str | None]] = []
+        self.hours: dict[int, list[int]] = {}
+        self.paid = 0
+        self.held: int | None = None
+
+    def count(self, at: int, change: Sequence[int]) -> None:
+        """Add to the roll-ups of a time."""
+        hour = at // HOUR
+        there = self.hours.get(hour)
+        if there is None:
+            self.hours[hour] = list(change)
+        else:
+            for place, number in enumerate(change):
+                there[place] += number
+
+    def move(self, request: str, attempt: int, kind: Kind, at: int, amount: int, reason: str) -> None:
+        """Add a line whose number is its kind's."""
+        self.others.append((request, attempt, kind.value, at, kind, amount, reason, None))
+        if kind is Kind.OVERRUN:
+            self.paid += amount
+        else:
+            self.held = (self.held or 0) + (amount if kind is Kind.HOLD else -amount)
+
+    def settle(self, request: str, attempt: int, hold: int, settlement: Settlement) -> None:
+        """Add what an attempt cost: up to its hold, and beyond."""
+        reason = str(settlement.status)
+        within = min(settlement.cost, hold)
+        if settlement.cost > hold:
+            self.move(request, attempt, Kind.OVERRUN, settlement.at, settlement.cost - hold, reason)
+        self.paid += within
+        self.settled.append((request, attempt, settlement.at, within, reason))
+
+    def rows(self, standing: Standing, held: tuple[int, int]) -> list[tuple[Any, ...]]:
+        """Return the rows of the lines; `held` are the accounts that take and give what is set aside."""
+        taker, giver, price = standing[:3]
+        rows: list[tuple[Any, ...]] = [
+            (request, attempt, _SETTLE, at, _SETTLE, taker, giver, amount, price, reason, None)
+            for request, attempt, at, amount, reason in self.settled
+        ]
+        for request, attempt, number, at, kind, amount, reason, by in self.others:
+            debit, credit = held if kind in {Kind.HOLD, Kind.RELEASE} else (taker, giver)
+            if kind is Kind.RELEASE or amount < 0:
+                debit, credit = credit, debit
+            rows.append((request, attempt, number, at, kind.value, debit, credit, abs(amount), price, reason, by))
+        return rows
+
+
 class Posting:
     """What one transaction adds to the books; `write` puts it there, in an order that all writers share.
 
@@ -118,129 +172,127 @@ class Posting:
     """
 
     def __init__(self, books: Books) -> None:
-        self.paid: list[tuple[str | None, int]] = []
+        self.paid: dict[tuple[str, ...], int] = defaultdict(int)
         self._books = books
-        self._lines: list[tuple[Any, ...]] = []
-        self._balances: dict[Name, int] = defaultdict(int)
-        self._sums: dict[tuple[int, Name], list[int]] = {}
-        self._repeats: dict[tuple[str, int], Facts] = {}
-        self._fresh: list[tuple[Numbers, dict[Name, int]]] = []
+        self._naming = Naming(books.names)
+        self._piles: dict[Place, Pile] = {}
+        self._decisions: list[tuple[Decision, int]] = []
+        self._repeats: dict[tuple[str, int], tuple[int, Place]] = {}
 
-    def open(self, facts: Facts) -> None:
+    def open(self, intent: Intent) -> None:
         """Book an attempt that is not settled yet: its hold."""
-        self._move(facts, Kind.HOLD, facts.hold, facts.at, "open")
-        self._count(facts, (1, 1, facts.hold, *facts.tokens))
+        pile = self._pile(place_of(intent))
+        pile.move(intent.request, intent.attempt, Kind.HOLD, intent.at, intent.hold, Status.OPEN.value)
+        pile.count(intent.at, (1, 1, intent.hold, *tokens(intent.bound)))
 
-    def whole(self, facts: Facts, settlement: Settlement) -> None:
+    def whole(self, intent: Intent, settlement: Settlement) -> None:
         """Book an attempt that begins and ends here: a hold and its release would cancel each other unseen."""
-        self._settle(facts, settlement)
-        self._count(facts, (1, int(settlement.usage.estimated), settlement.cost, *tokens(settlement.usage)))
+        pile = self._pile(place_of(intent))
+        pile.settle(intent.request, intent.attempt, intent.hold, settlement)
+        usage = settlement.usage
+        pile.count(intent.at, (1, int(usage.estimated), settlement.cost, *tokens(usage)))
+        self.paid[intent.leases] += settlement.cost
 
     def end(self, facts: Facts, settlement: Settlement) -> None:
         """Book the end of an attempt that was open."""
-        self._move(facts, Kind.RELEASE, facts.hold, settlement.at, settlement.status.value)
-        self._settle(facts, settlement)
+        pile, reason = self._pile(facts.place), settlement.status.value
+        pile.move(facts.request, facts.attempt, Kind.RELEASE, settlement.at, facts.hold, reason)
+        pile.settle(facts.request, facts.attempt, facts.hold, settlement)
         change = [after - before for after, before in zip(tokens(settlement.usage), facts.tokens, strict=True)]
-        self._count(facts, (0, int(settlement.usage.estimated) - 1, settlement.cost - facts.hold, *change))
+        pile.count(facts.at, (0, int(settlement.usage.estimated) - 1, settlement.cost - facts.hold, *change))
+        self.paid[_parted(facts.leases)] += settlement.cost
 
     def lose(self, facts: Facts, at: int) -> None:
         """Book the end of an attempt whose exchange is gone: it costs its hold, as it counted already."""
-        self._move(facts, Kind.RELEASE, facts.hold, at, Status.LOST.value)
-        self._move(facts, Kind.SETTLE, facts.hold, at, Status.LOST.value)
-        self.paid.append((facts.leases, facts.hold))
+        pile, reason = self._pile(facts.place), Status.LOST.value
+        pile.move(facts.request, facts.attempt, Kind.RELEASE, at, facts.hold, reason)
+        pile.settled.append((facts.request, facts.attempt, at, facts.hold, reason))
+        pile.paid += facts.hold
+        self.paid[_parted(facts.leases)] += facts.hold
 
     def adjust(self, facts: Facts, number: int, at: int, adjustment: Adjustment) -> None:
         """Book a correction of what a settled attempt costs."""
+        pile = self._pile(facts.place)
         why = (adjustment.reason, adjustment.by)
-        self._move(facts, Kind.ADJUST, adjustment.amount, at, *why, number=number)
-        self._count(facts, (0, 0, adjustment.amount, 0, 0, 0, 0, 0))
+        pile.others.append((facts.request, facts.attempt, number, at, Kind.ADJUST, adjustment.amount, *why))
+        pile.paid += adjustment.amount
+        pile.count(facts.at, (0, 0, adjustment.amount, 0, 0, 0, 0, 0))
 
     def decide(self, decision: Decision, number: int) -> None:
         """Book what somebody decided about a budget."""
-        name, _, currency = decision.budget.rpartition("/")
-        debit, credit = ((f"{account}:{name}", currency) for account in (decision.taker, decision.giver))
-        self._balances[debit] += decision.amount
-        self._balances[credit] -= decision.amount
-        why = (decision.reason, decision.by)
-        head = (decision.budget, 0, number, decision.at, Kind.TRANSFER.value)
-        self._lines.append((*head, debit, credit, decision.amount, "", why))
+        self._decisions.append((decision, number))
 
-    def repeat(self, facts: Facts) -> None:
+    def repeat(self, request: str, attempt: int, at: int, place: Place) -> None:
         """Note an attempt of a call that has several: calls are counted with their help."""
-        self._repeats[facts.request, facts.attempt] = facts
+        self._repeats[request, attempt] = (at, place)
 
     def write(self, connection: Connection) -> None:
         """Write all of it. Rows that several exchanges change are taken in one order, so that none waits in a ring."""
-        names = self._books.names
-        account, cell, price = (self._number(kind, connection) for kind in (names.accounts, names.cells, names.prices))
-        day_cell = self._number(names.day_cells, connection)
-        balances = sorted((account(name), change) for name, change in sorted(self._balances.items()))
-        sums = sorted((hour, cell(name), *sums) for (hour, name), sums in _by_name(self._sums))
-        by_day = sorted((day, day_cell(name), *sums) for (day, name), sums in _by_name(self._by_day()))
-        moved = [
-            (*head, account(debit), account(credit), amount, price((version,)), *why)
-            for *head, debit, credit, amount, version, why in self._lines
-        ]
-        noted = [(*which, facts.at, cell(facts.cell)) for which, facts in sorted(self._repeats.items())]
+        piles = self._piles
+        places = piles.keys() | {place for _, place in self._repeats.values()}
+        pledged = {place: holders(place) for place, pile in piles.items() if pile.held is not None}
+        others = {account for pair in pledged.values() for account in pair}
+        others.update(account for decision, _ in self._decisions for account in _sides(decision))
+        standings, account = self._naming.standings(connection, places, others)
+        moved: list[tuple[Any, ...]] = []
+        balances: dict[int, int] = defaultdict(int)
+        sums: list[tuple[int, ...]] = []
+        by_day: dict[tuple[int, int], list[int]] = {}
+        for place, pile in piles.items():
+            standing = standings[place]
+            balances[standing.taker] += pile.paid
+            balances[standing.giver] -= pile.paid
+            held = (0, 0)
+            if pile.held is not None:
+                taker, giver = pledged[place]
+                held = (account[taker], account[giver])
+                balances[held[0]] += pile.held
+                balances[held[1]] -= pile.held
+            moved += pile.rows(standing, held)
+            for hour, change in pile.hours.items():
+                sums.append((hour, standing.cell, *change))
+                _add(by_day, (hour // HOURS_OF_DAY, standing.day_cell), change)
+        for decision, number in self._decisions:
+            debit, credit = (account[name] for name in _sides(decision))
+            balances[debit] += decision.amount
+            balances[credit] -= decision.amount
+            head = (decision.budget, 0, number, decision.at, Kind.TRANSFER.value)
+            price = self._naming.price(connection, "")
+            moved.append((*head, debit, credit, decision.amount, price, decision.reason, decision.by))
+        noted = [(*which, at, standings[place].cell) for which, (at, place) in sorted(self._repeats.items())]
         _many(connection, self._books.lines, moved)
         _many(connection, self._books.repeats, noted)
-        _many(connection, self._books.balances, [(change, number) for number, change in balances if change])
-        _many(connection, self._books.rollups, sums)
-        _many(connection, self._books.days, by_day)
+        _many(connection, self._books.balances, [(change, one) for one, change in sorted(balances.items()) if change])
+        _many(connection, self._books.rollups, sorted(sums))
+        _many(connection, self._books.days, [(*which, *change) for which, change in sorted(by_day.items())])
 
     def kept(self) -> None:
         """Take notice that the transaction was kept."""
-        for numbers, fresh in self._fresh:
-            numbers.keep(fresh)
+        self._naming.kept()
 
-    def _number(self, numbers: Numbers, connection: Connection) -> Callable[[Name], int]:
-        fresh: dict[Name, int] = {}
-        self._fresh.append((numbers, fresh))
-        return lambda name: numbers.of(connection, name, fresh)
-
-    def _settle(self, facts: Facts, settlement: Settlement) -> None:
-        reason = settlement.status.value
-        beyond = max(settlement.cost - facts.hold, 0)
-        self._move(facts, Kind.SETTLE, settlement.cost - beyond, settlement.at, reason)
-        self.paid.append((facts.leases, settlement.cost))
-        if beyond:
-            self._move(facts, Kind.OVERRUN, beyond, settlement.at, reason)
-
-    def _move(self, facts: Facts, kind: Kind, amount: int, at: int, *why: str, number: int | None = None) -> None:
-        taker, giver = _TAKERS.get(kind, ("cost", "owed"))
-        debit = (f"{taker}:{facts.cost_centre}/{facts.unit}", facts.currency)
-        credit = (f"{giver}:{facts.boundary}", facts.currency)
-        if kind is Kind.RELEASE:
-            debit, credit = credit, debit
-        elif amount < 0:
-            debit, credit, amount = credit, debit, -amount
-        self._balances[debit] += amount
-        self._balances[credit] -= amount
-        which = (facts.request, facts.attempt, kind.value if number is None else number)
-        reason_and_name = (*why, None)[:2]
-        self._lines.append((*which, at, kind.value, debit, credit, amount, facts.price_version, reason_and_name))
-
-    def _count(self, facts: Facts, change: tuple[int, ...]) -> None:
-        _add(self._sums, (facts.at // HOUR, facts.cell), change)
-
-    def _by_day(self) -> dict[tuple[int, Name], list[int]]:
-        sums: dict[tuple[int, Name], list[int]] = {}
-        for (hour, name), change in self._sums.items():
-            _add(sums, (hour // HOURS_OF_DAY, name[:_KEY] + name[_KEY + 1 :]), change)
-        return sums
+    def _pile(self, place: Place) -> Pile:
+        pile = self._piles.get(place)
+        if pile is None:
+            pile = self._piles[place] = Pile()
+        return pile
 
 
-def _add(sums: dict[tuple[int, Name], list[int]], cell: tuple[int, Name], change: Sequence[int]) -> None:
+def _sides(decision: Decision) -> tuple[Name, Name]:
+    name, _, currency = decision.budget.rpartition("/")
+    return ((f"{decision.taker}:{name}", currency), (f"{decision.giver}:{name}", currency))
+
+
+def _parted(leases: str | None) -> tuple[str, ...]:
+    return tuple(leases.split()) if leases else ()
+
+
+def _add(sums: dict[tuple[int, int], list[int]], cell: tuple[int, int], change: Sequence[int]) -> None:
     there = sums.get(cell)
     if there is None:
         sums[cell] = list(change)
     else:
         for place, number in enumerate(change):
             there[place] += number
-
-
-def _by_name(sums: dict[tuple[int, Name], list[int]]) -> list[tuple[tuple[int, Name], list[int]]]:
-    return sorted(sums.items(), key=lambda one: (one[0][1], one[0][0]))
 
 
 def _adding(engine: Engine, table: Table) -> str:

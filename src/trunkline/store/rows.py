@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from trunkline.estate.deployments import Pattern
 from trunkline.ids import JournalId, RequestId
 from trunkline.messages import Operation, Usage
-from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
+from trunkline.metering.records import AttemptRow, Intent, Settlement, Status
 from trunkline.money import Nano
 from trunkline.store.schema import attempts
 
@@ -19,7 +19,7 @@ _names = tuple(column.name for column in attempts.c)
 SETTLEMENT_NAMES = _names[_names.index("status") : _names.index("leases")]
 
 
-def intent_values(entry: Entry, intent: Intent) -> Values:
+def intent_values(journal: JournalId, intent: Intent) -> Values:
     """Return the columns that an intent fills."""
     return (
         intent.request,
@@ -32,8 +32,8 @@ def intent_values(entry: Entry, intent: Intent) -> Values:
         intent.end_customer,
         intent.deployment,
         intent.boundary,
-        intent.pattern.value,
-        intent.operation.value,
+        str(intent.pattern),
+        str(intent.operation),
         intent.model_asked,
         intent.model_sent,
         intent.stream,
@@ -42,7 +42,7 @@ def intent_values(entry: Entry, intent: Intent) -> Values:
         intent.price_version,
         intent.currency,
         intent.hold,
-        entry.journal,
+        journal,
         intent.sequence,
     )
 
@@ -60,7 +60,7 @@ def held_values(intent: Intent) -> Values:
 def settlement_values(settlement: Settlement) -> Values:
     """Return the columns that a settlement fills."""
     return (
-        settlement.status.value,
+        str(settlement.status),
         settlement.at,
         settlement.http_status,
         *_usage_values(settlement.usage),
