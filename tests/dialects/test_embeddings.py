@@ -25,12 +25,14 @@ from trunkline.messages import Asked, Operation, Usage
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EMBEDDERS = {dialect.name: dialect.embeddings for dialect in ALL if dialect.embeddings is not None}
+DOORS = {"gemini": "/v1beta/models/m:batchEmbedContents"}
+"""Of dialects whose paths name the model: where vectors are asked for."""
 EMPTY = Asked(Operation.EMBEDDINGS, "openai", "m", {})
 
 
 def asked(name: str, body: bytes) -> Asked:
     dialect = {one.name: one for one in ALL}[name]
-    door = "/v1/embeddings" if name == "openai" else "/v1beta/models/m:batchEmbedContents"
+    door = next((path for path, what in dialect.doors.items() if what is Operation.EMBEDDINGS), DOORS.get(name, ""))
     return dialect.decode(Operation.EMBEDDINGS, body, door, "")
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's answers, by way of `responses` those too, of `messages` Anthropic's, of `contents` Gemini's.
+"""OpenAI's answers, by way of `responses` those too; of `messages` Anthropic's, `contents` Gemini's, `chats` Cohere's.
 
 They are made from the golden fixtures, so that a scripted upstream and the fixtures cannot drift apart.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.upstreams import contents, messages, responses
+from tests.upstreams import chats, contents, messages, responses
 from tests.upstreams.script import Script
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "openai"
@@ -72,8 +72,9 @@ def usage(script: Script, produced: int) -> dict[str, Any]:
 
 def answer(script: Script, path: str, body: bytes) -> Answer:
     """Return what the API at this path would answer to this request, bent as the script says."""
-    if "/messages" in path or path.endswith(OTHERS):
-        made = (_messages if "/messages" in path else _contents)(script, path, body)
+    if "/messages" in path or path.endswith(OTHERS) or path in chats.PATHS:
+        other = _messages if "/messages" in path else _chats if path in chats.PATHS else _contents
+        made = other(script, path, body)
         return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
     if script.status != 200:
         return Answer(script.status, "application/json", (script.body or _compact(error(script.status)),))
@@ -94,6 +95,15 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
     else:
         made = Answer(200, "application/json", (_compact(_completion(script, asked)),))
     return made if script.body is None else msgspec.structs.replace(made, units=(script.body,))
+
+
+def _chats(script: Script, path: str, body: bytes) -> Answer:
+    if script.status != 200:
+        return Answer(script.status, chats.JSON, (script.body or chats.error(script.status),))
+    asked = json.loads(body)
+    if asked.get("stream"):
+        return Answer(200, chats.EVENTS, chats.events(script), streamed=True)
+    return Answer(200, chats.JSON, (chats.whole(script, path, asked),))
 
 
 def _messages(script: Script, path: str, body: bytes) -> Answer:

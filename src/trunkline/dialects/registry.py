@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from trunkline.dialects.anthropic.dialect import ANTHROPIC
+from trunkline.dialects.cohere.dialect import COHERE
 from trunkline.dialects.dialect import Dialect, Door
 from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.dialects.openai.dialect import OPENAI
@@ -17,6 +18,7 @@ ALL: Final[tuple[Dialect, ...]] = (
     ANTHROPIC,
     GEMINI,
     RESPONSES,
+    COHERE,
 )  # fmt: skip
 
 DIALECTS: Final = {dialect.name: dialect for dialect in ALL}

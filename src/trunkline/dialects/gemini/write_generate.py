@@ -52,14 +52,16 @@ def write_request(conversation: Conversation, target: Target) -> Written:
 
 
 def as_args(arguments: str) -> msgspec.Raw:
-    """Return a call's arguments as an object; text that is none is wrapped, so that it can be seen."""
+    """Return a call's arguments as an object on one line; text that is none is wrapped, so that it can be seen."""
     if not arguments:
         return msgspec.Raw(b"{}")
     try:
         _decode_object(arguments)
     except msgspec.DecodeError:
         return msgspec.Raw(_encode({"INVALID_JSON": arguments}))
-    return msgspec.Raw(arguments.encode())
+    # A line break would end an event of a stream: models that write their JSON in several lines do so.
+    told = arguments.encode()
+    return msgspec.Raw(msgspec.json.format(told, indent=-1) if b"\n" in told or b"\r" in told else told)
 
 
 class _Writing:

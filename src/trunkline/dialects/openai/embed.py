@@ -101,7 +101,8 @@ def write_answer(asked: Asked, answer: Vectors) -> bytes:
     ]
     used = answer.usage.input if answer.usage is not None else 0
     usage = {"prompt_tokens": used, "total_tokens": used}
-    return _encode({"object": "list", "data": data, "model": answer.model or asked.model, "usage": usage})
+    # Mistral's SDK wants an `id`, too.
+    return _encode({"id": "", "object": "list", "data": data, "model": answer.model or asked.model, "usage": usage})
 
 
 def _index(embedding: Embedding) -> int:

@@ -41,6 +41,8 @@ from trunkline.messages import Asked
 
 OURS_ALONE: Final = "nothing in the other dialect means the same"
 LISTED: Final = ("system", "developer")
+CHOICES: Final = {"any": Choice.REQUIRED} | {one.value: one for one in (Choice.AUTO, Choice.NONE, Choice.REQUIRED)}
+"""What `tool_choice` may be; `any` is Mistral's word (Mistral API reference, "Chat completion")."""
 
 
 def read_request(asked: Asked) -> Conversation:
@@ -96,13 +98,19 @@ def _sampling(body: Taking, asked: Asked) -> Sampling:
         top_p=body.number("top_p"),
         top_k=body.whole("top_k"),
         stop=tuple(stops),
-        seed=body.whole("seed"),
+        seed=_seed(body),
         frequency_penalty=body.number("frequency_penalty"),
         presence_penalty=body.number("presence_penalty"),
         logprobs=body.flag("logprobs") or False,
         top_logprobs=body.whole("top_logprobs"),
         answers=asked.answers,
     )
+
+
+def _seed(body: Taking) -> int | None:
+    """The seed, by either name: `random_seed` is Mistral's."""
+    theirs, seed = body.whole("random_seed"), body.whole("seed")
+    return theirs if seed is None else seed
 
 
 def _thinking(body: Taking) -> Thinking | None:
@@ -133,9 +141,9 @@ def _tool_choice(body: Taking) -> ToolChoice | None:
         return None
     if is_text(raw):
         said = read_text(raw, "tool_choice")
-        if said not in ("auto", "none", "required"):
+        if said not in CHOICES:
             raise Malformed(f"`tool_choice` cannot be {said!r}.", code="invalid_value", param="tool_choice")
-        return ToolChoice(Choice(said))
+        return ToolChoice(CHOICES[said])
     choice = Taking({"tool_choice": raw}, "", body.lost).inner("tool_choice")
     kind = choice.text("type") if choice is not None else None
     if choice is not None and kind == "function" and (function := choice.inner("function")) is not None:

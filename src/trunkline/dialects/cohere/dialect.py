@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from typing import Final
+
+from trunkline.dialects.cohere import answers, codec, embed, errors, events, read_chat, stream, write_chat
+from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec
+
+COHERE: Final = Dialect(
+    name=codec.DIALECT,
+    doors=codec.DOORS,
+    path=codec.path,
+    decode=codec.decode,
+    encode=codec.encode,
+    limit=codec.limit,
+    read_answer=codec.read_answer,
+    follow=stream.ChatStream,
+    estimate=codec.estimate,
+    refusal_body=errors.refusal_body,
+    error_event=errors.error_event,
+    read_failure=errors.read_failure,
+    embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
+    chat=ChatCodec(
+        read_request=read_chat.read_request,
+        write_request=write_chat.write_request,
+        read_answer=answers.read_answer,
+        write_answer=answers.write_answer,
+        reader=events.ChatReader,
+        writer=events.ChatWriter,
+    ),
+)
