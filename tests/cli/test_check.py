@@ -79,3 +79,49 @@ def test_what_is_legal_but_unwise_is_told_with_its_place(trunkline: Command, est
 
 def test_the_schema_is_one_json_object(trunkline: Command) -> None:
     assert json.loads(trunkline("schema").out)["type"] == "object"
+
+
+def naming(estate: Path, *keys: str) -> Path:
+    text = estate.read_text("utf-8")
+    text += "".join(f"  - {{on: {{key: {key}}}, rpm: 5}}\n" for key in keys)
+    estate.write_text(text, "utf-8")
+    return estate
+
+
+def test_keys_that_the_estate_names_and_nobody_has_are_told_with_their_line(
+    trunkline: Command, estate: Path, data: Path
+) -> None:
+    made = [
+        json.loads(trunkline("key", "create", "--unit", "small", "--data", data, "--estate", estate, "--json").out)[
+            "id"
+        ]
+        for _ in range(2)
+    ]
+    trunkline("key", "revoke", made[1], "--data", data)
+    naming(estate, *made, "key_of_nobody", "cert_gone", "key_admin")
+    report = json.loads(trunkline("check", estate, "--data", data, "--json").out)
+    told = [line for line in report["warnings"] if "binds nothing" in line]
+    nobody = "there is no key key_of_nobody"
+    first = len(estate.read_text("utf-8").splitlines()) - 4
+    assert told == [
+        f"{estate}:{first + 1}:11: the limit on it binds nothing: the key {made[1]} is revoked",
+        f"{estate}:{first + 2}:11: the limit on it binds nothing: {nobody}; `trunkline key list` shows the ids",
+        f"{estate}:{first + 3}:11: the limit on it binds nothing: no certificate is declared as gone",
+    ]
+    without = json.loads(trunkline("check", estate, "--json").out)["warnings"]
+    assert [line for line in without if "binds nothing" in line] == told[2:]
+
+
+def test_an_audience_that_names_a_key_of_nobody_is_told(trunkline: Command, estate: Path, data: Path) -> None:
+    trunkline("key", "list", "--data", data)
+    text = estate.read_text("utf-8").replace("audience: [small]", 'audience: [small, "key:key_of_nobody"]')
+    estate.write_text(text, "utf-8")
+    done = trunkline("check", estate, "--data", data)
+    assert done.code == 0
+    assert "lets nobody in by it: there is no key key_of_nobody" in " ".join(done.out.split())
+
+
+def test_a_store_that_cannot_be_read_is_told_and_is_no_fault(trunkline: Command, estate: Path) -> None:
+    done = trunkline("check", estate, "--store", "postgresql://nobody@127.0.0.1:1/nothing", "--json")
+    assert done.code == 0
+    assert any("were not looked up" in line for line in json.loads(done.out)["warnings"])

@@ -46,11 +46,23 @@ MONTH = "on: {unit: acme}, per: month, amount: 100, hard: true"
             "9:5: the same node has a budget in some of this time already",
         ),
         ([MONTH, "on: {unit: sales}, per: month, amount: 101, hard: true"], "101 a month is more than the 100"),
+        ([MONTH, "on: {unit: sales}, per: day, amount: 101, hard: true"], "101 a day is more than the 100 a month"),
+        (
+            [
+                "on: {unit: acme}, amount: 5, hard: true, from: 2026-11-01, until: 2026-11-30",
+                "on: {unit: sales}, amount: 6, hard: true, from: 2026-11-10, until: 2026-11-30",
+            ],
+            "6 in its time is more than the 5 in its time",
+        ),
         (["on: {unit: slaes}, per: month, amount: 1"], '8:17: unit "slaes" is not declared'),
         (
             [f"{MONTH}, time_zone: Europe/Berlni"],
             'time zone "Europe/Berlni" is not known; did you mean "Europe/Berlin"',
         ),
+        (["on: {use_case: chat}, per: day, amount: 1"], '8:21: use case "chat" is not declared'),
+        (["on: {deployment: gpt}, per: day, amount: 1"], '8:23: deployment "gpt" is not declared'),
+        (["on: {boundary: here}, per: day, amount: 1"], '8:21: boundary "here" is not declared'),
+        (["on: {unit: acme}, per: year, amount: 1"], "per"),
         (["on: {unit: acme, key: k}, per: month, amount: 1"], "`on` names exactly one thing"),
         (["on: {unit: acme}, per: month, amount: 0"], "amount is 0; it must be more than 0"),
     ],
@@ -79,3 +91,29 @@ def test_budgets_of_dates_that_follow_each_other_are_two_budgets(tmp_path: Path)
     assert until is not None
     assert second.fixed.ends == as_nanos(until)
     assert (daily.fixed, daily.owner) == (None, "acme")
+
+
+def test_a_budget_of_a_week_may_be_more_than_that_of_a_month_for_it_lies_in_two(tmp_path: Path) -> None:
+    assert len(loaded(tmp_path, MONTH, "on: {unit: sales}, per: week, amount: 150, hard: true").estate.budgets) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("EUX", "2:11: EUX is no currency of ISO 4217; did you mean"),
+        ("QQQ", "2:11: QQQ is no currency of ISO 4217; one of your own begins with X"),
+        ("euro", "2:11"),
+    ],
+)
+def test_an_unknown_currency_is_a_fault(tmp_path: Path, said: str, fault: str) -> None:
+    path = tmp_path / "estate.yaml"
+    path.write_text(f"estate: small\ncurrency: {said}\nunits: {{acme: CC-1}}\n", "utf-8")
+    with pytest.raises(BadEstate) as bad:
+        load(path)
+    assert fault in bad.value.faults[0]
+
+
+def test_a_currency_of_ones_own_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "estate.yaml"
+    path.write_text("estate: small\ncurrency: XTK\nunits: {acme: CC-1}\n", "utf-8")
+    assert load(path).estate.currency == "XTK"

@@ -460,7 +460,7 @@ MISTAKES = [
     pytest.param(
         "  - {on: {unit: acme}, per",
         "  - {on: {unit: sales}, per: month, amount: 2000, hard: true}\n  - {on: {unit: acme}, per",
-        ['28:45: 2000 a month is more than the 1000 that "acme" above it has; lower one or raise the other'],
+        ['28:45: 2000 a month is more than the 1000 a month that "acme" above it has; lower one or raise the other'],
         id="a hard budget above its parent's",
     ),
     pytest.param(

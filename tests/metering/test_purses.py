@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from trunkline import errors
-from trunkline.clock import SystemClock
+from trunkline.clock import NANOS_PER_SECOND, Clock, SystemClock
 from trunkline.ids import mint_journal_id
 from trunkline.metering.journal import Journal
-from trunkline.metering.leases import Allowance, Answer, Ask
+from trunkline.metering.leases import Allowance, Answer, Ask, LeaseId
 from trunkline.metering.periods import FOREVER, Period
-from trunkline.metering.purse import Account, Purse
+from trunkline.metering.purse import LASTS, Account, Purse
 from trunkline.metering.purses import Pledge, Purses, Short
+from trunkline.store import lease_table
 from trunkline.store.open import Store, open_store
 
 ALWAYS = Period(0, FOREVER)
@@ -32,9 +33,11 @@ def account(name: str = "team", limit: int = LIMIT, *, hard: bool = True, declar
 class Exchange:
     """A worker: its purses, and its journal's file."""
 
-    def __init__(self, folder: Path, store: Store, *accounts: Account, patience: float = 2.0) -> None:
+    def __init__(
+        self, folder: Path, store: Store, *accounts: Account, patience: float = 2.0, clock: Clock | None = None
+    ) -> None:
         self.journal = Journal.open(folder, mint_journal_id())
-        self.purses = Purses(store, self.journal, SystemClock(), patience=patience)
+        self.purses = Purses(store, self.journal, clock or SystemClock(), patience=patience)
         self.purses.adopt(accounts or (account(),))
         self.following = asyncio.create_task(self.purses.follow())
 
@@ -190,3 +193,84 @@ async def test_with_the_store_away_calls_go_on_inside_the_lease_and_are_then_tol
         pledge.settle(0)
     await one.end()
     assert team(store).leased == 0
+
+
+class SetClock:
+    """A clock that stands still until it is set on."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    def now(self) -> int:
+        return 1_000 * NANOS_PER_SECOND + self.passed
+
+    def ticks(self) -> int:
+        return self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    """The clock of the workers and of the store."""
+    made = SetClock()
+    monkeypatch.setattr(lease_table, "now_of", lambda _: made.now())
+    return made
+
+
+def frozen(store: Store, clock: SetClock) -> int:
+    return sum(row.lease.room for row in store.open_leases() if row.lease.frozen(clock.now()))
+
+
+@pytest.mark.parametrize("turned_over", [False, True], ids=["in one journal file", "while its file is turned over"])
+async def test_a_call_that_outlives_its_hold_renews_it(
+    tmp_path: Path, store: Store, clock: SetClock, turned_over: bool
+) -> None:
+    one, other = Exchange(tmp_path / "a", store, clock=clock), Exchange(tmp_path / "b", store, clock=clock)
+    for each in (one, other):
+        each.following.cancel()
+    held = asyncio.create_task(one.pledge(LIMIT - HOLD))
+    await asyncio.sleep(0)
+    await one.purses.ask()
+    pledge = await held
+    if turned_over:
+        one.journal._rotate()
+    for _ in range(30):
+        clock.passed += LASTS // 4
+        await one.purses.ask()
+        assert frozen(store, clock) == 0
+        assert team(store).leased >= LIMIT - HOLD
+    (answer,) = store.ask([_asks_for(HOLD + 1)])
+    assert answer.amount == 0
+    pledge.settle(COST)
+    clock.passed += LASTS // 4
+    await one.purses.ask()
+    (answer,) = store.ask([_asks_for(LIMIT - 2 * HOLD)])
+    assert answer.amount == LIMIT - 2 * HOLD
+
+
+def _asks_for(amount: int) -> Ask:
+    return Ask(
+        lease=LeaseId(f"another-{amount}"),
+        version=1,
+        allowance="team",
+        period=ALWAYS,
+        limit=LIMIT,
+        hard=True,
+        declared_at=1,
+        journal=mint_journal_id(),
+        amount=amount,
+        due=amount,
+        need=amount,
+        lasts=LASTS,
+    )
+
+
+async def test_a_hold_that_nobody_renews_is_frozen_and_still_counts(
+    tmp_path: Path, store: Store, clock: SetClock
+) -> None:
+    one = Exchange(tmp_path, store, clock=clock)
+    await one.pledge(LIMIT - HOLD)
+    one.following.cancel()
+    clock.passed += LASTS + 1
+    assert frozen(store, clock) >= LIMIT - HOLD
+    (answer,) = store.ask([_asks_for(HOLD + 1)])
+    assert answer.amount == 0

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import openai
 import pytest
-from tests.path.exchange import Exchange, deployment, estate, exchange, start
+from tests.path.exchange import Exchange, deployment, estate, exchange, start, write
 from tests.path.raw import ask
 from tests.path.test_workers import workers
 from tests.upstreams.script import Script
@@ -105,9 +105,12 @@ def test_a_refusal_says_which_budget_what_is_left_when_it_begins_anew_and_whom_t
             for part in (
                 'unit "marketing"',
                 "0.0001 EUR per day",
+                "has too little left for this call",
                 "0.0001 are left",
+                "`max_tokens`",
+                "The budget begins anew on 20",
                 "Europe/Berlin",
-                'ask unit "acme"',
+                'For more, ask unit "acme".',
             ):
                 assert part in said
         with openai.OpenAI(api_key=running.key("finance"), base_url=running.url) as client:
@@ -274,6 +277,44 @@ def test_whichever_workers_are_killed_in_a_burst_nothing_is_overshot_and_the_res
         until(lambda: stands(running, "unit:marketing/month")["held"] == 0, "something is still held")
         left = limit - Decimal(str(stands(running, "unit:marketing/month")["spent"]))
         assert 0 <= left < 4 * 2 * COST  # for each worker no more than one call may cost
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_limit_that_is_lowered_binds_the_next_call(vendor: Upstream, tmp_path: Path, count: str) -> None:
+    vendor.reset()
+    vendor.default = ANSWER
+    with exchange(tmp_path, declared(vendor, budget(1, unit="acme")), "--no-engine", "--workers", count) as running:
+        key = running.key("marketing")
+        for _ in range(4):
+            assert ask(running.port, key, HELLO).status == 200
+        write(tmp_path, declared(vendor, budget(2 * COST, unit="acme")))
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: 'trunkline_estate_reload_total{result="applied"} 1' in running.get("/metrics")[1], "not reloaded")
+        refused = [ask(running.port, key, HELLO) for _ in range(8)]
+        assert {(one.status, one.json["error"]["code"]) for one in refused} == {(429, "insufficient_quota")}
+        assert f"of {2 * COST:f} EUR" in refused[0].json["error"]["message"]
+        assert len(vendor.received) == 4
+
+
+@pytest.mark.slow
+def test_a_stream_that_lasts_longer_than_a_lease_is_held_to_its_end(vendor: Upstream, tmp_path: Path) -> None:
+    vendor.reset()
+    vendor.default = Script(pieces=("The ",) * 75, pace=2.0)
+    times = {"connect": 2, "first_byte": 5, "between": 5, "total": 300}
+    made = declared(vendor, budget(1, unit="acme"), timeouts=times)
+    with exchange(tmp_path, made) as running:
+        asked = HELLO | {"stream": True}
+        call = threading.Thread(target=ask, args=(running.port, running.key("marketing"), asked))
+        began = time.monotonic()
+        call.start()
+        until(lambda: stands(running, "unit:acme/month")["held"] > 0, "nothing is held")
+        while call.is_alive():
+            assert running.rows("ledger", "resolve") == []
+            assert stands(running, "unit:acme/month")["held"] > 0 or not call.is_alive()
+            call.join(5)
+        assert time.monotonic() - began > 140
+        until(lambda: stands(running, "unit:acme/month")["spent"] == float(COST), "it is not settled")
+        until(lambda: stands(running, "unit:acme/month")["held"] == 0, "something is still held")
 
 
 class Load:

@@ -1,7 +1,8 @@
-"""The store is away: killed, hung, or without room. Calls go on; when it is back all is in it, once."""
+"""The store is away: killed, hung, slow, or without room. Calls go on; when it is back all is in it, once."""
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import openai
 import pytest
 from tests.path.exchange import Exchange, deployment, estate, exchange
+from tests.path.raw import ask
+from tests.path.test_budgets import ANSWER, COST, HELLO, budget, stands
 from tests.postgres.server import Server
 from tests.upstreams.scripted import Upstream
 
@@ -56,11 +59,16 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._flowing = threading.Event()
         self._flowing.set()
+        self._delay = 0.0
         self._ends: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hang(self) -> None:
         self._flowing.clear()
+
+    def slow_down(self, seconds: float) -> None:
+        """Hold up each message, either way, for so long."""
+        self._delay = seconds
 
     def flow(self) -> None:
         self._flowing.set()
@@ -85,6 +93,7 @@ class Proxy:
         with suppress(OSError):
             while data := of.recv(1 << 16):
                 self._flowing.wait()
+                time.sleep(self._delay)
                 to.sendall(data)
             to.shutdown(socket.SHUT_WR)
 
@@ -171,3 +180,101 @@ def test_an_exchange_stops_in_good_time_while_the_way_to_postgres_hangs(
     with exchange(tmp_path, declared(vendor), "--no-engine", TRUNKLINE_STORE=url) as again:
         assert calls_in(again) == CALLS + 1
         assert again.rows("ledger", "verify") == []
+
+
+SLOW = 0.5
+"""Seconds for which each message to and from a slow Postgres is held up."""
+
+
+def test_no_call_waits_for_a_store_that_is_slow(server: Server, tmp_path: Path, vendor: Upstream) -> None:
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE slow")
+    made = declared(vendor) | {"budgets": [budget(100, "month", unit="acme")]}
+    with (
+        proxied(server) as proxy,
+        exchange(tmp_path, made, "--no-engine", TRUNKLINE_STORE=server.url("slow", proxy.port)) as running,
+    ):
+        key = running.key("finance")
+        assert ask(running.port, key, HELLO).status == 200  # From now on the worker has something in hand.
+        proxy.slow_down(SLOW)
+        began = time.monotonic()
+        for _ in range(CALLS):
+            assert ask(running.port, key, HELLO).status == 200
+        assert time.monotonic() - began < CALLS * SLOW
+        proxy.slow_down(0)
+        assert within(40, lambda: calls_in(running) == CALLS + 1)
+        assert running.rows("ledger", "verify") == []
+
+
+def test_under_a_hard_budget_calls_go_on_within_what_is_leased_and_are_then_told_503_and_why(
+    server: Server, tmp_path: Path, vendor: Upstream
+) -> None:
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE leased")
+    vendor.default = ANSWER
+    limit = COST * 1_000
+    made = declared(vendor) | {"budgets": [budget(limit, unit="acme")]}
+    with exchange(tmp_path, made, "--no-engine", TRUNKLINE_STORE=server.url("leased")) as running:
+        key = running.key("finance")
+        for _ in range(3):
+            assert ask(running.port, key, HELLO).status == 200
+        server.kill()
+        try:
+            answers = [ask(running.port, key, HELLO)]
+            while answers[-1].status == 200:
+                answers.append(ask(running.port, key, HELLO))
+        finally:
+            server.start()
+        refused = answers[-1]
+        assert len(answers) > 1
+        assert (refused.status, refused.json["error"]["code"]) == (503, "store_unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        assert "cannot be reached" in refused.json["error"]["message"]
+        sent = 3 + len(answers) - 1
+        assert len(vendor.received) == sent  # What is refused was not sent.
+        assert within(30, lambda: ask(running.port, key, HELLO).status == 200)
+        assert within(30, lambda: calls_in(running) == sent + 1)
+        assert within(10, lambda: stands(running, "unit:acme/month")["spent"] == float(COST * (sent + 1)))
+        assert running.rows("ledger", "verify") == []
+
+
+LITTLE_ROOM = 48 << 10
+"""Bytes of a file for which there is room: enough for the journal, not for the store."""
+
+
+def room(running: Exchange, size: int) -> None:
+    """Let the exchange make no file longer than this: the system then refuses its writes, as on a full disk."""
+    _, hard = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_with_a_full_disk_calls_go_on_while_the_journal_has_room_then_nothing_is_sent_and_nothing_is_lost(
+    tmp_path: Path, vendor: Upstream
+) -> None:
+    vendor.default = ANSWER
+    made = declared(vendor) | {"budgets": [budget(100, "month", unit="acme")]}
+    with exchange(tmp_path, made) as running:
+        key = running.key("finance")
+        assert ask(running.port, key, HELLO).status == 200
+        room(running, LITTLE_ROOM)
+        answered = 1
+
+        def is_away() -> bool:
+            nonlocal answered
+            assert ask(running.port, key, HELLO).status == 200
+            answered += 1
+            return gauge(running, "trunkline_store_away") == 1
+
+        assert within(20, is_away)
+        room(running, 1)
+        refused = ask(running.port, key, HELLO)
+        assert refused.status == 503
+        assert "retry-after" in refused.headers
+        assert len(vendor.received) == answered
+        room(running, resource.RLIM_INFINITY)
+        assert within(20, lambda: ask(running.port, key, HELLO).status == 200)
+        answered = len(vendor.received)
+        assert within(30, lambda: calls_in(running) == answered)
+        assert within(10, lambda: gauge(running, "trunkline_store_away") == 0)
+        assert running.rows("ledger", "verify") == []
+        assert stands(running, "unit:acme/month")["spent"] == float(COST * answered)

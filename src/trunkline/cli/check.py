@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +15,11 @@ from trunkline.app.standing import standings
 from trunkline.app.welcome import Standing
 from trunkline.cli.options import AsJson
 from trunkline.cli.output import console, print_json
+from trunkline.cli.unknown_keys import states_of_keys, unknown_keys
 from trunkline.cli.welcome import deployments_table, notices
 from trunkline.clock import SystemClock
 from trunkline.config.environment import Environment
-from trunkline.errors import BadEstate
+from trunkline.errors import BadEstate, TrunklineError
 from trunkline.estate.load import Loaded, load
 from trunkline.estate.stages import Snapshot
 from trunkline.observability.metrics import UpstreamState
@@ -30,13 +31,35 @@ EstatePath = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, readable=True, help="The estate file, or a folder of such files.")
 ]
 
+KeysOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="TRUNKLINE_DATA",
+        metavar="DIR",
+        help="The data folder in which the keys are looked up that the estate names.",
+        show_default="they are not looked up",
+    ),
+]
+StoreOf = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="TRUNKLINE_STORE",
+        metavar="URL",
+        help="The database in which they are looked up, where it is not the one of the data folder.",
+        show_default=False,
+    ),
+]
+
 
 @app.command()
-def check(path: EstatePath, *, as_json: AsJson = False) -> None:
+def check(path: EstatePath, *, data: KeysOf = None, store: StoreOf = None, as_json: AsJson = False) -> None:
     """Check an estate: all its faults at once, or what it declares.
 
     Exit code 1 where there are faults. What is declared but not in force yet is announced, and what is legal but
-    unwise: a single route, claims that expire soon, classes that nothing satisfies, and what nobody uses.
+    unwise: a single route, claims that expire soon, classes that nothing satisfies, and what nobody uses; with --data
+    or --store, also keys that the estate names and that do not exist there.
     """
     try:
         loaded = load(path)
@@ -45,7 +68,14 @@ def check(path: EstatePath, *, as_json: AsJson = False) -> None:
         raise typer.Exit(1) from None
     compiler = Compiler(loaded.estate, Environment(loaded.folder, os.environ), SystemClock())
     snapshot = compiler.compile()
-    warnings = _warnings(loaded, compiler.warn(snapshot), snapshot)
+    states: Mapping[str, str] | None = None
+    in_vain: tuple[str, ...] = ()
+    try:
+        states = states_of_keys(data, store, SystemClock().now())
+    except TrunklineError as unusable:
+        in_vain = (f"the keys that it names were not looked up: {unusable.inside}",)
+    unwise = (*compiler.warn(snapshot), *unknown_keys(loaded.estate, states))
+    warnings = (*_warnings(loaded, unwise, snapshot), *in_vain)
     if as_json:
         print_json(_report(loaded, snapshot, warnings))
     else:

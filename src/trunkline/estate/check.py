@@ -5,6 +5,7 @@ from trunkline.config.reader import Reference
 from trunkline.estate.checks.budgets import check_budgets
 from trunkline.estate.checks.certificates import check_certificates
 from trunkline.estate.checks.claims import check_claims
+from trunkline.estate.checks.currencies import check_currencies
 from trunkline.estate.checks.ownership import check_ownership
 from trunkline.estate.checks.prices import check_prices
 from trunkline.estate.checks.reach import check_reach
@@ -29,6 +30,7 @@ def check(declared: Declared, owned: tuple[Owned, ...], references: list[Referen
     check_reach(declared, faults)
     check_skus(declared, faults)
     check_rules(declared, faults)
+    check_currencies(declared, faults)
     check_prices(declared, faults)
     check_pools(declared, faults)
     check_use_cases(declared, faults)

@@ -19,7 +19,6 @@ from trunkline.money import Nano, to_nano
 
 WORDS = {"end_customer": "end customer", "use_case": "use case"}
 UNITS = "unit"
-CUSTOMERS = "end_customer"
 PERSONS = "person"
 
 
@@ -126,10 +125,8 @@ def _stand(estate: Estate, budget: Budget, declared_at: int) -> Stands:
     )
 
 
-def _covers(estate: Estate, kind: str, name: str) -> Covers | None:
-    """Which attempts it is of. Roll-ups know no end customers, and all attempts of a month are too many to read."""
-    if kind == CUSTOMERS:
-        return None
+def _covers(estate: Estate, kind: str, name: str) -> Covers:
+    """Which attempts it is of."""
     names = [one for one in estate.units if name in estate.lineage(one)] if kind == UNITS else [name]
     return Covers(kind, tuple(names), estate.currency)
 

@@ -18,6 +18,7 @@ from trunkline.money import bare
 CUSTOMER = "end_customer"
 KEY = "key"
 MOST_REMEMBERED = 100_000
+SHORTER = " It costs less with a shorter prompt, and a lower limit of its answer such as `max_tokens`."
 
 
 class Above(msgspec.Struct, frozen=True):
@@ -112,11 +113,11 @@ class Cashier:
         left = max(limit - answer.settled - answer.leased, 0) if answer is not None else 0
         period = f"per {stands.per}" if stands.fixed is None else f"in {stands.per}"
         anew = _anew(stands, answer.now) if answer is not None else ""
-        held = f", {bare(answer.leased)} are held by calls under way" if answer is not None and answer.leased else ""
+        held = f", {bare(answer.leased)} are held for calls under way" if answer is not None and answer.leased else ""
+        state, shorter = ("is used up", "") if not left else ("has too little left for this call", SHORTER)
         return OverBudget(
-            f"The budget of {stands.words} is used up: of {bare(limit)} {currency} {period}, {bare(left)} are "
-            f"left{held}, and this call may cost up to {bare(short.wanted)}.{anew}"
-            f"{_whom(stands)}"
+            f"The budget of {stands.words} {state}: of {bare(limit)} {currency} {period}, {bare(left)} are "
+            f"left{held}, and this call may cost up to {bare(short.wanted)}.{shorter}{anew}{_whom(stands)}"
         )
 
 
@@ -138,7 +139,7 @@ def _priceless(attempt: Attempt, stands: Stands) -> OverBudget:
     deployment = attempt.endpoint.deployment
     return OverBudget(
         f"{deployment} has no known price, and the hard budget of {stands.words} stands above this call: what it costs "
-        f"could not be held. Give the deployment a `price`{_whom(stands)}",
+        f"could not be held. Give the deployment a `price`.{_whom(stands)}",
         code="price_unknown",
     )
 
@@ -149,8 +150,8 @@ def _anew(stands: Stands, now: int) -> str:
     zone = find_zone(stands.zone)
     ends = as_datetime(stands.account.period_at(now).ends)
     local = ends.astimezone(zone) if zone is not None else ends
-    return f". It begins anew on {local:%Y-%m-%d at %H:%M} ({stands.zone})"
+    return f" The budget begins anew on {local:%Y-%m-%d at %H:%M} ({stands.zone})."
 
 
 def _whom(stands: Stands) -> str:
-    return f'. For more, ask unit "{stands.owner}".' if stands.owner else ". For more, ask who declared it."
+    return f' For more, ask unit "{stands.owner}".' if stands.owner else " For more, ask who declared it."

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -91,6 +91,14 @@ Index(
     attempts.c.journal,
     sqlite_where=attempts.c.settled_at.is_(None),
     postgresql_where=attempts.c.settled_at.is_(None),
+)
+
+Index(
+    "attempts_of_customers",
+    attempts.c.end_customer,
+    attempts.c.at,
+    sqlite_where=attempts.c.end_customer.is_not(None),
+    postgresql_where=attempts.c.end_customer.is_not(None),
 )
 
 strays = Table(

@@ -1,4 +1,7 @@
-"""What was spent of a node before a budget on it was declared: from roll-ups for whole hours, else from attempts."""
+"""What was spent of a node before a budget on it was declared: from roll-ups for whole hours, else from attempts.
+
+Roll-ups know no end customers; the attempts of one are found by an index of their own.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,10 @@ BEFORE = "before:"
 """Before the name of an allowance and its period: the row of what was spent in the period before it was declared."""
 
 
+ATTEMPTS_ONLY = frozenset({"end_customer"})
+"""What roll-ups are not kept apart by."""
+
+
 def spent_before(connection: Connection, ask: Ask) -> int:
     """Return what the ledger has of an allowance's period until it was declared; open attempts at their hold."""
     since, until = ask.period.starts, min(ask.declared_at, ask.period.ends)
@@ -22,7 +29,7 @@ def spent_before(connection: Connection, ask: Ask) -> int:
         return 0
     first, last = -(-since // HOUR), until // HOUR
     parts = [_of_attempts(covers, since, until)]
-    if first < last:
+    if first < last and covers.kind not in ATTEMPTS_ONLY:
         parts = [
             _of_attempts(covers, since, first * HOUR),
             _of_rollups(covers, first, last),

@@ -7,6 +7,14 @@ from trunkline.config.zones import describe_unknown_zone, find_zone
 from trunkline.estate.budgets import Budget, Limit, Node, begins, ends
 from trunkline.estate.declared import Declared
 
+WITHIN = {
+    "day": frozenset({"day", "week", "month", "quarter"}),
+    "week": frozenset({"week"}),
+    "month": frozenset({"month", "quarter"}),
+    "quarter": frozenset({"quarter"}),
+}
+"""The kinds of periods within one of which each kind lies."""
+
 MEASURES = ("tpm", "rpm", "tpd", "rpd", "concurrency")
 
 
@@ -95,15 +103,22 @@ def _check_above(declared: Declared, faults: Faults, index: int, budget: Budget)
         return
     above = declared.lineage(budget.on.unit)[1:]
     for other in declared.budgets.values():
-        if (
-            other.hard
-            and budget.per is not None
-            and other.per == budget.per
-            and other.on.unit in above
-            and other.amount < budget.amount
-        ):
+        if other.hard and other.on.unit in above and other.amount < budget.amount and _lies_within(budget, other):
             message = (
-                f'{budget.amount} a {budget.per} is more than the {other.amount} that "{other.on.unit}" above it has; '
-                "lower one or raise the other"
+                f"{budget.amount} {_period(budget)} is more than the {other.amount} {_period(other)} that "
+                f'"{other.on.unit}" above it has; lower one or raise the other'
             )
             faults.add(declared.place("budgets", index, "amount"), message)
+
+
+def _lies_within(budget: Budget, other: Budget) -> bool:
+    """Whether each period of a budget lies within one of another's. Weeks lie across the ends of months."""
+    if budget.per is not None:
+        return other.per in WITHIN[budget.per]
+    if budget.since is None or budget.until is None or other.since is None or other.until is None:
+        return False
+    return begins(other.since) <= begins(budget.since) and ends(budget.until) <= ends(other.until)
+
+
+def _period(budget: Budget) -> str:
+    return f"a {budget.per}" if budget.per is not None else "in its time"
