@@ -31,6 +31,20 @@ class Usage(msgspec.Struct, frozen=True):
     cache_write_long: int = 0
 
 
+class Thoughts(msgspec.Struct, frozen=True):
+    """The prompt with what a model thought in earlier turns, for the one deployment that can take that up again.
+
+    Attributes:
+        deployment: which one that is.
+        field: the field of the request that holds the prompt.
+        value: the prompt as JSON; the request itself has it without the thoughts.
+    """
+
+    deployment: str
+    field: str
+    value: bytes
+
+
 class Asked(msgspec.Struct, frozen=True):
     """A decoded request: what policy, routing and metering need of it, and the bytes it came in.
 
@@ -52,6 +66,9 @@ class Asked(msgspec.Struct, frozen=True):
         time_limit: seconds until the caller must have the whole answer; None where it did not say.
         heartbeat: seconds between comments on a stream, by which the caller sees that it is alive; None for none.
         session: what calls of one conversation have in common, in the caller's words; they go to one deployment.
+        stateful: whether the dialect has answers kept, and goes on from them.
+        thoughts: of earlier turns that were kept here, where there are some.
+        dropped: fields of the caller's that are left out at every deployment.
     """
 
     operation: Operation
@@ -72,3 +89,6 @@ class Asked(msgspec.Struct, frozen=True):
     time_limit: float | None = None
     heartbeat: float | None = None
     session: str | None = None
+    stateful: bool = False
+    thoughts: Thoughts | None = None
+    dropped: tuple[str, ...] = ()

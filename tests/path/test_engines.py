@@ -9,6 +9,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import openai
@@ -41,6 +42,7 @@ DECLARED = estate(
     },
     {"chat": [["smol"]], "embed": [["minilm"]]},
 )
+DECLARED["use_cases"]["chat"]["keeps"] = {"days": 1}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,21 @@ def near(one: list[float], other: list[float]) -> float:
     """The cosine of two vectors."""
     dot = sum(a * b for a, b in zip(one, other, strict=True))
     return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
+
+
+def test_a_real_conversation_goes_on_from_what_the_exchange_kept(running: Exchange, key: str) -> None:
+    customer = secrets.token_hex(4)
+    with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=60) as sdk:
+        first = sdk.responses.create(model="chat", input="My name is Ada.", max_output_tokens=16, temperature=0)
+        alone = sdk.responses.create(model="chat", input="Hi.", max_output_tokens=4, user=customer)
+        then: Any = sdk.responses.create(
+            model="chat", input="Hi.", max_output_tokens=4, previous_response_id=first.id, user=customer
+        )
+        assert (then.previous_response_id, then.store) == (first.id, True)
+        assert [item.type for item in sdk.responses.input_items.list(then.id).data] == ["message"] * 3
+    assert alone.usage is not None
+    assert then.usage is not None
+    assert then.usage.input_tokens > alone.usage.input_tokens  # The engine read all that was said before.
 
 
 def test_a_real_answer_is_priced_and_in_the_ledger(running: Exchange, key: str) -> None:

@@ -108,7 +108,8 @@ def test_header_names_that_are_none_are_not_repeated_to_the_page(secured: Exchan
         ("/v1/chat/completions", "POST, OPTIONS"),
         ("/v1/models", "GET, HEAD, OPTIONS"),
         ("/healthz", "GET, HEAD, OPTIONS"),
-        ("*", "GET, HEAD, POST, OPTIONS"),
+        ("*", "GET, HEAD, POST, DELETE, OPTIONS"),
+        ("/v1/responses/resp_1", "GET, HEAD, DELETE, OPTIONS"),
     ],
 )
 def test_options_says_what_a_path_takes_and_no_page_is_let_in_unless_declared(

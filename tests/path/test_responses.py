@@ -45,6 +45,8 @@ def declared(vendor: Upstream, spare: Upstream) -> dict[str, Any]:
     made["boundaries"]["claude"] = made["boundaries"]["vendor"] | {"provider": "anthropic"}
     made["use_cases"]["kind"]["instructions"] = "Be kind."
     made["use_cases"]["loose"]["uncarried"] = "drop"
+    for name in ("gpt", "loose", "native", "both"):
+        made["use_cases"][name]["keeps"] = {"by": "deployment"}
     return made
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -22,13 +23,34 @@ CALLS = 12
 
 
 def declared(vendor: Upstream) -> dict[str, object]:
-    return estate({"gpt": deployment(vendor.url)}, {"chat": [["gpt"]]})
+    made = estate({"gpt": deployment(vendor.url)}, {"chat": [["gpt"]]})
+    made["use_cases"]["chat"]["keeps"] = {}
+    return made
 
 
 def call(running: Exchange, key: str, count: int = CALLS) -> None:
     with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=20) as sdk:
         for _ in range(count):
             sdk.chat.completions.create(model="chat", messages=[{"role": "user", "content": "Hi"}])
+
+
+def converse(running: Exchange, key: str, before: str, *, away: bool) -> None:
+    """What needs kept turns is refused while they cannot be had; what does not is answered, and says it is not kept."""
+    with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=20) as sdk:
+        fresh: Any = sdk.responses.create(model="chat", input="Hi")
+        assert fresh.store is not away
+        needs = (
+            lambda: sdk.responses.create(model="chat", input="Go on", previous_response_id=before),
+            lambda: sdk.responses.retrieve(before),
+            lambda: sdk.responses.input_items.list(before),
+        )
+        for need in needs:
+            if not away:
+                need()
+                continue
+            with pytest.raises(openai.InternalServerError) as caught:
+                need()
+            assert (caught.value.status_code, caught.value.code) == (503, "store_unavailable")
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
@@ -120,6 +142,8 @@ def test_calls_go_on_while_postgres_is_dead_and_are_in_the_ledger_once_it_is_bac
     with exchange(tmp_path, declared(vendor), "--no-engine", TRUNKLINE_STORE=server.url()) as running:
         key = running.key("finance")
         call(running, key)
+        with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=20) as sdk:
+            kept = sdk.responses.create(model="chat", input="Hi").id
         for _ in range(2):
             before = len(vendor.received)
             server.kill()
@@ -129,10 +153,12 @@ def test_calls_go_on_while_postgres_is_dead_and_are_in_the_ledger_once_it_is_bac
                 status, body = running.get("/readyz")
                 assert status == 200
                 assert "store" in body
+                converse(running, key, kept, away=True)
             finally:
                 server.start()
-            assert len(vendor.received) == before + CALLS
-        assert within(30, lambda: calls_in(running) == 3 * CALLS)
+            assert len(vendor.received) == before + CALLS + 1
+        converse(running, key, kept, away=False)
+        assert within(30, lambda: calls_in(running) == 3 * CALLS + 5)
         assert within(10, lambda: gauge(running, "trunkline_store_away") == 0)
         assert running.rows("ledger", "verify") == []
         assert running.key("marketing")  # Changes are heard again, too.

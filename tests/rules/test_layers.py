@@ -9,7 +9,20 @@ import pytest
 
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 ROOMS = [
-    *("cli", "app", "gateway", "store", "serving", "policy", "metering", "upstream", "estate", "dialects", "catalog"),
+    *(
+        "cli",
+        "app",
+        "gateway",
+        "store",
+        "conversations",
+        "serving",
+        "policy",
+        "metering",
+        "upstream",
+        "estate",
+        "dialects",
+        "catalog",
+    ),
     *("tenancy", "config", "observability", "wire"),
 ]
 LEAVES = ["errors", "ids", "money", "clock", "messages"]

@@ -25,6 +25,7 @@ MANY_PARAMETERS = {
     "src/trunkline/cli/budget.py:raise_budget",
     "src/trunkline/cli/claims.py:verify",
     "src/trunkline/cli/explain.py:explain_one",
+    "src/trunkline/cli/kept.py:erase",
     "src/trunkline/cli/key.py:create",
     "src/trunkline/cli/up.py:up",
 }

@@ -22,6 +22,7 @@ from trunkline.app.ground import Checked, Ground
 from trunkline.app.keys import KeyWatch
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
+from trunkline.conversations.conversations import Conversations
 from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway, refusal_body
@@ -121,6 +122,7 @@ class Answering:
         self.exchange.overran = self._courier.note_overrun
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
+        self._conversations = self.exchange.conversations = Conversations(ground.store, clock)
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
         self._turnstile = self.exchange.turnstile = Turnstile(
             self._page, checked.limits, clock, ground.store if ground.store.shared else None
@@ -137,6 +139,7 @@ class Answering:
     def begin(self, stack: AsyncExitStack) -> None:
         """Begin to drain the journal and to follow the keys; the stack ends both, and the connections upstream."""
         stack.callback(self._page.close)
+        stack.callback(self._conversations.close)
         self._drainer.start()
         stack.callback(self._drainer.stop)
         stack.push_async_callback(self._purses.stop)
@@ -151,6 +154,7 @@ class Answering:
             self._purses.follow(),
             self._budgets.follow(),
             self._courier.follow(),
+            self._conversations.follow(),
         )
         for following in followers:
             stack.callback(asyncio.create_task(following).cancel)

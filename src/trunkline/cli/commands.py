@@ -30,6 +30,7 @@ COMMANDS = (
     Listed("ledger", "trunkline.cli.ledger", "Read, check and correct the ledger.", ASK),
     Listed("top", "trunkline.cli.top", "Watch it at work: pools, health, rates, money per minute.", ASK),
     Listed("budget", "trunkline.cli.budget", "Say how budgets stand; raise one for a while.", KEEP),
+    Listed("kept", "trunkline.cli.kept", "Say what is kept of conversations; erase it.", KEEP),
     Listed("doctor", "trunkline.cli.doctor", "Say what is wrong with this machine or data folder.", KEEP),
     Listed("backup", "trunkline.cli.backup", "Copy the data folder, while an exchange runs on it or not.", KEEP),
     Listed("restore", "trunkline.cli.restore", "Put a copy back into a data folder on which no exchange runs.", KEEP),

@@ -169,6 +169,70 @@ def no_such_door(path: str) -> Operation | None:
     return None
 
 
+class Wish(msgspec.Struct, frozen=True):
+    """What a request says of answers that are kept.
+
+    Attributes:
+        store: whether its own answer is to be kept; None where it does not say.
+        before: the id of the answer that it goes on from.
+        elsewhere: the field by which it refers to something kept that is no such answer; empty for none.
+    """
+
+    store: bool | None = None
+    before: str | None = None
+    elsewhere: str = ""
+
+
+class Past(msgspec.Struct, frozen=True):
+    """One earlier turn: what was asked and answered, as it was kept, and which deployment answered."""
+
+    items: bytes
+    answer: bytes
+    deployment: str
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """What the exchange writes into an answer: its own id, the id before it, and whether it is kept."""
+
+    id: str
+    before: str | None
+    kept: bool
+
+
+class KeptAnswers(msgspec.Struct, frozen=True):
+    """How a dialect has answers kept by whoever answers, and goes on from them.
+
+    Attributes:
+        path: where kept answers are found; each has its id behind it.
+        wish: what a request says of it. Raises Malformed.
+        mint: makes the id of an answer.
+        is_ours: whether an id is of that make.
+        unkept: the request, so that no deployment keeps its answer.
+        resume: the same, with all earlier turns before it; none of the exchange's ids is left in it.
+        items: what a request asks by itself, as it is kept: each item with an id.
+        mark: a whole answer with other marks; None where it is none that can be gone on from.
+        mark_event: one event of a stream with other marks, and whether it is the last one of a whole answer.
+        find: the answer that the last event of a stream holds.
+        write_items: a page of the prompt of an answer, from its turns and the query. Raises Malformed.
+        check_query: refuses what a query for one answer asks and nobody here can do. Raises Malformed.
+        write_deleted: what tells that an answer was erased.
+    """
+
+    path: str
+    wish: Callable[[Asked], Wish]
+    mint: Callable[[], str]
+    is_ours: Callable[[str], bool]
+    unkept: Callable[[Asked], Asked]
+    resume: Callable[[Asked, Sequence[Past]], Asked]
+    items: Callable[[Asked], bytes]
+    mark: Callable[[bytes, Marks], bytes | None]
+    mark_event: Callable[[bytes, Marks], tuple[bytes, bool]]
+    find: Callable[[bytes], bytes]
+    write_items: Callable[[Sequence[Past], str], bytes]
+    check_query: Callable[[str], None]
+    write_deleted: Callable[[str], bytes]
+
+
 class Models(msgspec.Struct, frozen=True):
     """How a dialect lists what may be named in `model`.
 
@@ -203,6 +267,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         embeddings: the same for embeddings.
         write_count: the answer to a caller who asked for the tokens of a prompt; None where that cannot be asked.
         models: how it lists what may be named; None where it has no such list.
+        kept: how it has answers kept and goes on from them; None where it does not.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
         forwards: headers of a caller, in lower case, that go on to an upstream of the same dialect.
     """
@@ -224,6 +289,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     embeddings: EmbedCodec | None = None
     write_count: Callable[[int], bytes] | None = None
     models: Models | None = None
+    kept: KeptAnswers | None = None
     mark: bytes = b""
     forwards: tuple[bytes, ...] = ()
 

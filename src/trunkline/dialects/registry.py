@@ -7,7 +7,7 @@ from typing import Final
 
 from trunkline.dialects.anthropic.dialect import ANTHROPIC
 from trunkline.dialects.cohere.dialect import COHERE
-from trunkline.dialects.dialect import Dialect, Door
+from trunkline.dialects.dialect import Dialect, Door, KeptAnswers
 from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.dialects.openai.dialect import OPENAI
 from trunkline.dialects.responses.dialect import RESPONSES
@@ -29,6 +29,17 @@ _MADE: Final = {(dialect.name, operation): Door(dialect, operation) for dialect 
 
 LISTED: Final = tuple(dict.fromkeys(dialect.models.path for dialect in ALL if dialect.models is not None))
 """The paths where models are listed."""
+
+
+KEPT: Final = tuple((dialect.kept.path, dialect, dialect.kept) for dialect in ALL if dialect.kept is not None)
+"""The paths below which kept answers are found."""
+
+
+def find_kept(path: str) -> tuple[Dialect, KeptAnswers, str] | None:
+    """Return whose kept answers a path names, and what stands behind; None where it names none."""
+    return next(
+        ((dialect, kept, path[len(above) + 1 :]) for above, dialect, kept in KEPT if path.startswith(above + "/")), None
+    )
 
 
 def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect:

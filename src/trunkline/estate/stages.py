@@ -15,7 +15,7 @@ import msgspec
 from trunkline.catalog.requests import Form
 from trunkline.estate.claims import Attestation
 from trunkline.estate.deployments import Pattern, Tolerance
-from trunkline.estate.use_cases import Parameters
+from trunkline.estate.use_cases import Keeping, Parameters
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.money import Nano, Pico
 from trunkline.tenancy.callers import Caller
@@ -162,6 +162,8 @@ class Decision(msgspec.Struct, frozen=True):
         stores: the exchange's own stores that may hold content of this class.
         drops_uncarried: whether what a deployment of another dialect cannot carry is left out, with a warning.
         weights: by deployment, its weight among its tier's, where the tier declares some.
+        keeps: who keeps answers that a conversation goes on from; None where nobody does.
+        unkept: why the exchange may keep none of this class.
         named: use case, version and data class, for the ledger; made from the rest.
         counted: how many deployments are allowed and how many not, for the ledger; made from the rest.
     """
@@ -184,6 +186,8 @@ class Decision(msgspec.Struct, frozen=True):
     stores: frozenset[str] = frozenset()
     drops_uncarried: bool = False
     weights: dict[str, int] = {}
+    keeps: Keeping | None = None
+    unkept: tuple[Denial, ...] = ()
     named: str = ""
     counted: str = ""
 

@@ -42,6 +42,34 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_request_bytes: Count | None = None
 
 
+class Keeper(StrEnum):
+    """Who keeps answers, so that a conversation goes on from them."""
+
+    EXCHANGE = "exchange"
+    DEPLOYMENT = "deployment"
+
+
+class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How answers are kept that OpenAI's Responses go on from by their ids (`store`, `previous_response_id`).
+
+    The `exchange` keeps them itself, before deployments of every dialect, where their data class allows it, and erases
+    each so many `days` after it was made (30 where none are given). Or a `deployment` that speaks Responses keeps its
+    own, where policy lets it; then the exchange erases nothing.
+    """
+
+    by: Keeper = Keeper.EXCHANGE
+    days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
+
+
+DAYS_KEPT = 30
+"""How many days the exchange keeps answers where a use case does not say; as long as OpenAI keeps its own."""
+
+
+def days_kept(keeps: Keeping) -> int:
+    """Return after how many days the exchange erases an answer."""
+    return DAYS_KEPT if keeps.days is None else keeps.days
+
+
 class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The unit that callers name in `model`: who may use it, with which data, on which pools.
 
@@ -50,6 +78,8 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `uncarried` says what becomes of fields that a deployment of another dialect cannot carry: the request is refused
     there, or they are dropped and named in the answer's header `x-trunkline-dropped`.
+
+    `keeps` says who keeps answers of OpenAI's Responses, and for how long; without it nobody does.
 
     A draft answers its owner unit alone. A deprecated one, as it is since `deprecated_at`, answers with a warning that
     names its `successor` and when it `retires`; from then on it is retired, and answers only who took its place.
@@ -68,6 +98,7 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guardrails: tuple[str, ...] = ()
     state: State = State.ACTIVE
     uncarried: Literal["refuse", "drop"] = "refuse"
+    keeps: Keeping | None = None
     successor: UseCaseName | None = None
     deprecated_at: Moment | None = None
     retires: Moment | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trunkline.gateway.keep import KeptReply
 from trunkline.wire.server import Reply
 from trunkline.wire.sse import Framer, data_of
 
@@ -13,7 +14,7 @@ class ArrayReply:
 
     __slots__ = ("_between", "_reply")
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply | KeptReply) -> None:
         self._reply = reply
         self._between = b"["
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
+from trunkline.conversations.conversations import Conversations
 from trunkline.errors import Unattested, UpstreamFault
 from trunkline.estate.stages import Attempt, Snapshot
 from trunkline.gateway.admit import Gate
@@ -61,6 +62,7 @@ class Exchange:
 
     Attributes:
         cashier: holds attempts in the budgets above them; None where nobody keeps budgets.
+        conversations: keeps answers that callers go on from; None where nobody does.
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
         overran: told of attempts that cost more than could be held; must not wait.
         scrape: renders the metrics; of this process alone unless replaced.
@@ -73,6 +75,7 @@ class Exchange:
         "book",
         "cashier",
         "clock",
+        "conversations",
         "ejections",
         "gate",
         "health",
@@ -110,6 +113,7 @@ class Exchange:
         self.scrape: Scrape = self._scrape_own
         self.overran: Callable[[Attempt, Settlement], None] = _told_nobody
         self.cashier: Cashier | None = None
+        self.conversations: Conversations | None = None
         self.turnstile: Turnstile | None = None
         self.gate = Gate(metrics)
         self.ids = RequestIds()

@@ -10,6 +10,7 @@ from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.identify import identify
+from trunkline.gateway.keep import KeptReply, resume
 from trunkline.gateway.prepare import prepare
 from trunkline.gateway.refuse import refuse
 from trunkline.gateway.relay import Relay
@@ -35,6 +36,9 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
     with admit(exchange.gate), exchange.visit() as visit:
         asked = decode(door, request)
         snapshot = exchange.snapshot
+        kept: KeptReply | None = None
+        if asked.stateful:
+            asked, kept = await resume(exchange, snapshot, caller, asked, reply)
         permitted = permit(snapshot, caller, asked)
         permitted = await enrich(permitted)
         permitted = await screen(permitted)
@@ -52,8 +56,9 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
                     exchange.health.begin(attempt)
                     response = await send(exchange.upstreams, attempt, ready.letter)
                     exchange.health.listen(attempt.endpoint, response.headers)
-                    relay = Relay(door.dialect, request_id, (attempt, ready.letter), hold, reply)
-                    return await relay.relay(response)
+                    relay = Relay(door.dialect, request_id, (attempt, ready.letter), hold, kept or reply)
+                    await relay.relay(response)
+                    return None if kept is None else await kept.finish(exchange, attempt)
             except UpstreamFault as fault:
                 exchange.heed(attempt, request_id, fault)
                 course.failed.append((attempt.endpoint.deployment, fault))

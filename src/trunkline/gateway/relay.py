@@ -11,6 +11,7 @@ from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamF
 from trunkline.estate.stages import Attempt, Endpoint
 from trunkline.gateway.array import ArrayReply
 from trunkline.gateway.headers import JSON, answer_headers, dropped_header, log_fields, upstream_headers
+from trunkline.gateway.keep import KeptReply
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering.hold import Hold
@@ -36,7 +37,12 @@ class Relay:
     __slots__ = ("_attempt", "_bridge", "_dialect", "_dropped", "_hold", "_reply", "_request_id", "reply")
 
     def __init__(
-        self, dialect: Dialect, request_id: RequestId, sent: tuple[Attempt, Letter], hold: Hold, reply: Reply
+        self,
+        dialect: Dialect,
+        request_id: RequestId,
+        sent: tuple[Attempt, Letter],
+        hold: Hold,
+        reply: Reply | KeptReply,
     ) -> None:
         self._dialect = dialect
         self._request_id = request_id
@@ -45,7 +51,7 @@ class Relay:
         self._dropped = letter.dropped
         self._hold = hold
         self._reply = reply
-        self.reply: Reply | ArrayReply = reply
+        self.reply: Reply | KeptReply | ArrayReply = reply
 
     async def relay(self, response: Response) -> None:
         """Relay the whole answer.

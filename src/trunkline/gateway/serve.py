@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.dialect import Dialect, Door
-from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door, listed_above
+from trunkline.dialects.dialect import Dialect, Door, KeptAnswers
+from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door, find_kept, listed_above
 from trunkline.errors import (
     JournalFailed,
     Late,
@@ -28,6 +28,7 @@ from trunkline.gateway.cross_origin import CrossOrigin
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import log_fields, own_headers, refusal_headers
 from trunkline.gateway.identify import identify
+from trunkline.gateway.keep import answer_kept
 from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
 from trunkline.gateway.relay import CLIENT_CLOSED
@@ -41,13 +42,17 @@ WIRE_REFUSALS: Final[Mapping[int, type[Refusal]]] = MappingProxyType(
 )
 OF_DOORS: Final = b"POST, OPTIONS"
 OF_OWN: Final = b"GET, HEAD, OPTIONS"
-OF_ALL: Final = b"GET, HEAD, POST, OPTIONS"
+OF_KEPT: Final = b"GET, HEAD, DELETE, OPTIONS"
+OF_ALL: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 # No key is asked for here, and nothing said that needs one.
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
 
 PATHS: Final = (*DOORS, *LISTED, *OPEN_PATHS)
 
 log = logging.getLogger("trunkline.gateway")
+
+Found = tuple[Dialect, KeptAnswers, str]
+"""Whose kept answers a path names, and what of it stands behind them."""
 
 
 class Gateway:
@@ -69,6 +74,9 @@ class Gateway:
         try:
             if request.method == "OPTIONS":
                 self._tell_options(request_id, request, reply)
+                return
+            if door is None and (found := find_kept(request.path)) is not None:
+                await self._answer_kept(found, request_id, request, reply)
                 return
             if door is None:
                 await self._answer_itself(request_id, request, reply)
@@ -101,12 +109,19 @@ class Gateway:
     def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         path = request.path
         methods = OF_ALL if path == "*" else OF_DOORS if find_door(path) is not None else OF_OWN
+        methods = OF_KEPT if find_kept(path) is not None else methods
         if methods is OF_OWN and not _answers(path):
             raise _no_such_path(path)
         lines = b"allow: %b\r\nx-trunkline-request-id: %b\r\n" % (methods, request_id.encode())
         if self._cross_origin is not None:
             lines += self._cross_origin.preflight(request, methods)
         reply.send(204, lines, b"")
+
+    async def _answer_kept(self, found: Found, request_id: RequestId, request: Request, reply: Reply) -> None:
+        if request.method not in {"GET", "HEAD", "DELETE"}:
+            reply.also(b"allow: %b\r\n" % OF_KEPT)
+            raise WrongMethod(f"{request.path[:200]} takes GET or DELETE, not {request.method}.")
+        reply.send(200, own_headers(request_id), await answer_kept(self._exchange, found, request))
 
     async def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         exchange, path = self._exchange, request.path
@@ -148,7 +163,10 @@ def _answers(path: str) -> bool:
 
 
 def _dialect(door: Door | None, request: Request) -> Dialect:
-    return door.dialect if door is not None else dialect_of(request.path, request.headers)
+    if door is not None:
+        return door.dialect
+    found = find_kept(request.path)
+    return dialect_of(request.path, request.headers) if found is None else found[0]
 
 
 def refusal_body(request: Request | None, refused: Refused) -> bytes:

@@ -6,14 +6,16 @@ their offers, so that the work and the memory grow with what is declared, not wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Decision, Denial, Endpoint, Gone, Offer, Snapshot
-from trunkline.estate.use_cases import State, UseCase
+from trunkline.estate.use_cases import Keeper, Keeping, State, UseCase, days_kept
 from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.life import stand
-from trunkline.policy.own_stores import stores_good_until, weigh_stores
+from trunkline.policy.own_stores import stores_good_until, weigh_keeping, weigh_stores
 from trunkline.policy.reach import reach
 from trunkline.policy.rules import Rules
 from trunkline.policy.surroundings import Surroundings
@@ -58,6 +60,8 @@ class _Compilation:
             name: frozenset(store for store, against in self._stores.items() if not against[name])
             for name in self._classes
         }
+        self._database_here = surroundings.database_here
+        self._unkept: dict[int, dict[str, tuple[Denial, ...]]] = {}
         self._watches = Watches()
         self._rules = Rules(estate)
         self._tiers: dict[tuple[str, ...], tuple[tuple[Endpoint, ...], ...]] = {}
@@ -184,7 +188,26 @@ class _Compilation:
             stores=self._held[data_class],
             drops_uncarried=use_case.uncarried == "drop",
             weights=self._weights(use_case.pools),
+            keeps=use_case.keeps,
+            unkept=self._keep(use_case.keeps)[data_class],
         )
+
+    def _keep(self, keeps: Keeping | None) -> Mapping[str, tuple[Denial, ...]]:
+        """For each data class, why the exchange may not keep answers of it."""
+        if keeps is None or keeps.by is not Keeper.EXCHANGE:
+            return dict.fromkeys(self._classes, ())
+        days = days_kept(keeps)
+        if days not in self._unkept:
+            estate = self._estate
+            self._unkept[days] = weigh_keeping(
+                estate.data_classes,
+                self._now,
+                known_zones(estate.zones),
+                estate.stores,
+                days=days,
+                database_here=self._database_here,
+            )
+        return self._unkept[days]
 
     def _sort(self, name: str, use_case: UseCase, index: int, only: tuple[str | None, Operation | None]) -> Sorted:
         model, operation = only

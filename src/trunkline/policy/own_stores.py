@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
+from trunkline.catalog.controls import ControlValue
 from trunkline.catalog.stores import STORES
 from trunkline.estate.claims import Claim, DataClass
 from trunkline.estate.own_stores import OwnStore
@@ -15,6 +18,8 @@ from trunkline.policy.claims import own_claim
 from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies
 
 TITLE = "a store that this exchange keeps"
+CONVERSATIONS: Final = "conversations"
+RETENTION: Final = "app_state_retention_days"
 NOTHING: Final[Mapping[str, OwnStore]] = MappingProxyType({})
 
 
@@ -38,26 +43,55 @@ def weigh_stores(
 
     Of a database on another machine the exchange claims nothing: only what the estate declares counts.
     """
-    found: dict[str, dict[str, tuple[Denial, ...]]] = {}
-    for store, entry in STORES.items():
+    ground = _Ground(classes, now, zones, declared, database_here)
+    return {store: ground.weigh(store) for store in STORES}
+
+
+def weigh_keeping(
+    classes: dict[str, DataClass],
+    now: int,
+    zones: Zones,
+    declared: Mapping[str, OwnStore],
+    *,
+    days: int,
+    database_here: bool,
+) -> dict[str, tuple[Denial, ...]]:
+    """Say for each data class why conversations of it may not be kept for so many days; nothing where they may."""
+    return _Ground(classes, now, zones, declared, database_here).weigh(CONVERSATIONS, {RETENTION: days})
+
+
+class _Ground(msgspec.Struct, frozen=True):
+    """What stores are weighed against."""
+
+    classes: dict[str, DataClass]
+    now: int
+    zones: Zones
+    declared: Mapping[str, OwnStore]
+    database_here: bool
+
+    def weigh(
+        self, store: str, instead: Mapping[str, ControlValue] = MappingProxyType({})
+    ) -> dict[str, tuple[Denial, ...]]:
+        """Hold one store against each class; `instead` are values that are known better than the catalogue's."""
+        entry, now = STORES[store], self.now
         against: tuple[Denial, ...] = ()
         if not entry.content:
             against = (Denial(deployment=store, rule="the store takes no content", claim=f"it keeps {entry.keeps}"),)
-        own = entry.controls if database_here or not entry.tables else {}
-        found[store] = {}
-        for name, data_class in classes.items():
+        own = {**(entry.controls if self.database_here or not entry.tables else {}), **instead}
+        found: dict[str, tuple[Denial, ...]] = {}
+        for name, data_class in self.classes.items():
             for control, requirement in data_class.requires.items():
-                said = declared[store].controls.get(control) if store in declared else None
+                said = self.declared[store].controls.get(control) if store in self.declared else None
                 claims = [claim for claim in (said,) if claim is not None and _counts(claim)]
                 if control in own:
                     claims.append(own_claim(own[control], now, TITLE))
-                failing = [claim for claim in claims if not satisfies(control, claim, requirement, now, zones)]
+                failing = [claim for claim in claims if not satisfies(control, claim, requirement, now, self.zones)]
                 if failing or not claims:
                     rule = f"data class {name} requires {describe_requirement(control, requirement)}"
                     claim = failing[0] if failing else None
                     against = (*against, Denial(store, rule, describe_claim(control, claim, now)))
-            found[store][name] = against
-    return found
+            found[name] = against
+        return found
 
 
 def stores_good_until(classes: dict[str, DataClass], now: int, declared: Mapping[str, OwnStore]) -> int:

@@ -39,7 +39,7 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
         Unavailable: policy allows deployments, but none of them is configured.
         TooLarge: the request is larger than the use case allows.
     """
-    offer = _find(snapshot, caller, asked.model)
+    offer = find_offer(snapshot, caller, asked.model)
     if offer is None:
         raise _refuse_name(snapshot, caller, asked.model)
     decisions = offer.by_operation.get(asked.operation)
@@ -95,7 +95,7 @@ def raise_class(snapshot: Snapshot, permitted: Permitted, data_class: str) -> Pe
 def offered(snapshot: Snapshot, caller: Caller) -> list[Offer]:
     """Return what the caller may name in `model`, in the order of the estate."""
     names = (*snapshot.offers.get(caller.unit, ()), *snapshot.key_offers.get(caller.key, ()))
-    found = (_find(snapshot, caller, name) for name in dict.fromkeys(names))
+    found = (find_offer(snapshot, caller, name) for name in dict.fromkeys(names))
     return [offer for offer in found if offer is not None]
 
 
@@ -105,7 +105,7 @@ def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint
     The endpoint must stand where it stood: its claims say nothing of another address. What is sent otherwise there must
     be no less than what this snapshot would have sent otherwise.
     """
-    offer = _find(snapshot, permitted.caller, permitted.asked.model)
+    offer = find_offer(snapshot, permitted.caller, permitted.asked.model)
     if offer is None or offer.use_case != permitted.decision.use_case:
         return False
     decision = offer.by_operation.get(permitted.asked.operation, {}).get(permitted.decision.data_class)
@@ -127,8 +127,8 @@ def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint
     return all((one.field, one.value) in sent for one in needed if one.holds_at(endpoint.deployment))
 
 
-def _find(snapshot: Snapshot, caller: Caller, model: str) -> Offer | None:
-    """The offer of that name that is open to the caller, or None."""
+def find_offer(snapshot: Snapshot, caller: Caller, model: str) -> Offer | None:
+    """Return the offer of that name that is open to the caller, or None."""
     offer = snapshot.offers.get(caller.unit, {}).get(model) or snapshot.key_offers.get(caller.key, {}).get(model)
     if offer is None or caller.use_cases is None or offer.use_case in caller.use_cases:
         return offer
@@ -140,6 +140,20 @@ def _find(snapshot: Snapshot, caller: Caller, model: str) -> Offer | None:
         ):
             return other
     return None
+
+
+def find_decision(snapshot: Snapshot, caller: Caller, asked: Asked) -> Decision | None:
+    """Return what a request is decided by where it may be decided at all; None where `permit` refuses its name."""
+    offer = find_offer(snapshot, caller, asked.model)
+    decisions = None if offer is None else offer.by_operation.get(asked.operation)
+    if offer is None or decisions is None:
+        return None
+    return decisions.get(asked.data_class or offer.data_class) or decisions[offer.data_class]
+
+
+def strictest(snapshot: Snapshot, *classes: str) -> str:
+    """Return the strictest of data classes, all of which the estate has."""
+    return max(classes, key=snapshot.classes.index)
 
 
 def _refuse_name(snapshot: Snapshot, caller: Caller, model: str) -> Refusal:

@@ -325,6 +325,28 @@ Index(
     postgresql_where=text("outcome = ''"),
 )
 
+turns = Table(
+    "turns",
+    metadata,
+    # What callers asked and were answered, kept for them until it expires. `size` is of both, in bytes.
+    Column("id", Text, primary_key=True),
+    Column("before", Text),
+    Column("root", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("end_customer", Text),
+    Column("data_class", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("items", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+)
+Index("turns_expire", turns.c.expires_at)
+Index("turns_of", turns.c.unit, turns.c.use_case)
+
 counters = Table(
     "counters",
     metadata,

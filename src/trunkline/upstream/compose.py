@@ -76,16 +76,19 @@ def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
         rewrites.append(door.limit(asked, endpoint, output_limit))
         asked = msgspec.structs.replace(asked, output_limit=output_limit)
     far = door if asked.dialect in endpoint.speaks else DIALECTS[endpoint.dialect]
+    thoughts = asked.thoughts
+    if thoughts is not None and thoughts.deployment == endpoint.deployment:
+        rewrites.append((thoughts.field, thoughts.value))
     if far is door and not (_asks_too_much(asked, endpoint) and lacks(asked, door, endpoint)):
         if endpoint.renames or endpoint.omits:
             rewrites += adjust(asked, endpoint, rewrites)
         body = door.encode(asked, model, decision.instructions, rewrites)
-        return Letter(door.path(asked, model).encode(), body, headers=asked.forwarded)
+        return Letter(door.path(asked, model).encode(), body, asked.dropped, asked.forwarded)
     written = translate(asked, (door, far), endpoint, decision.instructions, rewrites)
     lost = [one for one in written.uncarried if not one.hint]
     if lost and not decision.drops_uncarried:
         raise _not_carried(lost)
-    dropped = tuple(dict.fromkeys(one.field for one in written.uncarried))
+    dropped = tuple(dict.fromkeys((*asked.dropped, *(one.field for one in written.uncarried))))
     return Letter(far.path(asked, model).encode(), written.body, dropped, bridge=Bridge(asked, door, far))
 
 

@@ -134,6 +134,7 @@ def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         wants_usage=True,
         output_limit=read.max_output_tokens,
         prompt_bound=max(len(body), STORED_MOST) if stored else len(body),
+        stateful=True,
     )
 
 

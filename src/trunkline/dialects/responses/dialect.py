@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Dialect
+from trunkline.dialects.dialect import ChatCodec, Dialect, KeptAnswers
 from trunkline.dialects.responses import (
     answers,
     codec,
     errors,
+    kept,
     read_events,
     read_items,
     stream,
@@ -34,5 +35,20 @@ RESPONSES: Final = Dialect(
         write_answer=answers.write_answer,
         reader=read_events.ResponseReader,
         writer=write_events.ResponseWriter,
+    ),
+    kept=KeptAnswers(
+        path=kept.PATH,
+        wish=kept.read_wish,
+        mint=kept.mint,
+        is_ours=kept.is_ours,
+        unkept=kept.unkept,
+        resume=kept.resume,
+        items=kept.items_of,
+        mark=kept.mark,
+        mark_event=kept.mark_event,
+        find=kept.find,
+        write_items=kept.write_items,
+        check_query=kept.check_query,
+        write_deleted=kept.write_deleted,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.config.faults import Faults, suggestion
 from trunkline.estate.declared import Declared
-from trunkline.estate.use_cases import State, UseCase
+from trunkline.estate.use_cases import Keeper, State, UseCase
 
 
 def check_pools(declared: Declared, faults: Faults) -> None:
@@ -30,6 +30,11 @@ def check_use_cases(declared: Declared, faults: Faults) -> None:
             _check_repeats(declared, faults, name, field, getattr(use_case, field) or ())
         _check_direct(declared, faults, name, use_case)
         _check_life(declared, faults, name, use_case)
+        if use_case.keeps is not None and use_case.keeps.by is Keeper.DEPLOYMENT and use_case.keeps.days is not None:
+            message = (
+                "how long a deployment keeps answers is its provider's to say: take `days` out, or let the exchange"
+            )
+            faults.add(declared.place("use_cases", name, "keeps", "days"), f"{message} keep them")
         for index, who in enumerate(use_case.audience):
             if who in {"oidc:", "group:", "key:"}:
                 place = declared.place("use_cases", name, "audience", index)

@@ -1,0 +1,180 @@
+"""Answers that are kept: a reply that holds back an answer's end until it is, and what is found of them later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from trunkline.clock import NANOS_PER_SECOND
+from trunkline.conversations.conversations import Conversations
+from trunkline.conversations.recall import Recalled, find_kept, past, recall
+from trunkline.conversations.turns import Turn
+from trunkline.dialects.dialect import Dialect, KeptAnswers, Marks
+from trunkline.dialects.registry import DIALECTS
+from trunkline.errors import Unknown, WrongMethod
+from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.estate.use_cases import days_kept
+from trunkline.gateway.exchange import Exchange
+from trunkline.gateway.identify import identify
+from trunkline.messages import Asked
+from trunkline.tenancy.callers import Caller
+from trunkline.wire.headers import line
+from trunkline.wire.server import Reply, Request
+from trunkline.wire.sse import Framer
+
+OK: Final = 200
+DAY: Final = 24 * 60 * 60 * NANOS_PER_SECOND
+ITEMS: Final = "/input_items"
+AWAY: Final = "not kept: the store did not answer"
+
+
+class KeptReply:
+    """Takes an answer as a reply does, under the exchange's own id; its end goes out once it is kept, or is not.
+
+    What was cut is not kept: a stream without its end, a caller that left.
+    """
+
+    __slots__ = ("_body", "_ended", "_headers", "_held", "_kept", "_marks", "_recalled", "_reply")
+
+    def __init__(self, reply: Reply, kept: KeptAnswers, recalled: Recalled) -> None:
+        self._reply = reply
+        self._kept = kept
+        self._recalled = recalled
+        before = None if recalled.before is None else recalled.before.id
+        self._marks = Marks(recalled.id, before, recalled.keeps)
+        self._headers = b""
+        self._body: bytes | None = None
+        self._held: list[bytes] = []
+        self._ended = False
+        if recalled.note:
+            reply.also(line(b"x-trunkline-note", recalled.note.encode("ascii", "replace")))
+
+    @property
+    def started(self) -> bool:
+        """Whether the head has been written."""
+        return self._reply.started
+
+    def watch(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        """Have a slow reader hold up who writes."""
+        self._reply.watch(pause, resume)
+
+    def send(self, status: int, headers: bytes, body: bytes) -> None:
+        """Take a whole answer; what is none goes on at once."""
+        if status != OK:
+            self._reply.send(status, headers, body)
+            return
+        self._headers, self._body = headers, body
+
+    def start(self, status: int, headers: bytes) -> None:
+        """Write the head of a stream."""
+        self._reply.start(status, headers)
+
+    def write(self, data: bytes) -> None:
+        """Write whole events, but for the last of a whole answer."""
+        told = b""
+        for event in Framer().feed(data):
+            if self._held:
+                self._held.append(event)
+                continue
+            marked, ends = self._kept.mark_event(event, self._marks)
+            if ends:
+                self._held.append(event)
+            else:
+                told += marked
+        self._reply.write(told)
+
+    def end(self) -> None:
+        """End the stream, unless its last event is still to be written."""
+        self._ended = True
+        if not self._held:
+            self._reply.end()
+
+    async def finish(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Keep the answer, if it is whole and policy lets it, and write its end, which says whether it is kept."""
+        conversations = exchange.conversations
+        if self._body is not None:
+            await self._finish_whole(conversations, attempt, self._body)
+        elif self._held and self._ended:
+            last, *more = self._held
+            kept = await self._keep(conversations, attempt, self._kept.find(last))
+            marked, _ = self._kept.mark_event(last, msgspec.structs.replace(self._marks, kept=kept))
+            self._reply.write(b"".join((marked, *more)))
+            self._reply.end()
+
+    async def _finish_whole(self, conversations: Conversations | None, attempt: Attempt, body: bytes) -> None:
+        kept = await self._keep(conversations, attempt, body)
+        marked = self._kept.mark(body, msgspec.structs.replace(self._marks, kept=kept))
+        headers = self._headers
+        if self._marks.kept and not kept and marked is not None:
+            headers += line(b"x-trunkline-note", AWAY.encode())
+        self._reply.send(OK, headers, body if marked is None else marked)
+
+    async def _keep(self, conversations: Conversations | None, attempt: Attempt, answer: bytes) -> bool:
+        permitted, recalled = attempt.permitted, self._recalled
+        decision = permitted.decision
+        marked = self._kept.mark(answer, self._marks) if self._marks.kept else None
+        if conversations is None or marked is None or decision.keeps is None or decision.unkept:
+            return False
+        now, before = conversations.clock.now(), recalled.before
+        turn = Turn(
+            id=recalled.id,
+            before=None if before is None else before.id,
+            root=recalled.id if before is None else before.root,
+            unit=permitted.caller.unit,
+            use_case=decision.use_case,
+            key=permitted.caller.key,
+            end_customer=permitted.asked.end_customer,
+            data_class=decision.data_class,
+            deployment=attempt.endpoint.deployment,
+            made_at=now,
+            expires_at=now + days_kept(decision.keeps) * DAY,
+            items=recalled.items,
+            answer=marked,
+        )
+        return await conversations.keep(turn)
+
+
+async def resume(
+    exchange: Exchange, snapshot: Snapshot, caller: Caller, asked: Asked, reply: Reply
+) -> tuple[Asked, KeptReply | None]:
+    """Return a call with what was said before it, and the reply that keeps its answer; None where nobody here does.
+
+    Raises:
+        Refusal: what it goes on from is not there, may not be used, or cannot be read at the moment.
+    """
+    kept, conversations = DIALECTS[asked.dialect].kept, exchange.conversations
+    if kept is None or conversations is None:
+        return asked, None
+    asked, recalled = await recall(conversations, kept, snapshot, caller, asked)
+    return asked, None if recalled is None else KeptReply(reply, kept, recalled)
+
+
+async def answer_kept(exchange: Exchange, found: tuple[Dialect, KeptAnswers, str], request: Request) -> bytes:
+    """Tell of a kept answer, of what was asked before it, or erase it.
+
+    Raises:
+        Refusal: there is no such answer for this caller, or it cannot be told so.
+    """
+    _, kept, named = found
+    caller = await identify(exchange, request)
+    conversations = exchange.conversations
+    turn_id, slash, rest = named.partition("/")
+    if conversations is None or (slash and f"/{rest}" != ITEMS):
+        raise Unknown(
+            f"There is no path {request.path[:200]} here. See {kept.path}/ID and {kept.path}/ID{ITEMS}.",
+            code="path_not_found",
+        )
+    if request.method == "DELETE":
+        if slash:
+            raise WrongMethod(f"{request.path[:200]} takes GET, not DELETE.")
+        # Whoever may not read any more may still erase.
+        await find_kept(conversations, kept, caller, turn_id, None)
+        await conversations.forget(turn_id)
+        return kept.write_deleted(turn_id)
+    turns = await find_kept(conversations, kept, caller, turn_id, exchange.snapshot)
+    if slash:
+        return kept.write_items([past(turn) for turn in turns], request.query)
+    kept.check_query(request.query)
+    return turns[-1].answer
