@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -332,3 +334,30 @@ def test_a_query_that_cannot_be_answered_is_refused(running: Exchange, key: str,
     path = f"/v1/responses/{first.id}"
     for query in ("/input_items?limit=0", "/input_items?order=up", "/input_items?after=nothing", "?stream=true"):
         assert running.get(path + query, key)[0] == 400
+
+
+def test_what_a_caller_was_told_is_kept_is_there_for_every_worker_and_after_a_kill_and_only_with_the_key(
+    tmp_path: Path, vendor: Upstream, spare: Upstream
+) -> None:
+    made = declared(vendor, spare)
+    sealed: Any = {"TRUNKLINE_TEST_CONTENT_KEY": base64.b64encode(b"k" * 32).decode()}
+    options = ("--no-engine", "--workers", "2", "--content-key", "env:TRUNKLINE_TEST_CONTENT_KEY")
+    before: str | None = None
+    with exchange(tmp_path, made, *options, **sealed) as running:
+        key = running.key("finance")
+        for turn in range(6):  # A connection each, so that both workers have some.
+            with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0) as sdk:
+                got = answered(sdk, turn % 2 == 0, model="chat", input=f"turn {turn}", previous_response_id=before)
+            before = got.id
+        running.kill()
+    with exchange(tmp_path, made, *options, **sealed) as running:
+        with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0) as sdk:
+            items: Any = sdk.responses.input_items.list(before or "", limit=100, order="asc").data
+        said = [item.content[0].text for item in items if item.role == "user"]
+        assert said == [f"turn {turn}" for turn in range(6)]
+    with exchange(tmp_path, made) as running:
+        status, body = running.get(f"/v1/responses/{before}", key)
+        assert (status, json.loads(body)["error"]["code"]) == (503, "store_unavailable")
+    log = (tmp_path / "up.log").read_text()
+    assert "turn 3" not in log
+    assert b"turn 3" not in b"".join(path.read_bytes() for path in (tmp_path / "data").glob("trunkline.db*"))

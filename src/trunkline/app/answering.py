@@ -16,6 +16,7 @@ import msgspec
 
 from trunkline.app.budgets import BudgetWatch
 from trunkline.app.claims import ClaimWatch
+from trunkline.app.content import content_box
 from trunkline.app.courier import Courier
 from trunkline.app.front import front
 from trunkline.app.ground import Checked, Ground
@@ -23,6 +24,7 @@ from trunkline.app.keys import KeyWatch
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.conversations.conversations import Conversations
+from trunkline.conversations.sealed import SealedTurns
 from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway, refusal_body
@@ -122,7 +124,9 @@ class Answering:
         self.exchange.overran = self._courier.note_overrun
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
-        self._conversations = self.exchange.conversations = Conversations(ground.store, clock)
+        self._conversations = self.exchange.conversations = Conversations(
+            SealedTurns(ground.store, content_box(options.content_key)), clock
+        )
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
         self._turnstile = self.exchange.turnstile = Turnstile(
             self._page, checked.limits, clock, ground.store if ground.store.shared else None

@@ -45,11 +45,16 @@ class Compiler:
         addresses: Mapping[str, Address] = MappingProxyType({}),
         engines: bool = True,
         database_here: bool = True,
+        content_sealed: bool = False,
     ) -> None:
         self._estate = estate
         self._clock = clock
         self._surroundings = msgspec.structs.replace(
-            surround(environment), addresses=dict(addresses), engines=engines, database_here=database_here
+            surround(environment),
+            addresses=dict(addresses),
+            engines=engines,
+            database_here=database_here,
+            content_sealed=content_sealed,
         )
         self._overlaid = Overlaid(estate)
         self._price()

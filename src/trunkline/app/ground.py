@@ -73,6 +73,7 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
         addresses=addresses,
         engines=ground.options.engines,
         database_here=ground.store.here,
+        content_sealed=ground.options.content_key is not None,
     )
     compiler.verified(ground.store.claim_versions())
     rings = Rings(

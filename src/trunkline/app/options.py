@@ -32,6 +32,7 @@ class Options(msgspec.Struct, frozen=True):
         grace: seconds that running calls get to finish when the exchange is told to stop.
         log_style: `auto`, `json` or `text`.
         limits: how much of its callers each process takes, and for how long.
+        content_key: reference to the keys that kept content is encrypted with; None keeps it as it is.
         store: path, URL or reference of the store; None for the one the data folder remembers, or its own.
     """
 
@@ -52,3 +53,4 @@ class Options(msgspec.Struct, frozen=True):
     log_style: str = "auto"
     limits: Limits = Limits()
     store: str | None = None
+    content_key: str | None = None

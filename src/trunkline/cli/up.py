@@ -70,6 +70,16 @@ CorsOrigin = Annotated[
         help="Let web pages of this origin call; give it once for each. The variable takes several, a space apart.",
     ),
 ]
+ContentKey = Annotated[
+    str | None,
+    typer.Option(
+        "--content-key",
+        envvar="TRUNKLINE_CONTENT_KEY",
+        metavar="REFERENCE",
+        help="Where the key is that kept conversations are encrypted with: env:NAME or file:PATH.",
+        show_default="they are not encrypted",
+    ),
+]
 Grace = Annotated[
     float,
     typer.Option(
@@ -91,6 +101,7 @@ def up(  # noqa: PLR0913 - one for each option
     port: Port = 8440,
     workers: Workers = 1,
     store: StoreUrl = None,
+    content_key: ContentKey = None,
     no_engine: NoEngine = False,
     log_level: LogLevel = Level.INFO,
     log_style: LogStyle = log.Style.AUTO,
@@ -139,6 +150,7 @@ def up(  # noqa: PLR0913 - one for each option
         log_style=log_style,
         limits=limits,
         store=store,
+        content_key=content_key,
     )
     log.configure(log_level, log_style)
     with Greeter(console()) as greeter:

@@ -154,7 +154,7 @@ async def _find(
     conversations: Conversations, kept: KeptAnswers, decision: Decision, caller: Caller, before: str
 ) -> tuple[Turn, ...]:
     turns = await conversations.find(before) if kept.is_ours(before) else ()
-    if not turns or not _is_of(turns[-1], caller) or turns[-1].use_case != decision.use_case:
+    if not turns or not all(_is_of(turn, caller) and turn.use_case == decision.use_case for turn in turns):
         raise _not_found(before)
     if turns[0].before is not None:
         raise Malformed(

@@ -15,7 +15,7 @@ from trunkline.estate.use_cases import Keeper, Keeping, State, UseCase, days_kep
 from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.life import stand
-from trunkline.policy.own_stores import stores_good_until, weigh_keeping, weigh_stores
+from trunkline.policy.own_stores import RETENTION, SEALED, stores_good_until, weigh_keeping, weigh_stores
 from trunkline.policy.reach import reach
 from trunkline.policy.rules import Rules
 from trunkline.policy.surroundings import Surroundings
@@ -60,7 +60,7 @@ class _Compilation:
             name: frozenset(store for store, against in self._stores.items() if not against[name])
             for name in self._classes
         }
-        self._database_here = surroundings.database_here
+        self._surroundings = surroundings
         self._unkept: dict[int, dict[str, tuple[Denial, ...]]] = {}
         self._watches = Watches()
         self._rules = Rules(estate)
@@ -204,8 +204,8 @@ class _Compilation:
                 self._now,
                 known_zones(estate.zones),
                 estate.stores,
-                days=days,
-                database_here=self._database_here,
+                known={RETENTION: days, **(SEALED if self._surroundings.content_sealed else {})},
+                database_here=self._surroundings.database_here,
             )
         return self._unkept[days]
 

@@ -20,6 +20,8 @@ from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, 
 TITLE = "a store that this exchange keeps"
 CONVERSATIONS: Final = "conversations"
 RETENTION: Final = "app_state_retention_days"
+SEALED: Final[Mapping[str, ControlValue]] = MappingProxyType({"customer_managed_keys": "enforced"})
+"""What is known of content that is encrypted with a key of the operator's before it reaches the database."""
 NOTHING: Final[Mapping[str, OwnStore]] = MappingProxyType({})
 
 
@@ -53,11 +55,14 @@ def weigh_keeping(
     zones: Zones,
     declared: Mapping[str, OwnStore],
     *,
-    days: int,
+    known: Mapping[str, ControlValue],
     database_here: bool,
 ) -> dict[str, tuple[Denial, ...]]:
-    """Say for each data class why conversations of it may not be kept for so many days; nothing where they may."""
-    return _Ground(classes, now, zones, declared, database_here).weigh(CONVERSATIONS, {RETENTION: days})
+    """Say for each data class why conversations of it may not be kept; nothing where they may.
+
+    `known` are values of controls that are known for them beyond what the catalogue says, wherever the database is.
+    """
+    return _Ground(classes, now, zones, declared, database_here).weigh(CONVERSATIONS, known)
 
 
 class _Ground(msgspec.Struct, frozen=True):

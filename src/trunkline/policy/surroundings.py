@@ -21,6 +21,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         dialects: what upstreams this exchange can speak to.
         engines: whether the exchange runs engines at all.
         database_here: whether the store's database is on this machine.
+        content_sealed: whether kept content is encrypted with a key of the operator's.
     """
 
     vendors: dict[str, Vendor]
@@ -31,3 +32,4 @@ class Surroundings(msgspec.Struct, frozen=True):
     dialects: frozenset[str] = frozenset({"openai"})
     engines: bool = True
     database_here: bool = True
+    content_sealed: bool = False

@@ -6,6 +6,7 @@ response", "Delete a model response", "List input items".
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -27,6 +28,8 @@ OURS_LENGTH: Final = len(OURS) + 32
 ITEMS: Final = {"message": "msg", "function_call_output": "fco", "function_call": "fc", "reasoning": "rs"}
 NAMELESS: Final = frozenset({"message", "function_call", "function_call_output"})
 """Items that mean the same without their id: it is left out where they are sent again."""
+REFERENCE: Final = re.compile(rb"item_reference|\\u")
+"""What stands in every list of items that refers to another; an escape may spell it."""
 WHOLE: Final = frozenset({"completed", "incomplete"})
 ENDS: Final = frozenset(f"response.{status}" for status in WHOLE)
 PAGE: Final = 20
@@ -82,7 +85,7 @@ def read_wish(asked: Asked) -> Wish:
             code="invalid_value",
             param="previous_response_id",
         )
-    elsewhere = "conversation" if conversation else _reference(bytes(fields.get("input", b"")))
+    elsewhere = "conversation" if conversation else _reference(fields.get("input", ABSENT))
     return Wish(_read(fields, "store", _decode_flag, "true or false"), before, elsewhere)
 
 
@@ -99,8 +102,9 @@ def _read(fields: dict[str, msgspec.Raw], name: str, decode: Any, what: str) -> 
         raise Malformed(f"`{name}` must be {what}.", code="invalid_type", param=name) from error
 
 
-def _reference(prompt: bytes) -> str:
-    if not prompt.startswith(b"[") or (b"item_reference" not in prompt and b"\\u" not in prompt):
+def _reference(prompt: msgspec.Raw) -> str:
+    seen = memoryview(prompt)  # Pictures in it are not copied for a look.
+    if bytes(seen[:1]) != b"[" or REFERENCE.search(seen) is None:
         return ""
     try:
         kinds = _decode_kinds(prompt)
@@ -140,7 +144,7 @@ def resume(asked: Asked, turns: Sequence[Past]) -> Asked:
     if len(thought) > len(said):
         thoughts = Thoughts(last, "input", _encode(thought + now))
     fields["input"] = msgspec.Raw(prompt)
-    size = sum(len(name) + len(bytes(raw)) for name, raw in fields.items()) + max(
+    size = sum(len(name) + len(memoryview(raw)) for name, raw in fields.items()) + max(
         0, len(thoughts.value if thoughts is not None else b"") - len(prompt)
     )
     return msgspec.structs.replace(asked, fields=fields, thoughts=thoughts, prompt_bound=size)
