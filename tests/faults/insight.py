@@ -19,10 +19,11 @@ SECOND = 1_000_000_000
 JUMPS = (-2 * 86_400, -3_600, -90, -1, 1, 90, 3_600, 2 * 86_400)
 """Seconds by which a wall clock is set forth or back, from where it stands in truth."""
 JUMP_EVERY = 0.3
+STORE = "/trunkline.db"
 
 
 class Inner(msgspec.Struct, frozen=True):
-    """What a worker has: open descriptors, without those of connections to `apart`; asyncio tasks; bytes of bodies."""
+    """What a worker has: open descriptors but those that are kept for later use, asyncio tasks, bytes of bodies."""
 
     descriptors: int
     tasks: int
@@ -77,13 +78,16 @@ class Insight:
         return sorted(found)
 
     def look(self, running: Exchange, apart: set[int]) -> dict[int, Inner]:
-        """Return what each worker has; connections to the ports in `apart` are not counted, as they may be kept."""
+        """Return what each worker has.
+
+        Not counted is what is kept in a pool of bounded size: connections to the ports in `apart`, and to the store.
+        """
         kept = _connected(apart)
         found = {}
         for pid in self.workers(running):
             links = [_link(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
             counts = json.loads((self.folder / f"{pid}.json").read_text())
-            found[pid] = Inner(sum(link not in kept for link in links), counts["tasks"], counts["bytes"])
+            found[pid] = Inner(sum(link not in kept and STORE not in link for link in links), counts["tasks"], counts["bytes"])
         return found
 
 

@@ -156,7 +156,7 @@ class Answering:
             self._watch.follow(changes),
             self._claims.follow(self.exchange, changes),
             self._purses.follow(),
-            self._budgets.follow(),
+            self._budgets.follow(None if self._ground.store.shared else changes),
             self._courier.follow(),
             self._conversations.follow(),
         )

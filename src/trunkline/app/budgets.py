@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from itertools import count
 from typing import Protocol
 
-from trunkline.clock import Clock
+from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.errors import Unavailable
 from trunkline.metering.alerts import AlertStore, Recipients, tell_frozen, tell_thresholds
 from trunkline.metering.budgets import Budgets, Stands
 from trunkline.metering.ports import LeaseStore, Standing
 from trunkline.money import bare
 from trunkline.observability.metrics import BudgetReading
+from trunkline.store.changes import Changes
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two looks, at least."""
 
 SWEEP_EVERY = 300
-"""Looks between two sweeps of leases that are gone."""
+"""Seconds between two sweeps of leases that are gone."""
+
+BUDGETS = "budgets"
 
 SWEPT_AT_ONCE = 500
 SWEEPS = 20
@@ -48,14 +50,18 @@ class BudgetWatch:
         """Go on with the budgets and the webhooks of another estate."""
         self._budgets, self._recipients = budgets, recipients
 
-    async def follow(self) -> None:
-        """Look now and then, for ever."""
-        for number in count(1):
+    async def follow(self, changes: Changes | None = None) -> None:
+        """Look now and then, for ever; with `changes` that tell of all there are, seldom where nothing changes."""
+        swept = self._clock.ticks()
+        while True:
             if self._budgets:
                 await asyncio.to_thread(self.look)
-            if number % SWEEP_EVERY == 0:
+            if self._clock.ticks() - swept > SWEEP_EVERY * NANOS_PER_SECOND:
                 await asyncio.to_thread(self.sweep)
+                swept = self._clock.ticks()
             await asyncio.sleep(LOOK_EVERY)
+            if changes is not None:
+                await changes.wait(BUDGETS, 0)
 
     def look(self) -> None:
         """Look once; while the store is away, what was seen last stays."""

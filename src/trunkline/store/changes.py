@@ -1,4 +1,4 @@
-"""News of what other processes changed in the store: heard at once from Postgres, else found by looking."""
+"""News of what other processes changed in the store: heard at once from Postgres, soon found by looking at SQLite."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
+
+from trunkline.errors import Unavailable
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at a database that tells nothing by itself."""
 
 LOOK_ANYWAY = 10.0
 """Seconds between two looks while a listener hears: it is there in case a word was lost."""
@@ -23,14 +28,39 @@ class Hearing(Protocol):
         ...
 
 
+class Looking:
+    """Hears by looking: one thread, so that no follower has to be woken where nothing changed.
+
+    Args:
+        version: returns a number that is another one after any change. Cheap.
+    """
+
+    def __init__(self, version: Callable[[], int]) -> None:
+        self._version = version
+
+    def run(self, heard: Callable[[str | None], None], stopping: threading.Event) -> None:
+        """Call `heard` for any topic after each change, and with None while the database is away."""
+        seen: int | None = None
+        while True:
+            try:
+                if (now := self._version()) != seen:
+                    heard("")
+                seen = now
+            except Unavailable:
+                heard(None)
+                seen = None
+            if stopping.wait(LOOK_EVERY):
+                return
+
+
 class Changes:
     """Lets followers in the event loop wait until something of their topic may have changed.
 
     Args:
-        hearing: hears news; None where the store tells none, and looking is all there is.
+        hearing: hears news in its own way.
     """
 
-    def __init__(self, hearing: Hearing | None = None) -> None:
+    def __init__(self, hearing: Hearing) -> None:
         self._hearing = hearing
         self._topics: dict[str, asyncio.Event] = {}
         self._stopping = threading.Event()
@@ -40,13 +70,11 @@ class Changes:
 
     def begin(self) -> None:
         """Begin to hear. Call it in the event loop."""
-        if self._hearing is not None:
-            self._loop = asyncio.get_running_loop()
-            listen = self._hearing.run
-            self._thread = threading.Thread(
-                target=listen, args=(self._heard, self._stopping), name="trunkline-changes", daemon=True
-            )
-            self._thread.start()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._hearing.run, args=(self._heard, self._stopping), name="trunkline-changes", daemon=True
+        )
+        self._thread.start()
 
     async def wait(self, topic: str, seconds: float) -> None:
         """Return when there are news of a topic, or so many seconds have passed; later where all news are heard."""

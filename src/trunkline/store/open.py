@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trunkline import __version__, errors
 from trunkline.config.environment import Environment, kind_of_reference, resolve
 from trunkline.store.alert_table import AlertTable
-from trunkline.store.changes import Changes
+from trunkline.store.changes import Changes, Looking
 from trunkline.store.claim_table import ClaimTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.lease_table import LeaseTable
@@ -87,7 +88,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, AlertTable, T
     def changes(self) -> Changes:
         """Return what tells of changes by other processes; `begin` it before waiting."""
         if not self.shared:
-            return Changes()
+            return Changes(Looking(partial(self._sessions.glance, "PRAGMA data_version")))
         return Changes(import_module(NEEDS_PSYCOPG).Listener(self._sessions.engine.url))
 
     def close(self) -> None:
