@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import pstats
@@ -18,7 +19,7 @@ from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
-from bench import ageing, compiling, gateways, litellm, load, machine, report, sizes, threads
+from bench import ageing, compiling, gateways, litellm, load, machine, report, sizes, soak, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
@@ -27,6 +28,8 @@ LITELLM_WARMS = 10  # seconds: it answers nothing for a while after it listens
 FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest: the noise of the measurement
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
+SOAK_FOR_THE_PAGE = 30  # minutes
+SOAK_MARKS = "<!-- soaked -->", "<!-- end of soaked -->"
 MIB = 1 << 20
 
 
@@ -271,19 +274,36 @@ def profile(effort: Effort, folder: Path) -> None:
             pstats.Stats(str(found)).strip_dirs().sort_stats("tottime").print_stats(40)
 
 
-def _written(table: str, effort: Effort) -> None:
-    """Put the table between the page's marks."""
+def _written(table: str, measured: str, marks: tuple[str, str] = (START_MARK, END_MARK)) -> None:
+    """Put a table between the page's marks, with how it was measured before it."""
     text = PAGE.read_text()
-    before, _, rest = text.partition(START_MARK)
-    _, _, after = rest.partition(END_MARK)
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
     shape = f"{machine.model()}, {machine.cores()} cores; {os.uname().sysname} {os.uname().release.split('-')[0]}"
     version = ".".join(map(str, sys.version_info[:3]))
-    measured = (
-        f"{shape}; Python {version}.\n{effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
-        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart.\nLoad of the machine at the "
-        f"end: {os.getloadavg()[0]:.1f}."
+    load = f"Load of the machine at the end: {os.getloadavg()[0]:.1f}."
+    PAGE.write_text(f"{before}{marks[0]}\n{shape}; Python {version}.\n{measured}\n{load}\n\n{table}\n{marks[1]}{after}")
+    print(f"\nwritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}")
+
+
+def soaked(minutes: float, folder: Path, *, page: bool) -> None:
+    """Soak for so long and print what was found; exit with 1 where something did not hold."""
+    _say(f"{minutes:g} minutes at {soak.RATE:g} calls a second")
+    found = asyncio.run(soak.soak(folder, minutes * 60))
+    table = soak.table(found)
+    print(table, *found.faults, sep="\n")
+    if page:
+        measured = f"{minutes:g} minutes at {soak.RATE:g} calls a second, {soak.WORKERS} workers, every policy on."
+        _written(table, measured, SOAK_MARKS)
+    if found.faults:
+        sys.exit(1)
+
+
+def _method(effort: Effort) -> str:
+    return (
+        f"{effort.runs} alternating runs of {effort.seconds:g} s per plain figure and "
+        f"{STREAMS * effort.rounds} streams of {CHUNKS} chunks, {PACE * 1000:g} ms apart."
     )
-    PAGE.write_text(f"{before}{START_MARK}\n{measured}\n\n{table}\n{END_MARK}{after}")
 
 
 @contextlib.contextmanager
@@ -300,11 +320,19 @@ def main() -> None:
     )
     options.add_argument("--profile", action="store_true", help="show where Trunkline's time goes; writes no page")
     options.add_argument("--litellm", action="store_true", help="measure LiteLLM, too; installs it into .cache first")
+    options.add_argument(
+        "--soak", type=float, metavar="MINUTES", help="mixed traffic for so long instead; 30 and more write the page"
+    )
     options.add_argument("--runs", type=int, help="alternating runs")
     given = options.parse_args()
     effort = QUICK if given.quick else Effort()
     if given.runs:
         effort = msgspec.structs.replace(effort, runs=given.runs)
+    machine.raise_open_files()
+    if given.soak:
+        with _folder() as folder:
+            soaked(given.soak, folder, page=given.soak >= SOAK_FOR_THE_PAGE)
+        return
     try:
         machine.find("nginx")
         machine.find("wrk")
@@ -312,7 +340,6 @@ def main() -> None:
         sys.exit(str(missing))
     if machine.cores() < 2:
         _say("one core only: load and gateway share it, so latencies mean little; CPU per request still does")
-    machine.raise_open_files()
     with _folder() as folder:
         if given.profile:
             profile(effort, folder)
@@ -320,8 +347,7 @@ def main() -> None:
         table = bench(effort, folder, peer=given.litellm)
     print(table)
     if not given.quick:
-        _written(table, effort)
-        print(f"\nwritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}")
+        _written(table, _method(effort))
 
 
 if __name__ == "__main__":

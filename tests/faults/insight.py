@@ -87,7 +87,8 @@ class Insight:
         for pid in self.workers(running):
             links = [_link(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
             counts = json.loads((self.folder / f"{pid}.json").read_text())
-            found[pid] = Inner(sum(link not in kept and STORE not in link for link in links), counts["tasks"], counts["bytes"])
+            opened = sum(link not in kept and STORE not in link for link in links)
+            found[pid] = Inner(opened, counts["tasks"], counts["bytes"])
         return found
 
 

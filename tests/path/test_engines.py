@@ -185,10 +185,10 @@ async def test_an_engine_that_dies_breaks_its_streams_honestly_and_is_back_withi
     with pytest.raises(openai.APIError, match="broke off"):
         async for _ in stream:
             pass
-    (row,) = await asyncio.to_thread(running.attempts_of, customer, 1)
-    assert (row["status"], row["estimated"]) == ("broken", True)
-    async with asyncio.timeout(30):
+    said = []
+    async with asyncio.timeout(60):
         while True:
+            said.append(await asyncio.to_thread(running.get, "/readyz"))
             try:
                 answer = await asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=4)
             except openai.InternalServerError as refused:
@@ -197,6 +197,11 @@ async def test_an_engine_that_dies_breaks_its_streams_honestly_and_is_back_withi
             else:
                 break
     assert answer.choices[0].message.content
+    (row,) = await asyncio.to_thread(running.attempts_of, customer, 1)
+    assert (row["status"], row["estimated"]) == ("broken", True)
+    status, body = said[0]
+    assert (status, "smol" in body) == (503, True), said
+    assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 200
 
 
 def test_anthropics_sdk_is_answered_by_the_embedded_model(running: Exchange, key: str) -> None:

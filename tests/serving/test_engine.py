@@ -64,7 +64,7 @@ async def running(
 
 
 async def next_change(changes: Changes) -> Address | None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return (await changes.get())[1]
 
 

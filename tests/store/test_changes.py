@@ -1,17 +1,20 @@
-"""Changes by other processes reach who waits for them: at once on Postgres, by looking on SQLite."""
+"""Changes by other processes reach who waits for them: at once on Postgres, soon on SQLite."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.postgres.sharing import Shared
 
-from trunkline.store.changes import Changes
+from trunkline.errors import Unavailable
+from trunkline.store.changes import Changes, Looking
 from trunkline.store.key_table import KEYS
-from trunkline.store.open import Store, open_store
+from trunkline.store.open import open_store
 from trunkline.tenancy.mint import mint
 
 FOR_EVER = 60.0
@@ -53,10 +56,30 @@ async def test_after_its_connection_was_lost_it_hears_again_and_all_count_as_cha
     await asyncio.wait_for(changes.wait(KEYS, FOR_EVER), 5)
 
 
-async def test_where_no_news_are_told_it_is_time_that_passes(store: Store, kind: str) -> None:
-    if kind == "postgres":
-        return
-    changes = store.changes()
-    changes.begin()
-    await asyncio.wait_for(changes.wait(KEYS, 0.01), 5)
-    changes.end()
+async def test_a_database_that_tells_nothing_is_looked_at(tmp_path: Path) -> None:
+    with open_store(tmp_path / "trunkline.db") as other, open_store(tmp_path / "trunkline.db") as store:
+        changes = other.changes()
+        changes.begin()
+        await changes.wait(KEYS, FOR_EVER)  # It looks from now on.
+        waiting = asyncio.create_task(changes.wait(KEYS, FOR_EVER))
+        began = time.monotonic()
+        store.add(mint("hr", pepper=b"p" * 32, now=1)[0])
+        await waiting
+        assert time.monotonic() - began < 5
+        changes.end()
+
+
+async def test_a_database_that_cannot_be_looked_at_is_no_news_until_it_can() -> None:
+    answers = [1, 1, None, None, 1]
+    heard: list[str | None] = []
+    stopping = threading.Event()
+
+    def version() -> int:
+        if (found := answers.pop(0)) is None:
+            raise Unavailable("the store is away")
+        if not answers:
+            stopping.set()
+        return found
+
+    await asyncio.to_thread(Looking(version).run, heard.append, stopping)
+    assert heard == ["", None, None, ""]

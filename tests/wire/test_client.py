@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
+import uvloop
 from tests.wire.raw import (
     CHUNKED,
     GET,
@@ -227,6 +228,30 @@ async def test_a_host_without_address_is_unreachable() -> None:
     with pytest.raises(Unreachable):
         await ask(pool, Origin("nowhere.invalid", 80, tls=False))
     await pool.close()
+
+
+async def test_a_name_is_looked_up_for_each_connection_so_that_one_that_is_found_again_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, uvloop.Loop):
+        pytest.skip("uvloop looks names up where no test can stand between")
+    find, known = loop.getaddrinfo, [False]
+
+    async def look_up(host: str, port: int, **more: int) -> object:
+        if not known[0]:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return await find("127.0.0.1", port, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
+    async with pool_to(say(HELLO)) as (pool, to):
+        there = Origin("provider.invalid", to.port, tls=False)
+        for known[0], right in ((False, False), (True, True)):
+            if right:
+                assert await ask(pool, there) == b"hello"
+            else:
+                with pytest.raises(Unreachable):
+                    await ask(pool, there)
 
 
 @pytest.mark.parametrize("begin", [b"", CHUNKED, CHUNKED + b"2\r\nhe\r\n"])
