@@ -3,11 +3,12 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.estate.stages import UnitPrice
+from trunkline.estate.stages import UnitPrice, Variant
 from trunkline.messages import Usage
 from trunkline.metering.price_call import cost, hold
 from trunkline.money import Pico, bare, price_per_mtok
@@ -107,3 +108,49 @@ def test_what_the_cache_keeps_for_an_hour_costs_more() -> None:
     usage = Usage(input=10_000, cache_write=3_000, cache_write_long=1_000)
     assert cost(usage, price) == (7_000 * 100 + 2_000 * 125 + 1_000 * 200) // 1_000
     assert hold(10_000, 0, 1, price) == 10_000 * 200 // 1_000
+
+
+LONG = UnitPrice(input=Pico(2_500_000), output=Pico(15_000_000), cache_read=Pico(250_000))
+NIGHT = UnitPrice(input=Pico(600_000), output=Pico(5_000_000), cache_read=Pico(60_000))
+TIERED = UnitPrice(
+    input=Pico(1_250_000),
+    output=Pico(10_000_000),
+    cache_read=Pico(125_000),
+    variants=(Variant(LONG, above=200_000), Variant(NIGHT, begins=22 * 3600, ends=6 * 3600)),
+)
+NOON, LATE, EARLY = (hour * 3600 * 10**9 for hour in (12, 23, 30))
+
+
+@pytest.mark.parametrize(("prompt", "at", "held"), [
+    (200_000, NOON, TIERED),
+    (200_001, NOON, LONG),
+    (200_001, LATE, NIGHT),
+    (1, LATE, NIGHT),
+    (1, 6 * 3600 * 10**9, TIERED),
+    (1, 22 * 3600 * 10**9, NIGHT),
+    (1, EARLY - 24 * 3600 * 10**9, TIERED),
+    (1, EARLY - 25 * 3600 * 10**9, NIGHT),
+])  # fmt: skip
+def test_long_prompts_and_hours_have_prices_of_their_own_for_all_of_a_call(
+    prompt: int, at: int, held: UnitPrice
+) -> None:
+    usage = Usage(input=prompt, cached=prompt // 2, output=77)
+    plain = msgspec.structs.replace(held, variants=())
+    assert cost(usage, TIERED, at) == cost(usage, plain)
+
+
+@given(
+    usage=usages, prompt=tokens, output=tokens, at=st.integers(0, 2**60), long=prices, night=prices, base=prices,
+    above=tokens, begins=st.integers(0, 86_399), ends=st.integers(0, 86_399),
+)  # fmt: skip
+def test_no_hour_and_no_length_costs_more_than_was_held(
+    usage: Usage, prompt: int, output: int, at: int, long: UnitPrice, night: UnitPrice, base: UnitPrice, **when: int
+) -> None:
+    variants = (Variant(long, above=when["above"]), Variant(night, begins=when["begins"], ends=when["ends"]))
+    price = msgspec.structs.replace(base, variants=variants)
+    counted = max(usage.input, usage.cached + usage.cache_write)
+    within = msgspec.structs.replace(
+        usage, input=counted, cached=max(usage.cached, 0), cache_write=max(usage.cache_write, 0)
+    )
+    within = msgspec.structs.replace(within, input=max(within.input, within.cached + within.cache_write))
+    assert cost(within, price, at) <= hold(within.input, max(within.output, 0), 1, price)

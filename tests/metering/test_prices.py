@@ -3,12 +3,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from importlib.metadata import version
 
+import msgspec
 import pytest
-from genai_prices.types import ConditionalPrice, ModelPrice, StartDateConstraint
+from genai_prices.types import (
+    ConditionalPrice,
+    ModelPrice,
+    StartDateConstraint,
+    Tier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
 
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
@@ -152,24 +160,45 @@ def test_a_deployment_that_cannot_be_called_is_not_looked_up() -> None:
 
 
 @pytest.mark.parametrize(("provider", "model", "expected"), [
-    ("openai", "gpt-4.1-mini", ("0.4", "1.6", "0.1", None, "")),
-    ("azure", "gpt-4.1-mini", ("0.4", "1.6", "0.1", None, "")),
-    ("google", "gemini-2.5-pro", ("1.25", "10", "0.125", None, ", base tier")),
+    ("openai", "gpt-4.1-mini", ("0.4", "1.6", "0.1", None)),
+    ("azure", "gpt-4.1-mini", ("0.4", "1.6", "0.1", None)),
+    ("google", "gemini-2.5-pro", ("1.25", "10", "0.125", None)),
 ])  # fmt: skip
 def test_the_bundled_table_answers_offline(
-    provider: str, model: str, expected: tuple[str, str, str, str | None, str]
+    provider: str, model: str, expected: tuple[str, str, str, str | None]
 ) -> None:
     found = BundledPrices().find(provider, ["no-such-model-1", model], TODAY)
     assert found is not None
     amounts = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
-    assert amounts == tuple(None if one is None else Decimal(one) for one in expected[:4])
-    assert found.version == f"genai-prices {version('genai-prices')} {provider}/{model}{expected[4]}"
+    assert amounts == tuple(None if one is None else Decimal(one) for one in expected)
+    assert found.version == f"genai-prices {version('genai-prices')} {provider}/{model}"
 
 
-def test_a_price_that_changes_with_the_hour_says_that_it_does_not_here() -> None:
+def test_a_price_of_the_table_that_changes_with_the_hour_has_each_of_them() -> None:
     found = BundledPrices().find("deepseek", ["deepseek-chat"], TODAY)
     assert found is not None
-    assert found.version.endswith("deepseek/deepseek-chat, at any hour")
+    (dear,) = found.variants
+    assert (dear.begins, dear.ends) == (30 * 60, 16 * 3600 + 30 * 60)
+    assert (found.input_mtok, dear.rates.input_mtok) == (Decimal("0.135"), Decimal("0.27"))
+
+
+def test_hours_of_another_zone_are_told_in_utc_and_have_their_own_tiers() -> None:
+    zone = timezone(timedelta(hours=8))
+    tiered = TieredPrices(base=Decimal(2), tiers=[Tier(start=200_000, price=Decimal(4))])
+    prices = [
+        ConditionalPrice(prices=ModelPrice(input_mtok=TieredPrices(Decimal(1), [Tier(100, Decimal(3))]))),
+        ConditionalPrice(
+            TimeOfDateConstraint(time(4, tzinfo=zone), time(10, tzinfo=zone)), prices=ModelPrice(input_mtok=tiered)
+        ),
+    ]
+    found = _list_price("x", prices, TODAY)
+    told: list[object] = [(one.rates.input_mtok, one.above, one.begins, one.ends) for one in found.variants]
+    assert found.input_mtok == Decimal(1)
+    assert told == [
+        (3, 100, None, 0),
+        (2, -1, 20 * 3600, 2 * 3600),
+        (4, 200_000, 20 * 3600, 2 * 3600),
+    ]
 
 
 def test_a_list_price_is_the_one_in_force_at_the_time() -> None:
@@ -183,6 +212,16 @@ def test_a_list_price_is_the_one_in_force_at_the_time() -> None:
         for day in ((2026, 11, 21), (2026, 11, 22), (2026, 12, 31), (2027, 1, 1))
     }
     assert list(amounts.values()) == [3, 2, 2, 1]
+    assert _list_price("x", prices, TODAY).until == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_a_price_holds_until_the_next_one_begins_or_the_next_exchange_rate() -> None:
+    coming = ExchangeRate(currency="USD", rate=Decimal(1), since=datetime(2026, 12, 1, tzinfo=UTC))
+    assert price(estate(RATE)).until == 0
+    assert price(estate(RATE, coming)).until == as_nanos(datetime(2026, 12, 1, tzinfo=UTC))
+    own = Price(input_mtok=Decimal(1), output_mtok=Decimal(1), currency="USD")
+    assert price(estate(RATE, coming, price=own)).until == as_nanos(datetime(2026, 12, 1, tzinfo=UTC))
+    assert price(estate(RATE, coming, price=msgspec.structs.replace(own, currency="EUR"))).until == 0
 
 
 def test_the_bundled_table_says_nothing_of_what_it_does_not_hold() -> None:

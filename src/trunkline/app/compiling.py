@@ -91,8 +91,14 @@ class Compiler:
         self._surroundings = msgspec.structs.replace(self._surroundings, addresses=addresses)
 
     def compile(self) -> Snapshot:
-        """Return the compiled estate of this moment."""
-        return compile_estate(self._overlaid.estate, self._surroundings, self._clock.now())
+        """Return the compiled estate of this moment; it holds no longer than its prices."""
+        now = self._clock.now()
+        if self._priced_until and now >= self._priced_until:
+            self._price()
+        snapshot = compile_estate(self._overlaid.estate, self._surroundings, now)
+        if self._priced_until and self._priced_until < snapshot.good_until:
+            return msgspec.structs.replace(snapshot, good_until=self._priced_until)
+        return snapshot
 
     def _price(self) -> None:
         # The bundled price table takes a while to load: it is asked only for what can be called.
@@ -100,3 +106,4 @@ class Compiler:
         callable_now = {name for name, endpoint in endpoints.items() if not endpoint.missing}
         prices = price_deployments(self._estate, self._surroundings.vendors, self._clock.now(), only=callable_now)
         self._surroundings = msgspec.structs.replace(self._surroundings, prices=prices)
+        self._priced_until = min((price.until for price in prices.values() if price.until), default=0)

@@ -56,6 +56,20 @@ class Cancelling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified: date
 
 
+class Stating(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a vendor's answers state what it bills for them, and where this was read.
+
+    Attributes:
+        field: of a whole answer and of a stream's last event, such as `usage.cost`.
+        currency: of the amount.
+    """
+
+    field: str
+    currency: str
+    title: str
+    verified: date
+
+
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
 
@@ -89,6 +103,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         retry_after: the response headers that say when to come back, each with its unit; the first one counts.
         rate_headers: those that say how much is left.
         request_ids: the response headers with its own id of a request; the first one counts.
+        stating: where its answers state what they cost: that is booked where the estate has no price of its own.
         cancelling: what hanging up on a stream does; where nothing is known, it ends the bill.
     """
 
@@ -117,6 +132,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_headers: tuple[RateHeaders, ...] = ()
     request_ids: tuple[str, ...] = ("x-request-id", "request-id")
     cancelling: Cancelling | None = None
+    stating: Stating | None = None
 
 
 @cache

@@ -9,6 +9,7 @@ an `Attempt`: a request that policy has not seen cannot reach an upstream. `test
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import msgspec
 
@@ -26,7 +27,9 @@ class UnitPrice(msgspec.Struct, frozen=True):
     """What one token of each kind costs, in the estate's currency, and the version of the price that says so.
 
     `known` is false where neither the estate nor the bundled price table has a price: the call counts as zero and
-    says so.
+    says so. Of the `variants` that hold for a call, the last counts in place of these. `until` is when another price
+    begins, in nanoseconds since 1970; 0 where none is known of. `stated` is where answers say what is billed: that
+    counts before all of these, which are then held.
     """
 
     input: Pico = Pico(0)
@@ -36,6 +39,38 @@ class UnitPrice(msgspec.Struct, frozen=True):
     version: str = ""
     known: bool = True
     cache_write_long: Pico = Pico(0)
+    variants: tuple[Variant, ...] = ()
+    until: int = 0
+    stated: Stated | None = None
+
+
+class Stated(msgspec.Struct, frozen=True):
+    """Where an answer states what it costs, and what one unit of that is worth in the estate's currency."""
+
+    path: tuple[str, ...]
+    worth: Decimal
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """Other prices of the same version: for prompts of more than `above` tokens (-1: all), or at some hours.
+
+    `begins` and `ends` are seconds of the day in UTC, None for all hours; hours may go over midnight.
+    """
+
+    price: UnitPrice
+    above: int = -1
+    begins: int | None = None
+    ends: int = 0
+
+    def holds(self, tokens: int, second: int) -> bool:
+        """Whether it holds for a prompt of so many tokens, at that second of the day."""
+        if tokens <= self.above:
+            return False
+        if self.begins is None:
+            return True
+        if self.begins <= self.ends:
+            return self.begins <= second < self.ends
+        return second >= self.begins or second < self.ends
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -245,7 +280,8 @@ class Snapshot(msgspec.Struct, frozen=True):
         classes: data classes, loosest first.
         offers: for each unit, what it may name in `model`.
         cost_centres: for each unit.
-        good_until: when the first claim in it expires, in nanoseconds since 1970; then it must be compiled again.
+        good_until: when the first claim in it expires or price changes, in nanoseconds since 1970; then it is to be
+            compiled again.
         key_offers: for each key (or group) that an audience names, what that adds.
         owners: for each use case on offer, the unit to ask.
         direct: for each use case, the models that may be named by themselves under it.

@@ -8,7 +8,7 @@ from trunkline.dialects.dialect import Answer, AnswerStream, Dialect
 from trunkline.dialects.registry import DIALECTS
 from trunkline.dialects.translate import refusal_of
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
-from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.estate.stages import Attempt, Endpoint, Stated
 from trunkline.gateway.array import ArrayReply
 from trunkline.gateway.headers import JSON, answer_headers, dropped_header, log_fields, upstream_headers
 from trunkline.gateway.keep import KeptReply
@@ -20,6 +20,7 @@ from trunkline.money import Nano
 from trunkline.upstream.attest import attest_body, attest_event
 from trunkline.upstream.compose import Letter
 from trunkline.upstream.send import OK, told
+from trunkline.upstream.stated import read_stated
 from trunkline.wire.client import Response
 from trunkline.wire.server import Reply
 from trunkline.wire.sse import Framer, data_of
@@ -71,11 +72,19 @@ class Relay:
         if self._attempt.endpoint.attested:
             attest_body(self._attempt.endpoint, body)
         self._hold.first_byte()
+        if self._attempt.endpoint.price.stated is not None:
+            self.note_stated(self._attempt.endpoint.price.stated, body)
         answer, body = self._read(body)
         settled = self._hold.settle(
             status=Status.OK, http_status=response.status, usage=answer.usage, model_served=answer.model
         )
         self._reply.send(response.status, self._headers(self._content_type(response, JSON), settled.cost), body)
+
+    def note_stated(self, stated: Stated, data: bytes) -> None:
+        """Keep what the provider says that the answer costs."""
+        cost = read_stated(stated, data)
+        if cost is not None:
+            self._hold.stated = cost
 
     def _read(self, body: bytes) -> tuple[Answer, bytes]:
         """What metering reads of a whole answer, and the answer in the caller's dialect."""
@@ -201,6 +210,9 @@ class _Events:
         take = self._stream.take
         events = self._framer.feed(data)
         ours = [told for event in events if (told := take(event))]
+        if self._endpoint.price.stated is not None:
+            for event in events:
+                self._relay.note_stated(self._endpoint.price.stated, data_of(event))
         if not self._first:
             self._first = next(filter(data_of, events), b"")
         if not ours:

@@ -13,6 +13,7 @@ from trunkline.metering.book import Book
 from trunkline.metering.bound import limited, plausible
 from trunkline.metering.purses import Pledge
 from trunkline.metering.records import Intent, Settlement, Status
+from trunkline.money import Nano
 
 NOTHING = Usage()
 LONGEST_TEXT = 1_000
@@ -71,10 +72,10 @@ class Hold:
 
     Leaving without `settle` books the outcome that the exception tells. What may have been billed and is not known
     counts at the hold, marked estimated; what was provably not billed (nothing was sent, or the upstream declined)
-    counts nothing.
+    counts nothing. `stated` is what the provider itself says that it bills: it goes before the price of the tokens.
     """
 
-    __slots__ = ("_attempt", "_book", "_first_byte", "_intent", "_pledge", "_started", "settlement")
+    __slots__ = ("_attempt", "_book", "_first_byte", "_intent", "_pledge", "_started", "settlement", "stated")
 
     def __init__(self, book: Book, attempt: Attempt, intent: Intent, pledge: Pledge | None = None) -> None:
         self._book = book
@@ -84,6 +85,7 @@ class Hold:
         self._started = book.clock.ticks()
         self._first_byte: int | None = None
         self.settlement: Settlement | None = None
+        self.stated: Nano | None = None
         book.held[intent.sequence] = attempt
 
     @property
@@ -124,7 +126,9 @@ class Hold:
             usage, cost = intent.bound, intent.hold
         else:
             usage = plausible(usage)
-            cost = limited(price_call.cost(usage, self._attempt.endpoint.price))
+            stated = self.stated
+            priced = price_call.cost(usage, self._attempt.endpoint.price, intent.at) if stated is None else stated
+            cost = limited(priced)
         settlement = Settlement(
             book.journal.next_sequence(),
             intent.request,

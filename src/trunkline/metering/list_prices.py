@@ -7,28 +7,51 @@ loaded when the first price is looked up, and an exchange whose deployments all 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
+RATES: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok")
+EVERY_PROMPT: Final = -1
+DAY: Final = 86_400
 
-class ListPrice(msgspec.Struct, frozen=True):
-    """A provider's price per million tokens, in US dollars, and where it stands.
 
-    `version` names the table's release, the provider and the model in it, and says where a dearer price for long
-    prompts or other hours of the day was left out.
-    """
+class Rates(msgspec.Struct, frozen=True):
+    """Prices per million tokens by kind, all in one currency; None where nothing is said."""
 
-    version: str
     input_mtok: Decimal | None = None
     output_mtok: Decimal | None = None
     cache_read_mtok: Decimal | None = None
     cache_write_mtok: Decimal | None = None
     cache_write_1h_mtok: Decimal | None = None
+
+
+class ListVariant(msgspec.Struct, frozen=True):
+    """Other prices of the same model: for prompts of more than `above` tokens, or at some hours of the day.
+
+    `begins` and `ends` are seconds of the day in UTC; None for all hours. All of a call's tokens cost so.
+    """
+
+    rates: Rates
+    above: int = EVERY_PROMPT
+    begins: int | None = None
+    ends: int = 0
+
+
+class ListPrice(Rates, frozen=True, kw_only=True):
+    """A provider's price per million tokens, in US dollars, and where it stands.
+
+    `version` names the table's release, the provider and the model in it. Of the variants that hold for a call, the
+    last counts. `until` is when the table has another price, None where it knows of none.
+    """
+
+    version: str
+    variants: tuple[ListVariant, ...] = ()
+    until: datetime | None = None
 
 
 class ListPrices(Protocol):
@@ -56,33 +79,49 @@ class BundledPrices:
 
 
 def _list_price(name: str, prices: Any, at: datetime) -> ListPrice:
-    prices, conditional = _in_force(prices, at)
-    amounts: dict[str, Decimal | None] = {}
-    tiered = False
-    for field in ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok"):
-        amount = getattr(prices, field, None)
-        if amount is not None and not isinstance(amount, Decimal):
-            amount, tiered = amount.base, True
-        amounts[field] = amount
-    notes = (", base tier" if tiered else "") + (", at any hour" if conditional else "")
-    return ListPrice(version=name + notes, **amounts)
-
-
-def _in_force(prices: Any, at: datetime) -> tuple[Any, bool]:
-    """Return the prices in force at `at`, and whether the table has others for some hours of the day.
-
-    The last entry whose start date has come counts; entries for hours of the day are left out.
-    """
-    if not isinstance(prices, list):
-        return prices, False
-    chosen = prices[0].prices
-    by_hour = False
-    for entry in prices:
+    """Turn the table's entries into one price: the last whose start has come, then long prompts, then hours."""
+    entries: list[Any] = prices if isinstance(prices, list) else []
+    chosen = entries[0].prices if entries else prices
+    by_hour, later = [], []
+    for entry in entries:
         constraint = entry.constraint
         if constraint is None:
             chosen = entry.prices
         elif not hasattr(constraint, "start_date"):
-            by_hour = True
+            by_hour.append(entry)
         elif constraint.active(at):
             chosen = entry.prices
-    return chosen, by_hour
+        else:
+            later.append(datetime.combine(constraint.start_date, time(), UTC))
+    variants = _long_prompts(chosen, None)
+    for entry in by_hour:
+        hours = (_second(entry.constraint.start_time), _second(entry.constraint.end_time))
+        variants += [ListVariant(_rates(entry.prices), EVERY_PROMPT, *hours), *_long_prompts(entry.prices, hours)]
+    base = msgspec.structs.asdict(_rates(chosen))
+    return ListPrice(version=name, **base, variants=tuple(variants), until=min(later, default=None))
+
+
+def _rates(prices: Any, above: int = EVERY_PROMPT) -> Rates:
+    """The price of each kind of token, for prompts of more than so many tokens."""
+    found: list[Decimal | None] = []
+    for field in RATES:
+        amount = getattr(prices, field, None)
+        if amount is not None and not isinstance(amount, Decimal):
+            reached = [tier.price for tier in amount.tiers if tier.start <= above]
+            amount = reached[-1] if reached else amount.base
+        found.append(amount)
+    return Rates(*found)
+
+
+def _long_prompts(prices: Any, hours: tuple[int, int] | None) -> list[ListVariant]:
+    amounts = (getattr(prices, field, None) for field in RATES)
+    starts = sorted({tier.start for amount in amounts for tier in getattr(amount, "tiers", ())})
+    begins, ends = hours if hours is not None else (None, 0)
+    return [ListVariant(_rates(prices, start), start, begins, ends) for start in starts]
+
+
+def _second(moment: time) -> int:
+    """The second of the day in UTC; a time without a zone is in UTC."""
+    offset = moment.utcoffset()
+    second = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return (second - (int(offset.total_seconds()) if offset is not None else 0)) % DAY

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from trunkline.clock import NANOS_PER_SECOND
 from trunkline.estate.stages import UnitPrice
 from trunkline.messages import Usage
 from trunkline.money import Nano, hold_picos, settle_picos
 
+SECONDS_PER_DAY: Final = 86_400
 
-def cost(usage: Usage, price: UnitPrice) -> Nano:
+
+def cost(usage: Usage, price: UnitPrice, at: int = 0) -> Nano:
     """Return what the usage costs, in billionths of the estate's currency; rounded once, half up.
+
+    Where long prompts or some hours have prices of their own, those of the prompt's tokens and of `at`, in nanoseconds
+    since 1970, hold for all of the call.
 
     Tokens read from and written to the provider's cache are part of the input and have prices of their own. Reasoning
     is part of the output. Never negative: counts below zero are taken as zero, and where an upstream reports more
     cached tokens than input, the cached ones are booked in full and no others.
     """
+    if price.variants:
+        price = rates(price, usage.input, at)
     cached, cache_write = max(usage.cached, 0), max(usage.cache_write, 0)
     plain = max(usage.input - cached - cache_write, 0)
     long = min(max(usage.cache_write_long, 0), cache_write)
@@ -26,6 +36,13 @@ def cost(usage: Usage, price: UnitPrice) -> Nano:
     )
 
 
+def rates(price: UnitPrice, tokens: int, at: int) -> UnitPrice:
+    """Return the prices that hold for a prompt of so many tokens, at that moment in nanoseconds since 1970."""
+    second = at // NANOS_PER_SECOND % SECONDS_PER_DAY
+    held = [variant.price for variant in price.variants if variant.holds(tokens, second)]
+    return held[-1] if held else price
+
+
 def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) -> Nano:
     """Return the most that an attempt can cost within its bounds, in billionths of the estate's currency; rounded up.
 
@@ -33,7 +50,15 @@ def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) ->
         bound_input: no fewer than the prompt's tokens, however they split into plain, cached and cache-written ones.
         bound_output: no fewer than the tokens of one answer.
         answers: how many answers are asked for.
-        price: the deployment's price. Any kind of input token may turn out to be the dearest.
+        price: the deployment's price. Any kind of input token may turn out to be the dearest, and any hour.
     """
+    most = _hold(bound_input, bound_output, answers, price)
+    for variant in price.variants:
+        if bound_input > variant.above:
+            most = max(most, _hold(bound_input, bound_output, answers, variant.price))
+    return most
+
+
+def _hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) -> Nano:
     dearest = max(price.input, price.cache_read, price.cache_write, price.cache_write_long)
     return hold_picos(max(bound_input, 0) * dearest + max(bound_output, 0) * max(answers, 1) * price.output)

@@ -11,8 +11,8 @@ from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_datetime, as_nanos
 from trunkline.estate.deployments import Deployment, InternalRate, Price
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import UnitPrice
-from trunkline.metering.list_prices import BundledPrices, ListPrice, ListPrices
+from trunkline.estate.stages import Stated, UnitPrice, Variant
+from trunkline.metering.list_prices import BundledPrices, ListPrice, ListPrices, Rates
 from trunkline.money import price_per_mtok
 
 LIST_CURRENCY = "USD"
@@ -27,16 +27,6 @@ BUNDLED = BundledPrices()
 
 class NoPrice(Exception):
     """Why a deployment has no price; never leaves this module."""
-
-
-class Rates(msgspec.Struct, frozen=True):
-    """Prices per million tokens by kind, all in one currency; None where nothing is said."""
-
-    input_mtok: Decimal | None = None
-    output_mtok: Decimal | None = None
-    cache_read_mtok: Decimal | None = None
-    cache_write_mtok: Decimal | None = None
-    cache_write_1h_mtok: Decimal | None = None
 
 
 def price_deployments(
@@ -91,10 +81,12 @@ class _Pricing:
                 return NOT_CONFIGURED
             return self._list_price(deployment, own)
         except NoPrice as why:
-            return UnitPrice(version=f"unknown: {why}", known=False)
+            return self._as_stated(deployment, UnitPrice(version=f"unknown: {why}", known=False))
 
     def _own_price(self, rates: Price | InternalRate, currency: str | None, what: str) -> UnitPrice:
-        return _unit_price(self._convert(rates, currency or self._estate.currency), f"{self._own} {what}".rstrip())
+        currency = currency or self._estate.currency
+        price = _unit_price(self._convert(rates, currency), f"{self._own} {what}".rstrip())
+        return msgspec.structs.replace(price, until=self._next_rate(currency))
 
     def _list_price(self, deployment: Deployment, own: Price | None) -> UnitPrice:
         """The list price, with what the estate says of it laid over."""
@@ -104,14 +96,38 @@ class _Pricing:
             if listed is None:
                 return self._own_price(own, own.currency, "")
             said = self._convert(own, own.currency or self._estate.currency)
-            filled = _lay_over(said, self._convert(listed, LIST_CURRENCY))
-            return _unit_price(filled, f"{self._own} over {listed.version}")
+            return self._listed(listed, f"{self._own} over {listed.version}", said)
         if listed is None:
             boundary = self._estate.boundaries[deployment.boundary]
             raise NoPrice(f"no list price of {deployment.model} at {boundary.provider}; give the deployment a `price`")
         if listed.input_mtok is None and listed.output_mtok is None:
             raise NoPrice(f"{listed.version} has no price per token; give the deployment a `price`")
-        return _unit_price(self._convert(listed, LIST_CURRENCY), listed.version)
+        return self._as_stated(deployment, self._listed(listed, listed.version))
+
+    def _as_stated(self, deployment: Deployment, price: UnitPrice) -> UnitPrice:
+        """The price, under what the provider's answers state where it bills that."""
+        vendor = self._vendors.get(self._estate.boundaries[deployment.boundary].provider)
+        stating = vendor.stating if vendor is not None and deployment.engine is None else None
+        if stating is None:
+            return price
+        try:
+            worth = self._factor(stating.currency)
+        except NoPrice:
+            return price
+        stated = Stated(tuple(stating.field.split(".")), worth)
+        return msgspec.structs.replace(price, stated=stated, version=f"{stating.field} as stated, else {price.version}")
+
+    def _listed(self, listed: ListPrice, version: str, said: Rates | None = None) -> UnitPrice:
+        """The list price with its variants, each under what the estate says."""
+
+        def unit_price(rates: Rates) -> UnitPrice:
+            found = self._convert(rates, LIST_CURRENCY)
+            return _unit_price(found if said is None else _lay_over(said, found), version)
+
+        variants = tuple(Variant(unit_price(one.rates), one.above, one.begins, one.ends) for one in listed.variants)
+        changes = [0 if listed.until is None else as_nanos(listed.until), self._next_rate(LIST_CURRENCY)]
+        until = min((one for one in changes if one), default=0)
+        return msgspec.structs.replace(unit_price(listed), variants=variants, until=until)
 
     def _find(self, deployment: Deployment) -> ListPrice | None:
         provider = self._listed_as(deployment)
@@ -128,7 +144,7 @@ class _Pricing:
         vendor = self._vendors.get(self._estate.boundaries[deployment.boundary].provider)
         return vendor.prices if vendor is not None and deployment.engine is None else None
 
-    def _convert(self, rates: Price | InternalRate | ListPrice, currency: str) -> Rates:
+    def _convert(self, rates: Price | InternalRate | Rates, currency: str) -> Rates:
         factor = self._factor(currency)
         return Rates(
             input_mtok=_times(rates.input_mtok, factor),
@@ -152,6 +168,15 @@ class _Pricing:
                 f"no exchange rate from {currency} to {self._estate.currency} is in force; add one to `exchange_rates`"
             )
         return max(begun, key=lambda pair: pair[0])[1]
+
+    def _next_rate(self, currency: str) -> int:
+        """When the next exchange rate of a currency begins; 0 where none is declared."""
+        coming = [
+            since
+            for rate in self._estate.exchange_rates
+            if rate.currency == currency and rate.since is not None and (since := as_nanos(rate.since)) > self._now
+        ]
+        return min(coming, default=0) if currency != self._estate.currency else 0
 
 
 def _is_fixed(price: Price) -> bool:
