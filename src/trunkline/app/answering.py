@@ -164,6 +164,9 @@ class Answering:
             stack.callback(asyncio.create_task(following).cancel)
         if self._turnstile.shares is not None:
             stack.callback(asyncio.create_task(self._turnstile.shares.follow()).cancel)
+        if self._turnstile.slots is not None:
+            stack.push_async_callback(self._turnstile.slots.stop)
+            stack.callback(asyncio.create_task(self._turnstile.slots.follow()).cancel)
 
     async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
         """Answer from now on, at the address of the options or on a socket that listens already, until the stack ends.

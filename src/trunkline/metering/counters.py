@@ -209,6 +209,11 @@ class Counter:
         self._turn(now)
         return words[base + USED]
 
+    @property
+    def mine(self) -> int:
+        """How many calls of this worker are under way."""
+        return self._page.words[self._base + FIRST_LANE + self._page.lane]
+
     def ends(self, now: int) -> int:
         """When the window ends in which is counted."""
         self._turn(now)

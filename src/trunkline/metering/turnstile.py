@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
@@ -16,6 +16,7 @@ from trunkline.metering.counters import Counter, Page
 from trunkline.metering.hold import Hold
 from trunkline.metering.limits import CALLS, REQUESTS, TOKENS, Limits, Rate
 from trunkline.metering.shares import Scarce, Shares, ShareStore
+from trunkline.metering.slots import Slots, SlotStore
 from trunkline.observability.metrics import LimitReading
 
 MOST_REMEMBERED = 100_000
@@ -55,6 +56,10 @@ Taken = tuple[Counter, int, int]
 """What was counted where: the amount, and when the window began."""
 
 
+class SharedStore(ShareStore, SlotStore, Protocol):
+    """Where several exchanges keep limits together."""
+
+
 class Turnstile:
     """A worker's limits.
 
@@ -67,13 +72,15 @@ class Turnstile:
     Attributes:
         in_force: whether there are any; without one, nothing here costs a call anything.
         shares: asks for this exchange's parts of the limits; None where no other exchange keeps them.
+        slots: the same for calls at once.
     """
 
-    __slots__ = ("_above", "_at", "_clock", "_counters", "_freed_at", "_limits", "in_force", "page", "shares")
+    __slots__ = ("_above", "_at", "_clock", "_counters", "_freed_at", "_limits", "in_force", "page", "shares", "slots")
 
-    def __init__(self, page: Page, limits: Limits, clock: Clock, store: ShareStore | None = None) -> None:
+    def __init__(self, page: Page, limits: Limits, clock: Clock, store: SharedStore | None = None) -> None:
         self.page = page
         self.shares = None if store is None else Shares(store, page, clock, lambda: tuple(self._counters.values()))
+        self.slots = None if store is None else Slots(store, page, clock, lambda: tuple(self._counters.values()))
         self._clock = clock
         self._freed_at = 0
         self.adopt(limits)
@@ -127,8 +134,7 @@ class Turnstile:
             for counter, amount in wanted:
                 if self._fits(counter, amount, now):
                     continue
-                shares = self.shares
-                if shares and counter.used(now) + amount <= counter.rate.limit and not shares.is_dry(counter, amount):
+                if self._may_have_more(counter, amount, now):
                     raise Scarce(counter, amount)
                 counter.refuse()
                 raise Full(counter.rate, self._refuse(counter, amount, now))
@@ -143,7 +149,9 @@ class Turnstile:
         Raises:
             Unavailable: the store does not answer.
         """
-        if self.shares is not None:
+        if self.slots is not None and scarce.counter.rate.counts == CALLS:
+            await self.slots.more(scarce.counter)
+        elif self.shares is not None:
             await self.shares.more(scarce.counter, scarce.amount)
 
     def give(self, taken: Iterable[Taken]) -> None:
@@ -155,7 +163,16 @@ class Turnstile:
     def _now(self) -> int:
         return self._clock.now() if self.shares is None else self.shares.now()
 
+    def _may_have_more(self, counter: Counter, amount: int, now: int) -> bool:
+        """Whether the store of several exchanges may have more of a limit for this one."""
+        if self.slots is not None and counter.rate.counts == CALLS:
+            return not self.slots.is_dry(counter)
+        fits = counter.used(now) + amount <= counter.rate.limit
+        return fits and self.shares is not None and not self.shares.is_dry(counter, amount)
+
     def _fits(self, counter: Counter, amount: int, now: int) -> bool:
+        if self.slots is not None and counter.rate.counts == CALLS:
+            return counter.mine + amount <= self.slots.held(counter)
         used, limit = counter.used(now), counter.rate.limit
         if self.shares is not None and counter.rate.per:
             limit = min(limit, counter.granted)

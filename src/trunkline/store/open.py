@@ -21,6 +21,7 @@ from trunkline.store.ledger import Ledger
 from trunkline.store.place import is_here
 from trunkline.store.schema import HEAD, about, metadata
 from trunkline.store.sessions import Sessions, upsert, waiting_for_ever
+from trunkline.store.slot_table import SlotTable
 from trunkline.store.turn_table import TurnTable
 from trunkline.store.verify_leases import LEASE_CHECKS
 from trunkline.store.window_table import WindowTable
@@ -42,8 +43,8 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, AlertTable, TurnTable):
-    """All that an exchange keeps in one database: ledger, keys, verified claims, budgets, webhooks, conversations.
+class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, AlertTable, TurnTable):
+    """All that an exchange keeps in one database: ledger, keys, claims, budgets, limits, webhooks, conversations.
 
     Safe to use from several threads; each method is one transaction.
 
@@ -57,6 +58,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, AlertTable, T
         ClaimTable.__init__(self, sessions)
         LeaseTable.__init__(self, sessions)
         WindowTable.__init__(self, sessions)
+        SlotTable.__init__(self, sessions)
         AlertTable.__init__(self, sessions)
         TurnTable.__init__(self, sessions)
         self.checks += LEASE_CHECKS

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0008"
+HEAD = "0010"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -304,6 +304,18 @@ windows = Table(
     Column("starts", BigInteger, primary_key=True),
     Column("ends", BigInteger, nullable=False),
     Column("granted", BigInteger, nullable=False),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    # What workers hold of limits on calls at once, until when; all that has not lapsed is never more than the limit.
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
 )
 
 alerts = Table(

@@ -1,0 +1,237 @@
+"""A worker's share of limits on calls at once that several exchanges keep together: slots, held for some seconds.
+
+In the store, what all workers hold of a limit never exceeds it. A worker lets a call begin only in a slot that it
+holds, and holds none longer than it was promised, by its own clock from before it asked. So as many calls at once
+begin as the limit says and no more, whoever is killed. Slots of a worker that is gone come back when they lapse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from trunkline.clock import NANOS_PER_SECOND, Clock
+from trunkline.errors import TrunklineError, Unavailable
+from trunkline.metering.counters import Counter, Page
+from trunkline.metering.limits import CALLS
+
+LASTS = 10 * NANOS_PER_SECOND
+"""Nanoseconds that slots last without being renewed."""
+MARGIN = 2 * NANOS_PER_SECOND
+"""Nanoseconds before they lapse from which on a worker begins nothing in them: more than clocks drift apart."""
+RENEW_BEFORE = 5 * NANOS_PER_SECOND
+PARTS = 50
+"""Ahead of need, a worker asks for this part of a limit, one slot at least."""
+IDLE = NANOS_PER_SECOND
+"""Nanoseconds after which slots that no call stands in go back; at once where somebody goes without."""
+SHORT_FOR = NANOS_PER_SECOND
+"""Nanoseconds for which all are told that somebody went without."""
+TICK = 0.25
+"""Seconds between two looks whether something is to be renewed or given back."""
+AWAY_AFTER = 2.0
+"""Seconds that a call waits for the store."""
+DRY_FOR = NANOS_PER_SECOND // 4
+
+AWAY = "The store of the limits cannot be reached, and this exchange's share of the calls at once is used up."
+
+log = logging.getLogger(__name__)
+
+
+class SlotAsk(msgspec.Struct, frozen=True):
+    """What a worker wants to hold of a limit from now on.
+
+    Attributes:
+        version: grows with each message of a holder; an older one changes nothing.
+        amount: how many slots in all.
+        used: in how many of them calls are under way: these it keeps in any case.
+        need: fewer than so many do not help.
+    """
+
+    name: str
+    holder: str
+    version: int
+    limit: int
+    amount: int
+    used: int
+    need: int
+
+
+class SlotAnswer(msgspec.Struct, frozen=True):
+    """How many slots it holds, whether others hold some in vain, and whether somebody went without a moment ago."""
+
+    amount: int
+    idle: bool
+    short: bool
+
+
+class SlotStore(Protocol):
+    """Where slots are held. Implemented by the store."""
+
+    def hold_slots(self, asks: Sequence[SlotAsk]) -> tuple[SlotAnswer, ...]:
+        """Heed what a worker wants to hold, for `LASTS`; one answer for each, in order."""
+        ...
+
+
+def grant(ask: SlotAsk, others: int) -> int:
+    """Return how many slots a worker holds, where others hold so many."""
+    return max(min(ask.amount, ask.limit - others), ask.used, 0)
+
+
+class _Hand(msgspec.Struct):
+    """What a worker holds of one limit."""
+
+    counter: Counter
+    amount: int = 0
+    until: int = 0
+    busy_at: int = 0
+    dry_until: int = 0
+    short: bool = False
+
+
+class _Waiter(msgspec.Struct):
+    name: str
+    future: asyncio.Future[Exception | None]
+    asked: bool = False
+
+
+class Slots:
+    """A worker's slots of all limits.
+
+    Args:
+        store: where they are held.
+        page: where the worker counts its calls.
+        clock: the worker's.
+        counters: tells the limits in force.
+    """
+
+    def __init__(self, store: SlotStore, page: Page, clock: Clock, counters: Callable[[], Iterable[Counter]]) -> None:
+        self._store = store
+        self._page = page
+        self._clock = clock
+        self._counters = counters
+        self._holder = secrets.token_hex(8)
+        self._version = 0
+        self._hands: dict[str, _Hand] = {}
+        self._waiting: list[_Waiter] = []
+        self._wake = asyncio.Event()
+        self._away = False
+
+    def held(self, counter: Counter) -> int:
+        """Return how many calls of this worker may be under way at the moment."""
+        hand = self._hands.get(counter.rate.name)
+        return hand.amount if hand is not None and self._clock.ticks() < hand.until else 0
+
+    def is_dry(self, counter: Counter) -> bool:
+        """Whether a moment ago there was no slot to be had."""
+        hand = self._hands.get(counter.rate.name)
+        return hand is not None and self._clock.ticks() < hand.dry_until
+
+    async def more(self, counter: Counter) -> None:
+        """Wait until this worker holds more slots, or until it is known that there are none.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        waiter = _Waiter(counter.rate.name, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(AWAY_AFTER):
+                refused = await waiter.future
+        except TimeoutError:
+            refused = None if waiter.asked else Unavailable(AWAY, code="store_unavailable", retry_after=5)
+        finally:
+            self._waiting.remove(waiter)
+        if refused is not None:
+            raise refused
+
+    async def follow(self) -> None:
+        """Ask for what is needed, whenever it is, for ever."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self.ask()
+
+    async def stop(self) -> None:
+        """Give all slots back, as far as the store takes them."""
+        self._counters = tuple
+        await self.ask()
+
+    async def ask(self) -> None:
+        """Ask the store once for all that is to be asked for."""
+        waiting = [one for one in self._waiting if not one.future.done()]
+        at = self._clock.ticks()
+        with self._page.locked():
+            asks = self._asks(waiting, at)
+        if not asks:
+            return
+        try:
+            answers = await asyncio.to_thread(self._store.hold_slots, asks)
+        except Exception as fault:  # noqa: BLE001 - the border to the store, which may raise anything while it is away
+            self._lost(fault, waiting)
+            return
+        self._away = False
+        for ask, answer in zip(asks, answers, strict=True):
+            self._hear(ask, answer, at, waiting)
+
+    def _asks(self, waiting: Sequence[_Waiter], at: int) -> list[SlotAsk]:
+        declared = {counter.rate.name: counter for counter in self._counters() if counter.rate.counts == CALLS}
+        wanted = {one.name for one in waiting}
+        for name in wanted & declared.keys():
+            self._hands.setdefault(name, _Hand(declared[name]))
+        asks: list[SlotAsk] = []
+        for name, hand in tuple(self._hands.items()):
+            hand.counter = declared.get(name, hand.counter)
+            used, limit = hand.counter.mine, hand.counter.rate.limit
+            need = sum(one.name == name for one in waiting)
+            part = 0 if hand.short else max(limit // PARTS, 1)
+            if need or used >= hand.amount:
+                hand.busy_at = at
+            amount = hand.amount
+            if name not in declared:
+                amount = used
+            elif need:
+                amount = max(amount, used + need + part)
+            elif hand.short or at - hand.busy_at > IDLE:
+                amount = used
+            if not (need or amount != hand.amount or amount > used or hand.until - at < RENEW_BEFORE):
+                continue
+            if not (amount or hand.amount or need):
+                del self._hands[name]
+                continue
+            hand.amount = min(hand.amount, amount)  # Let go of before it is said: never used by two.
+            self._version += 1
+            asks.append(SlotAsk(name, self._holder, self._version, limit, amount, used, used + min(need, 1)))
+        return asks
+
+    def _hear(self, ask: SlotAsk, answer: SlotAnswer, sent: int, waiting: Sequence[_Waiter]) -> None:
+        hand = self._hands[ask.name]
+        hand.amount, hand.until, hand.short = answer.amount, sent + LASTS - MARGIN, answer.short
+        if answer.amount >= ask.need:
+            hand.dry_until = 0
+        elif not answer.idle or any(one.asked for one in waiting if one.name == ask.name):
+            hand.dry_until = self._clock.ticks() + DRY_FOR
+        for one in waiting:
+            if one.name == ask.name and not one.future.done():
+                if answer.amount >= ask.need or hand.dry_until:
+                    one.future.set_result(None)
+                else:
+                    one.asked = True
+                    asyncio.get_running_loop().call_later(TICK, self._wake.set)
+
+    def _lost(self, fault: Exception, waiting: Sequence[_Waiter]) -> None:
+        inside = fault.inside if isinstance(fault, TrunklineError) else f"{type(fault).__name__}: {fault}"
+        if not self._away:
+            log.warning("the store holds no slots; calls go on within what is in hand: %s", inside)
+        self._away = True
+        for one in waiting:
+            if not one.future.done():
+                one.future.set_result(Unavailable(AWAY, code="store_unavailable", inside=inside, retry_after=5))
