@@ -9,6 +9,7 @@ import os
 import pstats
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,12 +20,15 @@ from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
-from bench import ageing, compiling, gateways, litellm, load, machine, report, sizes, soak, threads
+from bench import ageing, compiling, cpu, gateways, litellm, load, machine, report, sizes, soak, threads
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
 OPEN_STREAMS = 1000
 LITELLM_WARMS = 10  # seconds: it answers nothing for a while after it listens
+SETTLES = 3  # seconds: what a start leaves to be done
+RESTS = 5  # seconds at rest for each second of a plain run
+REST_MUST = 2.0  # milliseconds of CPU a second
 FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest: the noise of the measurement
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
@@ -115,6 +119,19 @@ def two_workers(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figu
     name = "CPU per plain request, two workers"
     pair = tuple(samples["two"]), tuple(samples["one"])
     return [Figure(name, "us", *pair, must=1.1, aim=1.0, ratio=True, against="one worker")]
+
+
+def at_rest(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure what an exchange takes of which nobody asks anything."""
+    made = []
+    for workers, name in ((1, "CPU at rest"), (2, "CPU at rest, two workers and the process above them")):
+        with gateways.trunkline(folder / f"rest-{workers}", upstreams, workers=workers) as gateway:
+            time.sleep(SETTLES)
+            before, began = cpu.spent(gateway.pid), time.monotonic()
+            time.sleep(RESTS * effort.seconds)
+            spent = (cpu.spent(gateway.pid) - before) / 1e6 / (time.monotonic() - began)
+        made.append(Figure(name, "ms/s", (spent,), must=REST_MUST if workers == 1 else None, places=2))
+    return made
 
 
 def long_run(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
@@ -247,7 +264,7 @@ def bench(effort: Effort, folder: Path, *, peer: bool = False) -> str:
             samples = alternate((nginx, ours), upstreams, effort)
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
-        more = long_run(upstreams, effort, folder) + large_estate()
+        more = at_rest(upstreams, effort, folder) + long_run(upstreams, effort, folder) + large_estate()
         more += two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
         if peer:
             more += beside_litellm(upstreams, effort, folder)
