@@ -1,8 +1,9 @@
 """The fault bench: a live exchange with two workers, a failover set, and calls whose upstreams do as scenarios say.
 
 What must hold for every call, whatever happens: it is answered whole, or fails with words that say so; it is charged
-what was produced or its hold, never twice and never nothing; nothing ever reaches a deployment that policy refuses. And
-once all are over, nothing is left: no call, no attempt, no open record.
+what was produced or its hold, never twice and never nothing; nothing ever reaches a deployment that policy refuses; a
+hard budget is never exceeded. And once all are over, nothing is left: no call, no attempt, no open record, no
+descriptor, task or byte more than before. When the exchange has stopped, nothing of a budget is held or frozen.
 """
 
 from __future__ import annotations

@@ -204,6 +204,31 @@ async def test_an_engine_that_dies_breaks_its_streams_honestly_and_is_back_withi
     assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 200
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_an_engine_that_hangs_costs_its_callers_a_time_out_that_names_it_and_is_replaced(
+    running: Exchange, asdk: openai.AsyncOpenAI
+) -> None:
+    hung = chat_engine(running)
+    os.kill(hung, signal.SIGSTOP)
+    hasty = {"x-trunkline-timeout": "2"}
+    with pytest.raises(openai.InternalServerError, match="smol") as caught:
+        await asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=4, extra_headers=hasty)
+    assert caught.value.status_code == 504
+    said = set()
+    async with asyncio.timeout(120):
+        while True:
+            said.add((await asyncio.to_thread(running.get, "/readyz"))[0])
+            try:
+                await asdk.chat.completions.create(model="chat", messages=ASKED, max_tokens=4, extra_headers=hasty)
+            except openai.InternalServerError:
+                await asyncio.sleep(0.05)
+            else:
+                break
+    assert said == {200, 503}
+    assert chat_engine(running) != hung
+
+
 def test_anthropics_sdk_is_answered_by_the_embedded_model(running: Exchange, key: str) -> None:
     hi: list[MessageParam] = [{"role": "user", "content": "What is the capital of France? One word."}]
     with anthropic.Anthropic(api_key=key, base_url=running.root, max_retries=0, timeout=60) as client:
