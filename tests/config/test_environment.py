@@ -46,7 +46,7 @@ def test_what_does_not_resolve_says_what_to_do(tmp_path: Path) -> None:
         "file:two-lines": f"the file {tmp_path}/two-lines holds a line break or another control character",
         "file:large": f"the file {tmp_path}/large is larger than 65,536 bytes",
         "file:latin": f"the file {tmp_path}/latin is not UTF-8 text",
-        "aws-default": "aws-default: this version cannot use a cloud's own chain of credentials yet",
+        "aws-default": "aws-default: only credentials may name a cloud's own chain",
     }
 
     assert {reference: resolve(reference, around).why for reference in reasons} == reasons

@@ -163,7 +163,7 @@ def test_what_is_not_in_force_is_announced_once_per_kind() -> None:
         ("fixed costs are not charged back yet", 3),
         ("lending and shares of a pool are not in force yet", 1),
         ("groups of a unit are not in force yet", 1),
-        ("a cloud's own credentials cannot be used yet", 1),
+        ("this cloud's own credentials cannot be used yet", 1),
     ]
     assert str(notices[0]).startswith(f"{EXAMPLE}:50:5: reserved units and replicas are not in force yet")
     assert str(notices[1]).endswith("(and 2 more)")

@@ -38,6 +38,7 @@ INLINE_IMPORTS = {
 
 # Borders: where an error of any kind must become an answer, a log line or an exit code.
 BORDERS = {
+    "src/trunkline/app/grants.py": "no library of a cloud, whatever it raises, ends what runs",
     "src/trunkline/app/channel.py": "another process must not wait for an answer that never comes",
     "src/trunkline/app/reloading.py": "an estate that cannot be read ends nothing that runs",
     "src/trunkline/metering/drain.py": "one failed round must not end the draining of all that follow",

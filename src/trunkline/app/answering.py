@@ -19,6 +19,7 @@ from trunkline.app.claims import ClaimWatch
 from trunkline.app.content import content_box
 from trunkline.app.courier import Courier
 from trunkline.app.front import front
+from trunkline.app.grants import GrantWatch
 from trunkline.app.ground import Checked, Ground
 from trunkline.app.keys import KeyWatch
 from trunkline.app.signals import Signals
@@ -112,6 +113,7 @@ class Answering:
             clock=clock,
             readiness=lambda: self._noted(readiness()),
         )
+        self._grants = GrantWatch(checked.compiler, clock, self.exchange.metrics)
         self._book.settled = self.exchange.settled
         self._courier = Courier(
             checked.recipients,
@@ -160,6 +162,8 @@ class Answering:
             self._courier.follow(),
             self._conversations.follow(),
         )
+        self._grants.begin(self.exchange)
+        stack.callback(self._grants.end)
         for following in followers:
             stack.callback(asyncio.create_task(following).cancel)
         if self._turnstile.shares is not None:
@@ -217,8 +221,10 @@ class Answering:
         await self._claims.adopt(checked.compiler)
         exchange, compiler, snapshot = self.exchange, checked.compiler, checked.snapshot
         addresses = {name: where for name, where in self._compiler.addresses.items() if name not in retired}
-        if addresses != compiler.addresses:  # An engine came or went while the estate was checked.
+        moved = addresses != compiler.addresses  # An engine came or went while the estate was checked.
+        if moved:
             compiler.engines_at(addresses)
+        if self._grants.adopt(compiler) or moved:
             snapshot = compiler.compile()
         self._compiler = compiler
         exchange.adopt(compiler.compile, snapshot)

@@ -11,14 +11,16 @@ from trunkline.clock import Clock
 from trunkline.config.environment import Environment, resolve
 from trunkline.dialects.registry import DIALECTS
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Address, Snapshot
+from trunkline.estate.stages import Address, Grant, Snapshot, Wanted
 from trunkline.metering.prices import price_deployments
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.reach import reach
+from trunkline.policy.reach import reach, wanted_grants
 from trunkline.policy.sources import Sourced, trace_all
 from trunkline.policy.surroundings import Surroundings
 from trunkline.policy.verified import Overlaid, Version, overlay
 from trunkline.policy.warn import Unwise, warn
+
+LAPSED = Grant(why="its token has lapsed, and no other came in time; the exchange's log says why")
 
 
 def surround(environment: Environment) -> Surroundings:
@@ -57,6 +59,7 @@ class Compiler:
             content_sealed=content_sealed,
         )
         self._overlaid = Overlaid(estate)
+        self.wanted = wanted_grants(estate, self._surroundings.vendors)
         self._price()
 
     @property
@@ -67,6 +70,10 @@ class Compiler:
     def engines_at(self, addresses: dict[str, Address]) -> None:
         """Note where all engines listen now."""
         self._surroundings = msgspec.structs.replace(self._surroundings, addresses=addresses)
+
+    def granted(self, grants: Mapping[Wanted, Grant]) -> None:
+        """Note the tokens of clouds' own chains of credentials as they stand."""
+        self._surroundings = msgspec.structs.replace(self._surroundings, grants=dict(grants))
 
     def verified(self, versions: Iterable[Version]) -> Overlaid:
         """Lay these versions of claims over the estate, in place of those before."""
@@ -91,18 +98,27 @@ class Compiler:
         self._surroundings = msgspec.structs.replace(self._surroundings, addresses=addresses)
 
     def compile(self) -> Snapshot:
-        """Return the compiled estate of this moment; it holds no longer than its prices."""
+        """Return the compiled estate of this moment; it holds no longer than its prices and tokens."""
         now = self._clock.now()
         if self._priced_until and now >= self._priced_until:
             self._price()
-        snapshot = compile_estate(self._overlaid.estate, self._surroundings, now)
-        if self._priced_until and self._priced_until < snapshot.good_until:
-            return msgspec.structs.replace(snapshot, good_until=self._priced_until)
+        grants = {
+            wanted: grant if not grant.token or grant.expires > now else LAPSED
+            for wanted, grant in self._surroundings.grants.items()
+        }
+        surroundings = msgspec.structs.replace(self._surroundings, grants=grants)
+        snapshot = compile_estate(self._overlaid.estate, surroundings, now)
+        ends = (self._priced_until, *(grants[wanted].expires for wanted in self.wanted & grants.keys()))
+        good_until = min((end for end in ends if end), default=snapshot.good_until)
+        if good_until < snapshot.good_until:
+            return msgspec.structs.replace(snapshot, good_until=good_until)
         return snapshot
 
     def _price(self) -> None:
         # The bundled price table takes a while to load: it is asked only for what can be called.
-        endpoints = reach(self._overlaid.estate, self._surroundings)
+        # A deployment that only waits for its token can be called in a moment.
+        with_tokens = dict.fromkeys(self.wanted, Grant("to come"))
+        endpoints = reach(self._overlaid.estate, msgspec.structs.replace(self._surroundings, grants=with_tokens))
         callable_now = {name for name, endpoint in endpoints.items() if not endpoint.missing}
         prices = price_deployments(self._estate, self._surroundings.vendors, self._clock.now(), only=callable_now)
         self._surroundings = msgspec.structs.replace(self._surroundings, prices=prices)

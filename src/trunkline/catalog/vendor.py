@@ -70,6 +70,18 @@ class Stating(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified: date
 
 
+class Chained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a vendor takes tokens of a cloud's own chain of credentials: for which scope, in which header line.
+
+    `{key}` stands for the token. `title` is the page where this was read, on the day `verified`.
+    """
+
+    scope: str
+    title: str
+    verified: date
+    auth: str = "authorization: Bearer {key}"
+
+
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
 
@@ -88,6 +100,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         version_query: the query that tells the boundary's `api_version`, `{version}` standing for it; None where the
             API has no versions to choose.
         auth: the header line that carries the key, `{key}` standing for it.
+        chains: the clouds' own chains of credentials whose tokens it takes in place of a key, by name.
         headers: further header lines of every request.
         key_required: whether it answers nobody without a key.
         prices: its name in the bundled price table, or None where that has no prices for it.
@@ -116,6 +129,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dated_path: str | None = None
     version_query: str | None = None
     auth: str = "authorization: Bearer {key}"
+    chains: dict[str, Chained] = {}
     headers: tuple[str, ...] = ()
     key_required: bool = True
     prices: str | None = None

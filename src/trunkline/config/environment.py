@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 CHAINS: Final = frozenset({"aws-default", "azure-default", "google-default"})
-"""Names of clouds' own chains of credentials. No chain resolves in this version."""
+"""Names of clouds' own chains of credentials. What they hand out is fetched while the exchange runs, not looked up."""
 
 MOST_BYTES: Final = 65_536
 
@@ -75,7 +75,7 @@ def resolve(reference: str, environment: Environment) -> Resolved:
     if (fault := fault_in(reference)) is not None:
         return Resolved(None, f"the reference {fault}")
     if kind == "chain":
-        return Resolved(None, f"{reference}: this version cannot use a cloud's own chain of credentials yet")
+        return Resolved(None, f"{reference}: only credentials may name a cloud's own chain")
     if kind == "env":
         name = reference[4:]
         return _clean(environment.variables.get(name), f"the variable {name}", f"set {name} in the environment")

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from trunkline.catalog.vendor import load_vendors
 from trunkline.config.environment import kind_of_reference
 from trunkline.estate.declared import Declared
 
@@ -95,9 +96,11 @@ def _group_audiences(declared: Declared) -> Iterator[Where]:
 
 
 def _chains(declared: Declared) -> Iterator[Where]:
+    taken = {chain for vendor in load_vendors().values() for chain in vendor.chains}
     for section, things in (("boundaries", declared.boundaries), ("deployments", declared.deployments)):
         for name, thing in things.items():
-            if thing.credentials is not None and kind_of_reference(thing.credentials) == "chain":
+            named = thing.credentials
+            if named is not None and kind_of_reference(named) == "chain" and named not in taken:
                 yield (section, name, "credentials")
 
 
@@ -124,6 +127,6 @@ NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
     ("guardrails are not in force yet: nothing is screened", _fields("use_cases", "guardrails")),
     ("groups in an audience are not in force yet: nobody is let in by one", _group_audiences),
     ("groups of a unit are not in force yet: nobody signs in by one", _fields("units", "groups")),
-    ("a cloud's own credentials cannot be used yet: the deployment is not configured", _chains),
+    ("this cloud's own credentials cannot be used yet: the deployment is not configured", _chains),
 )
 """Each kind: what is not in force, and where it is declared."""

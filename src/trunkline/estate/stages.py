@@ -80,6 +80,24 @@ class Address(msgspec.Struct, frozen=True):
     key: str
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """A token that boundaries want: of a cloud's own chain of credentials, for a scope."""
+
+    chain: str
+    scope: str
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Such a token as it stands: good until `expires`, in nanoseconds since 1970; or why there is none."""
+
+    token: str = ""
+    expires: int = 0
+    why: str = ""
+
+    def __repr__(self) -> str:
+        return f"Grant(expires={self.expires}, why={self.why!r})"
+
+
 class Signals(msgspec.Struct, frozen=True):
     """What a deployment's answers say beside the answer, compiled from what is known of its vendor.
 

@@ -45,6 +45,13 @@ INCIDENTS = Family(
     "Incidents at a deployment, by kind; each took it out for a while.",
     ("kind", "deployment"),
 )
+CREDENTIAL_TOKENS = Family(
+    "trunkline_credential_tokens",
+    CounterMetricFamily,
+    "Tries to fetch a token of a cloud's own chain of credentials: `fetched`, or `failed`; then the one before goes on "
+    "until its end.",
+    ("chain", "outcome"),
+)
 WEBHOOKS = Family(
     "trunkline_webhook_messages",
     CounterMetricFamily,
@@ -197,6 +204,7 @@ FAMILIES: tuple[AnyFamily, ...] = (
     REFUSALS,
     INCIDENTS,
     WEBHOOKS,
+    CREDENTIAL_TOKENS,
     ATTEMPTS,
     ESTIMATED,
     TOKENS,

@@ -216,6 +216,7 @@ class Metrics:
         "reloads",
         "requests",
         "timings",
+        "tokens",
         "upstream_events",
         "webhooks",
         "worker_restarts",
@@ -231,6 +232,7 @@ class Metrics:
         self.incidents: dict[tuple[str, str], int] = {}
         self.upstream_events: dict[tuple[str, str], int] = {}
         self.webhooks: dict[tuple[str, str], int] = {}
+        self.tokens: dict[tuple[str, str], int] = {}
         self.reloads = dict.fromkeys(Reload, 0)
         self.worker_restarts = 0
         self.in_flight = 0
@@ -285,6 +287,11 @@ class Metrics:
         """Count something that happened to a deployment's health."""
         labels = (event, deployment)
         self.upstream_events[labels] = self.upstream_events.get(labels, 0) + 1
+
+    def token(self, chain: str, outcome: str) -> None:
+        """Count one try to fetch a token of a cloud's own chain of credentials."""
+        labels = (chain, outcome)
+        self.tokens[labels] = self.tokens.get(labels, 0) + 1
 
     def webhook(self, name: str, outcome: str) -> None:
         """Count one message to a webhook: taken, tried in vain, or given up."""

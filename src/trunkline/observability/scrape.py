@@ -77,6 +77,10 @@ class Exposition(Collector):
         for labels, count in tuple(self._metrics.webhooks.items()):
             webhooks.add_metric(labels, count)
         yield webhooks
+        fetched = families.CREDENTIAL_TOKENS.empty()
+        for labels, count in tuple(self._metrics.tokens.items()):
+            fetched.add_metric(labels, count)
+        yield fetched
 
     def _calls(self) -> Iterator[Metric]:
         attempts, estimated, tokens, cost = (

@@ -47,6 +47,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     upstream_events: tuple[tuple[str, str, int], ...] = ()
     loads: tuple[UpstreamLoad, ...] = ()
     webhooks: tuple[tuple[str, str, int], ...] = ()
+    tokens: tuple[tuple[str, str, int], ...] = ()
 
 
 def take(metrics: Metrics) -> Tally:
@@ -81,6 +82,7 @@ def take(metrics: Metrics) -> Tally:
         store_away=readings.store_away(),
         upstream_events=tuple((*labels, count) for labels, count in tuple(metrics.upstream_events.items())),
         loads=readings.loads(),
+        tokens=tuple((*labels, count) for labels, count in tuple(metrics.tokens.items())),
         webhooks=tuple((*labels, count) for labels, count in tuple(metrics.webhooks.items())),
     )
 
@@ -100,6 +102,8 @@ def add(metrics: Metrics, tally: Tally) -> None:
         metrics.incidents[kind, deployment] = metrics.incidents.get((kind, deployment), 0) + count
     for event, deployment, count in tally.upstream_events:
         metrics.upstream_events[event, deployment] = metrics.upstream_events.get((event, deployment), 0) + count
+    for chain, outcome, count in tally.tokens:
+        metrics.tokens[chain, outcome] = metrics.tokens.get((chain, outcome), 0) + count
     for webhook, outcome, count in tally.webhooks:
         metrics.webhooks[webhook, outcome] = metrics.webhooks.get((webhook, outcome), 0) + count
     for counted in tally.series:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from trunkline.catalog.profile import ABILITIES, Profile
 from trunkline.catalog.vendor import Vendor
+from trunkline.config.environment import kind_of_reference
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.claims import Attestation, Basis
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Endpoint, Signals, UnitPrice
+from trunkline.estate.stages import Endpoint, Grant, Signals, UnitPrice, Wanted
 from trunkline.messages import Operation
 from trunkline.policy.surroundings import Surroundings
 from trunkline.wire.origins import Origin, Times
@@ -26,6 +28,7 @@ DEFAULT_OUTPUT_LIMIT = "max_tokens"
 ENGINE_COUNTS = ("anthropic",)
 """In which dialects llama.cpp's server counts tokens (its README, "POST /v1/messages/count_tokens")."""
 NOWHERE = Origin("", 0, tls=False)
+NOT_YET = Grant(why="its token is fetched while the exchange runs")
 
 
 class NotConfigured(Exception):
@@ -169,8 +172,34 @@ def _credentials(
         if vendor is not None and vendor.key_required and deployment.url is None:
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
+    if kind_of_reference(reference) == "chain":
+        return _granted(reference, boundary, vendor, surroundings)
     key = _resolve(reference, "credentials", surroundings)
     return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "its key")
+
+
+def _granted(chain: str, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings) -> bytes:
+    """The header line with the token of a cloud's own chain of credentials."""
+    taken = vendor.chains.get(chain) if vendor is not None else None
+    if taken is None:
+        name = vendor.name if vendor is not None else boundary.provider
+        raise NotConfigured(f"{chain}: {name} takes no tokens of it in this version")
+    grant = surroundings.grants.get(Wanted(chain, taken.scope), NOT_YET)
+    if not grant.token:
+        raise NotConfigured(f"{chain}: {grant.why}")
+    return _header(taken.auth, grant.token, "its token")
+
+
+def wanted_grants(estate: Estate, vendors: Mapping[str, Vendor]) -> frozenset[Wanted]:
+    """Return the tokens of clouds' own chains of credentials that the estate's deployments want."""
+    found = set()
+    for deployment in estate.deployments.values():
+        boundary = estate.boundaries[deployment.boundary]
+        vendor, reference = vendors.get(boundary.provider), deployment.credentials or boundary.credentials
+        taken = vendor.chains.get(reference or "") if vendor is not None and deployment.engine is None else None
+        if taken is not None and reference is not None:
+            found.add(Wanted(reference, taken.scope))
+    return frozenset(found)
 
 
 def _resolve(reference: str, what: str, surroundings: Surroundings) -> str:
