@@ -1,23 +1,22 @@
 """Measures the ledger at size: `PYTHONPATH=src:. python bench/ledger.py [--calls 10000000] [--postgres] [--upgrade]`.
 
-Makes that many settled calls over twelve months (5,000 keys of 50 units, 100 use cases, ten of them in each unit, 12
-deployments; one call in fifty has a second attempt) in a store of the version before there were lines, by statements
-over whole tables; brings it up to date, and times what is asked of it then. Prints the store's size per call, and how
-many calls a second are drained into it afterwards. `--upgrade` brings it up to date as an exchange would at its start;
-otherwise SQLite keeps no log of that, which is quicker.
+Fills a store with that many settled calls of twelve months, times what is asked of it then, and says how many bytes a
+call takes, how many calls a second are drained into it, and how much CPU each of them costs. With `--upgrade` it is
+filled as the version before there were lines would have left it, and brought up to date as by an exchange's start.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from sqlalchemy import create_engine, event, func, select, text
+from bench.filling import CHANCE, DAY, HEX, SECOND, SERIES, START, fill
+from sqlalchemy import create_engine, func, select, text
 from tests.metering.made import intent, settlement
 from tests.postgres.server import Server
 
@@ -27,22 +26,14 @@ from trunkline.metering.records import Entry
 from trunkline.store.open import Store, open_store, store_url
 from trunkline.store.schema import metadata
 from trunkline.store.sessions import waiting_for_ever
+from trunkline.store.telling import to_stderr
 from trunkline.store.upgrade import upgrade
 
-SECOND = 1_000_000_000
-MONTH = 30 * 24 * 3600 * SECOND
-START = 1_790_000_000 * SECOND // (3600 * SECOND) * (3600 * SECOND)
+MONTH = 30 * DAY
 MILLION = 1_000_000
-BATCH = 450
-"""Calls in one batch, as many as a drain takes at once from a busy journal."""
+BATCH = 1_000
+"""Calls in one batch, of which a drain takes some 1,400 at most from a busy journal."""
 
-SERIES = {
-    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < {count}) SELECT n FROM s)",
-    "postgresql": "(SELECT n FROM generate_series(CAST(0 AS bigint), {count} - 1) AS s(n))",
-}
-HEX = {"sqlite": "printf('%030x', {n})", "postgresql": "lpad(to_hex({n}), 30, '0')"}
-# Calls spread over keys and times as by chance, yet the same each time: the high bits of a linear congruence.
-CHANCE = "((n * 1103515245 + 12345) % 2147483648 / 4096)"
 KEY, USE_CASE = f"({CHANCE} % 5000)", f"({CHANCE} % 50 * 2 + n / 7 % 10) % 100"
 DEPLOYMENT = f"(({USE_CASE}) + {{attempt}} + (n % 10) / 9) % 12"
 ROWS = f"""
@@ -56,40 +47,27 @@ INSERT INTO attempts SELECT 'req_' || {{hex}}, {{attempt}}, {{start}} + n * {{st
 0, {{false}}, 600000 + n % 100000, 'model-2026-10-01', 200000000, 900000000, '', NULL
 FROM {{series}} AS s WHERE {{where}}
 """  # noqa: S608 - constants
-QUICK = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -1000000")
 
 
-def fill(place: str, count: int, *, to: str | None) -> None:
-    """Make the attempts in a store of the revision before lines; bring it to another revision then."""
+def fill_before_lines(place: str, count: int) -> None:
+    """Make the attempts in a store of the revision before lines."""
     engine = create_engine(store_url(place))
     name = engine.dialect.name
-    if name == "sqlite":
-        event.listen(engine, "connect", _hurry)
     booleans = {"true": "TRUE", "false": "FALSE"} if name == "postgresql" else {"true": "1", "false": "0"}
     with engine.begin() as connection:
         upgrade(connection, "0003")
         for attempt, where in ((1, "TRUE"), (2, "n % 50 = 0")):
             rows = ROWS.format(
-                hex=HEX[name].format(n="n"),
+                hex=HEX[name],
                 attempt=attempt,
                 start=START,
                 step=12 * MONTH // count,
-                series=SERIES[name].format(count=count),
+                series=SERIES[name].format(first=0, last=count),
                 where=where,
                 **booleans,
             )
             connection.exec_driver_sql(rows.replace("%", "%%") if name == "postgresql" else rows)
-    if to is not None:
-        began = time.perf_counter()
-        with engine.begin() as connection:
-            upgrade(connection, to)
-        print(f"brought up to date in {time.perf_counter() - began:,.0f} s", flush=True)
     engine.dispose()
-
-
-def _hurry(connection: Any, _: object) -> None:
-    for pragma in QUICK:
-        connection.execute(pragma)
 
 
 def timed(what: str, do: Callable[[], object]) -> None:
@@ -99,7 +77,7 @@ def timed(what: str, do: Callable[[], object]) -> None:
         began = time.perf_counter()
         do()
         took.append(time.perf_counter() - began)
-    print(f"  {what:58} {took[0]:8.2f} s {took[1]:8.2f} s", flush=True)
+    print(f"  {what:62} {took[0]:8.2f} s {took[1]:8.2f} s", flush=True)
 
 
 def size(store: Store, place: str) -> int:
@@ -121,8 +99,8 @@ def tidy(store: Store) -> None:
         connection.execute(text("VACUUM ANALYZE"))
 
 
-def drain(store: Store, calls: int) -> float:
-    """Book so many calls in batches as a drain does; return calls a second."""
+def drain(store: Store, calls: int) -> str:
+    """Book so many calls in batches as a drain does; say how quickly, and how much CPU each took."""
     ids, journal, now = RequestIds(), JournalId("f" * 24), time.time_ns()
     batches = []
     for start in range(0, calls, BATCH):
@@ -134,10 +112,11 @@ def drain(store: Store, calls: int) -> float:
             )
             batch += [Entry(journal, of), Entry(journal, settlement(2 * number + 2, request))]
         batches.append(batch)
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.thread_time()
     for number, batch in enumerate(batches, 1):
         store.book(batch, {journal: number})
-    return calls / (time.perf_counter() - began)
+    each = (time.thread_time() - spent) / calls * MILLION
+    return f"{calls / (time.perf_counter() - began):,.0f} calls a second, {each:.0f} us of CPU each"
 
 
 def measure(place: str) -> None:
@@ -145,14 +124,17 @@ def measure(place: str) -> None:
     with open_store(place) as store:
         print(f"{store._sessions.engine.dialect.name}: drained into an empty store", flush=True)  # noqa: SLF001 - the same
         before = size(store, place)
-        print(f"  {drain(store, 20_000):,.0f} calls a second", flush=True)
+        print(f"  {drain(store, 20_000)}", flush=True)
         print(f"  {(size(store, place) - before) / 20_000:,.0f} bytes per call", flush=True)
 
 
-def measure_full(place: str, count: int, *, as_at_a_start: bool) -> None:
+def measure_full(place: str, asked: argparse.Namespace) -> None:
     """Measure a store that holds so many calls."""
-    began = time.perf_counter()
-    fill(place, count, to=None if as_at_a_start else "head")
+    began, count = time.perf_counter(), asked.calls
+    if asked.upgrade:
+        fill_before_lines(place, count)
+    else:
+        fill(place, count, keys=asked.keys)
     print(f"filled in {time.perf_counter() - began:,.0f} s", flush=True)
     began = time.perf_counter()
     with open_store(place) as store:
@@ -169,19 +151,30 @@ def measure_full(place: str, count: int, *, as_at_a_start: bool) -> None:
         timed("by unit, use case, one month", lambda: store.sums(["unit", "use_case"], month))
         timed("by unit, use case, a month that begins within an hour", lambda: store.sums(["unit", "use_case"], odd))
         timed("by unit, use case, all twelve months", lambda: store.sums(["unit", "use_case"], Span()))
+        four = ["unit", "use_case", "deployment", "pattern"]
+        timed("by unit, use case, deployment, pattern, one month", lambda: store.sums(four, month))
+        timed("by unit, use case, deployment, pattern, all twelve months", lambda: store.sums(four, Span()))
+        charged = ["cost_centre", "unit", "boundary", "deployment", "model"]
+        timed("by cost centre, unit, boundary, deployment, model, one month", lambda: store.sums(charged, month))
+        timed("the newest 20 attempts", lambda: store.tail(20))
+        (newest,) = store.tail(1)
+        timed("one call with its lines", lambda: (store.attempts(newest.request), store.lines(newest.request)))
         timed("by key, one month", lambda: store.sums(["key"], month))
         timed("by key, all twelve months", lambda: store.sums(["key"], Span()))
-        print(f"  drained beside them: {drain(store, 20_000):,.0f} calls a second", flush=True)
+        print(f"  drained beside them: {drain(store, 20_000)}", flush=True)
         began = time.perf_counter()
-        found = store.verify()
+        found = store.verify(to_stderr)
         took = time.perf_counter() - began
         print(f"  verified {found.lines:,} lines in {took:,.0f} s: {len(found.differences)} differences", flush=True)
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"  at most {most:,.0f} MiB of memory in all this", flush=True)
 
 
 def main() -> None:
     """Read the options, and measure."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--calls", type=int, default=10 * MILLION)
+    options.add_argument("--keys", type=int, default=5_000)
     options.add_argument("--postgres", action="store_true")
     options.add_argument("--empty-only", action="store_true", help="leave out the large store")
     options.add_argument("--upgrade", action="store_true", help="bring the large store up to date as a start would")
@@ -195,11 +188,11 @@ def main() -> None:
                     connection.execute("CREATE DATABASE filled")
                 measure(server.url("empty"))
                 if not asked.empty_only:
-                    measure_full(server.url("filled"), asked.calls, as_at_a_start=asked.upgrade)
+                    measure_full(server.url("filled"), asked)
         else:
             measure(str(Path(folder) / "empty.db"))
             if not asked.empty_only:
-                measure_full(str(Path(folder) / "full.db"), asked.calls, as_at_a_start=asked.upgrade)
+                measure_full(str(Path(folder) / "full.db"), asked)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -82,6 +83,13 @@ def plain(gateway: Gateway, connections: int, seconds: int) -> Plain:
         rate=figures["requests"] / figures["micros"] * 1e6,
         done=figures["requests"],
     )
+
+
+def unbooked(gateway: Gateway) -> float:
+    """Return how many records of the journal are not in the store yet."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.plain}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return float(next(line for line in lines if line.startswith("trunkline_journal_lag_records ")).split()[1])
 
 
 def _client(gateway: Gateway, *options: str) -> list[str]:

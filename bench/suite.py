@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from bench.filling import fill
 from bench.gateways import Gateway, Upstreams
 from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
 from bench import ageing, compiling, cpu, gateways, litellm, load, machine, report, sizes, soak, threads
+from trunkline.store.folder import DataFolder
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 16
@@ -29,6 +31,7 @@ LITELLM_WARMS = 10  # seconds: it answers nothing for a while after it listens
 SETTLES = 3  # seconds: what a start leaves to be done
 RESTS = 5  # seconds at rest for each second of a plain run
 REST_MUST = 2.0  # milliseconds of CPU a second
+KEYS = 5_000  # that made the calls of a large ledger
 FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest: the noise of the measurement
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
@@ -143,6 +146,37 @@ def long_run(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]
     return [Figure(name, "MiB", (aged.old / MIB,), (aged.warm / MIB,), against="before")]
 
 
+def beside_large_ledger(upstreams: Upstreams, effort: Effort, folder: Path, calls: int) -> list[Figure]:
+    """Measure an exchange whose ledger holds so many calls beside one whose ledger is empty; both book what they do."""
+    data = DataFolder(folder / "full-ledger" / "data")
+    began = time.perf_counter()
+    fill(str(data.store_path), calls, keys=KEYS)
+    _say(f"filled a ledger with {calls:,} calls in {time.perf_counter() - began:.0f} s")
+    with (
+        gateways.trunkline(folder / "empty-ledger", upstreams) as empty,
+        gateways.trunkline(folder / "full-ledger", upstreams) as full,
+    ):
+        samples = by_turns({"empty": empty, "full": full}, 16, effort)
+        rates, behind = [], []
+        for _ in range(effort.runs):
+            rates.append(load.plain(full, 16, effort.seconds).rate)
+            time.sleep(1)
+            behind.append(load.unbooked(full))
+        late: Samples = defaultdict(list)
+        for _ in range(effort.runs):
+            for name, gateway in (("empty", empty), ("full", full)):
+                late[name].append(load.plain(gateway, 1, effort.seconds).p99 / 1000)
+    name, against = f"{calls:,} calls in the ledger", "an empty ledger"
+    spent = tuple(samples["full"]), tuple(samples["empty"])
+    p99 = tuple(late["full"]), tuple(late["empty"])
+    return [
+        Figure(f"CPU per plain request, {name}", "us", *spent, must=FLAT, ratio=True, against=against),
+        Figure(f"p99 at one connection, {name}", "ms", *p99, against=against, places=2),
+        Figure(f"settled calls a second, {name}", "1/s", tuple(rates), places=0),
+        Figure("records not booked a second after that", "", tuple(behind), places=0),
+    ]
+
+
 def large_estate() -> list[Figure]:
     """Measure the compile of an estate with many use cases over many deployments."""
     made = compiling.measure()
@@ -252,8 +286,8 @@ def figures(ours: Samples, beside: Samples, memory: list[tuple[int, int]], start
     return made
 
 
-def bench(effort: Effort, folder: Path, *, peer: bool = False) -> str:
-    """Measure everything, LiteLLM only where `peer` says so, and return the table."""
+def bench(effort: Effort, folder: Path, *, peer: bool = False, ledger: int = 0) -> str:
+    """Measure everything, LiteLLM only where `peer` says so, a ledger of `ledger` calls if any; return the table."""
     with gateways.fake_upstreams(folder / "upstreams") as upstreams:
         started = [gateways.start_up(folder / f"start-{number}", upstreams) for number in range(effort.runs)]
         _say("ready after " + ", ".join(f"{seconds:.2f} s" for seconds in started))
@@ -266,6 +300,8 @@ def bench(effort: Effort, folder: Path, *, peer: bool = False) -> str:
             memory = [load.held(fresh, OPEN_STREAMS)]
         more = at_rest(upstreams, effort, folder) + long_run(upstreams, effort, folder) + large_estate()
         more += two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
+        if ledger:
+            more += beside_large_ledger(upstreams, effort, folder, ledger)
         if peer:
             more += beside_litellm(upstreams, effort, folder)
     return report.table(figures(samples["trunkline"], samples["nginx"], memory, started) + more)
@@ -340,6 +376,8 @@ def main() -> None:
     options.add_argument(
         "--soak", type=float, metavar="MINUTES", help="mixed traffic for so long instead; 30 and more write the page"
     )
+    options.add_argument("--ledger", type=int, default=0, help="measure beside a ledger of so many calls, too")
+    options.add_argument("--only-ledger", action="store_true", help="measure nothing else; writes no page")
     options.add_argument("--runs", type=int, help="alternating runs")
     given = options.parse_args()
     effort = QUICK if given.quick else Effort()
@@ -361,7 +399,11 @@ def main() -> None:
         if given.profile:
             profile(effort, folder)
             return
-        table = bench(effort, folder, peer=given.litellm)
+        if given.only_ledger:
+            with gateways.fake_upstreams(folder / "upstreams") as upstreams:
+                print(report.table(beside_large_ledger(upstreams, effort, folder, given.ledger)))
+            return
+        table = bench(effort, folder, peer=given.litellm, ledger=given.ledger)
     print(table)
     if not given.quick:
         _written(table, _method(effort))

@@ -24,6 +24,7 @@ from trunkline.store.open import Store, open_store
 from trunkline.store.posting import DAY, HOUR
 from trunkline.store.schema import accounts
 from trunkline.store.sums import sums
+from trunkline.store.verify import verify
 
 ONE = JournalId("one")
 PAYS, OWED, HELD, RESERVED = "cost:CC-1/finance", "owed:here", "held:CC-1/finance", "reserved:here"
@@ -52,6 +53,16 @@ def test_an_open_attempt_holds_and_its_settlement_releases_and_settles(store: St
     last = store.lines("req_a")[-1]
     assert (last.currency, last.price_version, last.reason, last.by) == ("EUR", "estate/1", "ok", None)
     assert clean(store)
+
+
+def test_verify_says_of_each_comparison_that_it_begins(store: Store) -> None:
+    told: list[str] = []
+    with store._sessions.snapshot(patient=True) as connection:
+        verify(connection, store.checks, told.append)
+    assert told[0] == f"attempts as lines, 1 of {len(store.checks)}"
+    assert [words.rpartition(", ")[2] for words in told] == [
+        f"{number} of {len(store.checks)}" for number in range(1, len(store.checks) + 1)
+    ]
 
 
 def test_what_opens_and_settles_at_once_has_only_its_settlement(store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DatabaseError
 
-from trunkline.store.telling import telling
+from trunkline.store.telling import comparing, telling
 
 LONG = 3_600.0
 PATIENCE = 30.0
@@ -44,4 +44,20 @@ def test_what_is_done_soon_is_done_in_silence() -> None:
     said: Queue[str] = Queue()
     with create_engine("sqlite://").begin() as connection, telling(connection, said.put, after=LONG):
         connection.execute(text("CREATE TABLE lines (id INTEGER)"))
+    assert said.empty()
+
+
+def test_a_long_comparison_says_what_it_is_at() -> None:
+    said: Queue[str] = Queue()
+    with comparing(said.put, after=0.0, every=0.001) as begin:
+        for what in ("attempts as lines, 1 of 2", "days as hours, 2 of 2"):
+            begin(what)
+            while f"comparing {what}; " not in said.get(timeout=PATIENCE):
+                pass
+
+
+def test_a_short_comparison_is_silent() -> None:
+    said: Queue[str] = Queue()
+    with comparing(said.put, after=LONG) as begin:
+        begin("attempts as lines, 1 of 1")
     assert said.empty()

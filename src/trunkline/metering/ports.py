@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -95,8 +95,8 @@ class LedgerStore(Protocol):
         """Return the lines of one call in the order of its attempts; empty when there is no such call."""
         ...
 
-    def verify(self) -> Verified:
-        """Rebuild from the lines all that is kept ready besides them, and compare."""
+    def verify(self, say: Callable[[str], None] | None = None) -> Verified:
+        """Rebuild from the lines all that is kept ready besides them, and compare; `say` hears how it goes on."""
         ...
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,6 +27,7 @@ from trunkline.store.schema import accounts, attempts, drained, lines, prices, s
 from trunkline.store.sessions import Sessions, upsert
 from trunkline.store.settle_leases import LeaseSettler
 from trunkline.store.sums import sums
+from trunkline.store.telling import comparing
 from trunkline.store.verify import CHECKS, Check, verify
 
 AttemptKey = tuple[str, int]
@@ -198,10 +199,10 @@ class Ledger:
         rows = self._sessions.rows(wanted)
         return tuple(LineRow(**row._asdict() | {"kind": Kind(row.kind)}) for row in rows)
 
-    def verify(self) -> Verified:
-        """Rebuild from the lines all that is kept ready besides them, and compare. Takes its time."""
-        with self._sessions.snapshot(patient=True) as connection:
-            return verify(connection, self.checks)
+    def verify(self, say: Callable[[str], None] | None = None) -> Verified:
+        """Rebuild from the lines all that is kept ready besides them, and compare; `say` hears how long it takes."""
+        with comparing(say or _in_silence) as begin, self._sessions.snapshot(patient=True) as connection:
+            return verify(connection, self.checks, begin)
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
         """Return the newest attempts, oldest of them first; with `after`, only those begun after that time."""
@@ -275,6 +276,10 @@ class Ledger:
             connection.exec_driver_sql(self._settle, filled)
         if unknown:
             connection.execute(self._stray, unknown)
+
+
+def _in_silence(_: str) -> None:
+    """Say nothing."""
 
 
 class Known(NamedTuple):

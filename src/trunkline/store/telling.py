@@ -1,4 +1,4 @@
-"""Tells on stderr how a long change of the store goes on, so that it does not look hung."""
+"""Tells on stderr how a long work on the store goes on, so that it does not look hung."""
 
 from __future__ import annotations
 
@@ -55,3 +55,28 @@ def telling(
         over.set()
         thread.join()
         event.remove(connection, "before_cursor_execute", note)
+
+
+@contextmanager
+def comparing(
+    say: Callable[[str], None], *, after: float = AFTER, every: float = EVERY
+) -> Iterator[Callable[[str], None]]:
+    """Say now and then what is being compared, and for how long; the caller hands in what it begins with."""
+    doing, over, began = [""], Event(), time.monotonic()
+
+    def tell() -> None:
+        pause = after
+        while not over.wait(pause):
+            say(f"comparing {doing[0]}; {time.monotonic() - began:.0f} s so far")
+            pause = every
+
+    def begin(what: str) -> None:
+        doing[0] = what
+
+    thread = Thread(target=tell, name="telling", daemon=True)
+    thread.start()
+    try:
+        yield begin
+    finally:
+        over.set()
+        thread.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Select, Table, and_, case, func, literal_column, or_, select, text, union_all
 
@@ -15,15 +15,29 @@ from trunkline.store.schema import SUMMED, accounts, attempts, cells, day_cells,
 MOST = 100
 """How many differences are told of each sort."""
 
-Check = Callable[[Connection], Iterator[Difference]]
+
+class Check(Protocol):
+    """A comparison of something kept with what it should be; its name says of what with what."""
+
+    __name__: str
+
+    def __call__(self, connection: Connection) -> Iterator[Difference]:
+        """Return the differences."""
+        ...
 
 
-def verify(connection: Connection, checks: tuple[Check, ...]) -> Verified:
-    """Rebuild all that is kept ready and compare. The connection must see one state throughout."""
+def verify(connection: Connection, checks: tuple[Check, ...], begin: Callable[[str], None]) -> Verified:
+    """Rebuild all that is kept ready and compare. The connection must see one state throughout.
+
+    `begin` is told in words what is compared next. All adding up is the database's: no row is kept here.
+    """
     if connection.dialect.name == "postgresql":
         # Joined by so many names, tables look to it as if they had a row in common, and it would read all for each.
         connection.execute(text("SET LOCAL enable_nestloop = off"))
-    differences = [found for check in checks for found in islice(check(connection), MOST)]
+    differences: list[Difference] = []
+    for number, check in enumerate(checks, 1):
+        begin(f"{check.__name__.replace('_', ' ')}, {number} of {len(checks)}")
+        differences += islice(check(connection), MOST)
     counted = [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in _COUNTED]
     return Verified(int(counted[0]), int(counted[1]), int(counted[2]), tuple(differences))
 
