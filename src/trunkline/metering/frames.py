@@ -121,16 +121,11 @@ def _frames(window: bytes, base: int, most: int, damage: tuple[Damage, ...]) -> 
     """Read the frames that begin in the first `most` bytes of the window; None if damage reaches to its end."""
     records: list[Record] = []
     at, limit = 0, min(len(window), most)
-    while at < limit:
-        payload = _payload_at(window, at)
-        record = _record(payload) if payload else None
-        if payload and record is not None:
-            records.append(record)
-            at += _FRAME.size + len(payload)
-        elif payload == _CUT or not window[at:].strip(b"\0"):
+    while (at := _run(window, at, limit, records)) < limit:
+        if _payload_at(window, at) == _CUT or not window[at:].strip(b"\0"):
             # A file system that lost its power may have grown the file without the bytes: zeros to the end are a cut.
             return Reading(tuple(records), base + at, torn=True, damage=damage)
-        elif (start := _next_frame(window, at + 1)) >= 0:
+        if (start := _next_frame(window, at + 1)) >= 0:
             damage = (*damage, Damage(base + at, start - at))
             at = start
         elif records:
@@ -138,6 +133,24 @@ def _frames(window: bytes, base: int, most: int, damage: tuple[Damage, ...]) -> 
         else:
             return None
     return Reading(tuple(records), base + at, damage=damage)
+
+
+def _run(window: bytes, at: int, limit: int, records: list[Record]) -> int:
+    """Read whole frames that stand one behind the other, and return where they end. All in one loop: it is hot."""
+    unpack, head, end = _FRAME.unpack_from, _FRAME.size, len(window)
+    decode, keep = _decoder.decode, records.append
+    while at < limit and at + head <= end:
+        length, again, checksum = unpack(window, at)
+        stop = at + head + length
+        payload = window[at + head : stop]
+        if length ^ LENGTH_MASK != again or not 0 < length <= LARGEST or stop > end or crc32(payload) != checksum:
+            break
+        try:
+            keep(decode(payload))
+        except msgspec.DecodeError:
+            break
+        at = stop
+    return at
 
 
 def _no_more(window: bytes, base: int, damage: tuple[Damage, ...]) -> Reading:

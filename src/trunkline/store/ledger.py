@@ -87,7 +87,7 @@ class Ledger:
         with self._sessions.writing() as connection:
             if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
                 connection.exec_driver_sql(self._position, sorted(drained.items()))
-            known = self._known(connection, {request for request, _ in (*intents, *settlements)})
+            known = self._known(connection, {key[0] for key in intents.keys() | settlements.keys()})
             fresh = {key: begun for key, begun in intents.items() if key not in known} if known else intents
             settlements |= _take_strays(connection, fresh)
             self._begin(connection, posting, fresh, settlements)

@@ -22,6 +22,7 @@ FIRST_ADJUSTMENT = 100
 """Lines of one attempt are numbered by their kind, of which each has at most one; adjustments go on from here."""
 
 _SETTLE = Kind.SETTLE.value
+Change = tuple[int, int, int, int, int, int, int, int]
 
 
 class Facts(NamedTuple):
@@ -108,7 +109,7 @@ class Pile:
     Attributes:
         settled: lines of settlements: request, attempt, when, amount, how it ended.
         others: other lines: the same with the line's number, its kind, and who made it.
-        hours: what is added to the roll-ups of each hour.
+        hours: what is added to the roll-ups of each hour, change by change, each in the order of SUMMED.
         paid: what is paid in all.
         held: what is set aside in all; None where nothing is set aside or released.
     """
@@ -118,19 +119,9 @@ class Pile:
     def __init__(self) -> None:
         self.settled: list[tuple[str, int, int, int, str]] = []
         self.others: list[tuple[str, int, int, int, Kind, int, str, str | None]] = []
-        self.hours: dict[int, list[int]] = {}
+        self.hours: dict[int, list[Change]] = defaultdict(list)
         self.paid = 0
         self.held: int | None = None
-
-    def count(self, at: int, change: Sequence[int]) -> None:
-        """Add to the roll-ups of a time."""
-        hour = at // HOUR
-        there = self.hours.get(hour)
-        if there is None:
-            self.hours[hour] = list(change)
-        else:
-            for place, number in enumerate(change):
-                there[place] += number
 
     def move(self, request: str, attempt: int, kind: Kind, at: int, amount: int, reason: str) -> None:
         """Add a line whose number is its kind's."""
@@ -175,36 +166,40 @@ class Posting:
         self.paid: dict[tuple[str, ...], int] = defaultdict(int)
         self._books = books
         self._naming = Naming(books.names)
-        self._piles: dict[Place, Pile] = {}
+        self._piles: dict[Place, Pile] = defaultdict(Pile)
         self._decisions: list[tuple[Decision, int]] = []
         self._repeats: dict[tuple[str, int], tuple[int, Place]] = {}
 
     def open(self, intent: Intent) -> None:
         """Book an attempt that is not settled yet: its hold."""
-        pile = self._pile(place_of(intent))
+        pile = self._piles[place_of(intent)]
         pile.move(intent.request, intent.attempt, Kind.HOLD, intent.at, intent.hold, Status.OPEN.value)
-        pile.count(intent.at, (1, 1, intent.hold, *tokens(intent.bound)))
+        pile.hours[intent.at // HOUR].append((1, 1, intent.hold, *tokens(intent.bound)))
 
     def whole(self, intent: Intent, settlement: Settlement) -> None:
         """Book an attempt that begins and ends here: a hold and its release would cancel each other unseen."""
-        pile = self._pile(place_of(intent))
+        pile, cost, usage = self._piles[place_of(intent)], settlement.cost, settlement.usage
         pile.settle(intent.request, intent.attempt, intent.hold, settlement)
-        usage = settlement.usage
-        pile.count(intent.at, (1, int(usage.estimated), settlement.cost, *tokens(usage)))
-        self.paid[intent.leases] += settlement.cost
+        pile.hours[intent.at // HOUR].append((
+            1, usage.estimated, cost, usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning
+        ))  # fmt: skip
+        self.paid[intent.leases] += cost
 
     def end(self, facts: Facts, settlement: Settlement) -> None:
         """Book the end of an attempt that was open."""
-        pile, reason = self._pile(facts.place), settlement.status.value
+        pile, reason = self._piles[facts.place], settlement.status.value
         pile.move(facts.request, facts.attempt, Kind.RELEASE, settlement.at, facts.hold, reason)
         pile.settle(facts.request, facts.attempt, facts.hold, settlement)
-        change = [after - before for after, before in zip(tokens(settlement.usage), facts.tokens, strict=True)]
-        pile.count(facts.at, (0, int(settlement.usage.estimated) - 1, settlement.cost - facts.hold, *change))
+        now, then = tokens(settlement.usage), facts.tokens
+        pile.hours[facts.at // HOUR].append((
+            0, settlement.usage.estimated - 1, settlement.cost - facts.hold,
+            now[0] - then[0], now[1] - then[1], now[2] - then[2], now[3] - then[3], now[4] - then[4],
+        ))  # fmt: skip
         self.paid[_parted(facts.leases)] += settlement.cost
 
     def lose(self, facts: Facts, at: int) -> None:
         """Book the end of an attempt whose exchange is gone: it costs its hold, as it counted already."""
-        pile, reason = self._pile(facts.place), Status.LOST.value
+        pile, reason = self._piles[facts.place], Status.LOST.value
         pile.move(facts.request, facts.attempt, Kind.RELEASE, at, facts.hold, reason)
         pile.settled.append((facts.request, facts.attempt, at, facts.hold, reason))
         pile.paid += facts.hold
@@ -212,11 +207,11 @@ class Posting:
 
     def adjust(self, facts: Facts, number: int, at: int, adjustment: Adjustment) -> None:
         """Book a correction of what a settled attempt costs."""
-        pile = self._pile(facts.place)
+        pile = self._piles[facts.place]
         why = (adjustment.reason, adjustment.by)
         pile.others.append((facts.request, facts.attempt, number, at, Kind.ADJUST, adjustment.amount, *why))
         pile.paid += adjustment.amount
-        pile.count(facts.at, (0, 0, adjustment.amount, 0, 0, 0, 0, 0))
+        pile.hours[facts.at // HOUR].append((0, 0, adjustment.amount, 0, 0, 0, 0, 0))
 
     def decide(self, decision: Decision, number: int) -> None:
         """Book what somebody decided about a budget."""
@@ -249,7 +244,8 @@ class Posting:
                 balances[held[0]] += pile.held
                 balances[held[1]] -= pile.held
             moved += pile.rows(standing, held)
-            for hour, change in pile.hours.items():
+            for hour, changes in pile.hours.items():
+                change = tuple(map(sum, zip(*changes, strict=True)))
                 sums.append((hour, standing.cell, *change))
                 _add(by_day, (hour // HOURS_OF_DAY, standing.day_cell), change)
         for decision, number in self._decisions:
@@ -269,12 +265,6 @@ class Posting:
     def kept(self) -> None:
         """Take notice that the transaction was kept."""
         self._naming.kept()
-
-    def _pile(self, place: Place) -> Pile:
-        pile = self._piles.get(place)
-        if pile is None:
-            pile = self._piles[place] = Pile()
-        return pile
 
 
 def _sides(decision: Decision) -> tuple[Name, Name]:
