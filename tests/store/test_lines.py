@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError
 from tests.metering.made import intent, settlement
 
@@ -53,6 +53,13 @@ def test_an_open_attempt_holds_and_its_settlement_releases_and_settles(store: St
     last = store.lines("req_a")[-1]
     assert (last.currency, last.price_version, last.reason, last.by) == ("EUR", "estate/1", "ok", None)
     assert clean(store)
+
+
+def test_sums_may_take_longer_than_other_statements(store: Store) -> None:
+    seen: list[str] = []
+    event.listen(store._sessions.engine, "before_cursor_execute", lambda _c, _k, said, *_: seen.append(said))
+    store.sums(["key"], Span())
+    assert any("statement_timeout = 0" in said for said in seen) is store.shared
 
 
 def test_verify_says_of_each_comparison_that_it_begins(store: Store) -> None:

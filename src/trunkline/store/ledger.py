@@ -226,7 +226,8 @@ class Ledger:
         if wrong or len(set(by)) != len(by):
             message = f"cannot sum by {', '.join(wrong or by)}: choose from {', '.join(SUM_KEYS)}, each once"
             raise errors.Malformed(message, param="by")
-        with self._sessions.snapshot() as connection:
+        # Sums by key over a year of millions of calls take longer than other statements may.
+        with self._sessions.snapshot(patient=True) as connection:
             return sums(connection, by, span)
 
     def _known(self, connection: Connection, requests: Collection[str]) -> dict[AttemptKey, Known]:
