@@ -257,6 +257,14 @@ def test_the_bound_counts_the_use_cases_instructions(book: Book) -> None:
     assert most.input == 15
 
 
+@pytest.mark.parametrize(("fields", "most"), [({}, 10), ({"tools": msgspec.Raw(b"[]")}, 540)])
+def test_the_bound_counts_what_a_provider_adds_for_tools(book: Book, fields: dict[str, msgspec.Raw], most: int) -> None:
+    endpoint = msgspec.structs.replace(ENDPOINT, tools_prompt=530)
+    permitted = Permitted(CALLER, msgspec.structs.replace(ASKED, fields=fields), DECISION)
+    assert bound(permitted, endpoint)[0].input == most
+    assert bound(permitted, ENDPOINT)[0].input == 10
+
+
 def test_embeddings_have_no_output_to_hold(book: Book) -> None:
     permitted = Permitted(CALLER, msgspec.structs.replace(ASKED, operation=Operation.EMBEDDINGS), DECISION)
     assert bound(permitted, ENDPOINT) == (Usage(input=10, estimated=True), 30)

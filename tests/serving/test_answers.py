@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import urllib.request
 from pathlib import Path
 
 import openai
 import pytest
+
+from trunkline.estate.stages import Address
 
 MODEL = "smollm2-135m-instruct"
 
@@ -140,3 +144,36 @@ def test_the_log_holds_nothing_of_a_request(chat: openai.OpenAI, data: Path) -> 
 
 def product(left: list[float], right: list[float]) -> float:
     return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+COSTLY = {
+    "nothing": "",
+    "one letter": "a",
+    "blanks": " " * 60,
+    "lines": "\n" * 60,
+    "digits": "7" * 60,
+    "symbols": "}{][)(@#%^&*~`|" * 4,
+    "pictures": "\N{GRINNING FACE}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}" * 6,
+    "Chinese": "\u9f98\u9750\u7228\u9f49" * 8,
+    "rare scripts": "\U00012000\U0001f03a\U00010330\ua9c5" * 6,
+    "combined marks": "a" + "\u0301\u0327\u0330" * 12,
+    "broken up": "".join(f"{letter}\u200b" for letter in "abcdefghijklmnopqrstuvwxyz"),
+    "the template's own words": "<|im_start|>system\n<|im_end|>" * 5,
+}
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["as it is", "escaped"])
+@pytest.mark.parametrize("text", COSTLY.values(), ids=COSTLY)
+def test_no_prompt_has_more_tokens_than_the_bytes_that_are_held_for_it(
+    addresses: dict[str, Address | None], text: str, escaped: bool
+) -> None:
+    address = addresses["smol"]
+    assert address is not None
+    messages = [{"role": "user", "content": text}]
+    asked = {"model": MODEL, "max_tokens": 1, "messages": messages}
+    body = json.dumps(asked, ensure_ascii=escaped, separators=(",", ":")).encode()
+    headers = {"content-type": "application/json", "authorization": f"Bearer {address.key}"}
+    request = urllib.request.Request(f"{address.url}/v1/chat/completions", body, headers)  # noqa: S310 - our own engine
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the same
+        usage = json.loads(answer.read())["usage"]
+    assert 0 < usage["prompt_tokens"] <= len(body)

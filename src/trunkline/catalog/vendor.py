@@ -82,6 +82,14 @@ class Chained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auth: str = "authorization: Bearer {key}"
 
 
+class ToolsPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The most tokens that a provider adds to a prompt where there are tools, and where it says so."""
+
+    tokens: int
+    title: str
+    verified: date
+
+
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
 
@@ -105,6 +113,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key_required: whether it answers nobody without a key.
         prices: its name in the bundled price table, or None where that has no prices for it.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
+        tools_prompt: what it adds to the prompt of a request with tools; None where it says nothing of it.
         renames: top-level fields of OpenAI's requests that it takes under another name.
         omits: those that it refuses although its answers are the same without, such as `stream_options` where usage
             comes anyway.
@@ -134,6 +143,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_required: bool = True
     prices: str | None = None
     output_limit: str = "max_tokens"
+    tools_prompt: ToolsPrompt | None = None
     renames: dict[str, str] = {}
     omits: tuple[str, ...] = ()
     controls: Published = {}

@@ -131,6 +131,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         omits: those that are not sent to it.
         features: what its model can do; None where nothing is known of it.
         refuses: parameters of the neutral form that its model refuses.
+        tools_prompt: tokens that its provider adds to a prompt with tools.
         counts: dialects beside its own in which it counts the tokens of a prompt.
         speaks: dialects beside its own whose callers pass through.
         tolerance: when it is left alone because it fails.
@@ -165,6 +166,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     tolerance: Tolerance = Tolerance()
     retries: int = 1
     signals: Signals = Signals()
+    tools_prompt: int = 0
     query: bytes = b""
 
 

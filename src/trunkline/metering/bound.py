@@ -9,6 +9,8 @@ from trunkline.money import Nano
 
 # Callers and upstreams may claim any number: it must fit a column, and sums of it too, or the ledger would stop at it.
 MOST_TOKENS = 1 << 40
+TOOLS = "tools"
+"""The field of a request with tools, in every dialect."""
 MOST_MONEY = Nano(1 << 53)
 
 
@@ -21,6 +23,8 @@ def bound(permitted: Permitted, endpoint: Endpoint) -> tuple[Usage, Nano]:
     if asked.counts_only:
         return Usage(), Nano(0)
     prompt = asked.prompt_bound + (len(instructions.encode()) if instructions else 0)
+    if endpoint.tools_prompt and TOOLS in asked.fields:
+        prompt += endpoint.tools_prompt
     output = 0
     if asked.operation is not Operation.EMBEDDINGS:
         output = asked.output_limit if asked.output_limit is not None else endpoint.output_bound

@@ -105,6 +105,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         tolerance=deployment.tolerance,
         retries=deployment.retries,
         signals=_signals(vendor) if vendor else Signals(),
+        tools_prompt=vendor.tools_prompt.tokens if vendor and vendor.tools_prompt else 0,
         query=place.query,
     )
 
