@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.dialects.test_pairs import cut, damaged
 from tests.dialects.ways import There
 
 from trunkline.dialects.dialect import EmbedCodec
@@ -121,3 +122,29 @@ def test_what_is_no_request_is_refused_or_named(name: str, body: bytes) -> None:
 def test_what_is_no_answer_is_told_apart_or_empty(name: str, body: bytes) -> None:
     with contextlib.suppress(Garbled):
         assert EMBEDDERS[name].read_answer(body).vectors == ()
+
+
+FIXTURES = {
+    "openai": ("embeddings_request.json", "embeddings.json"),
+    "gemini": ("embed_request.json", "embed_answer.json"),
+    "cohere": ("embed_request.json", "embed_answer.json"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(EMBEDDERS))
+@given(data=st.data())
+def test_a_damaged_request_or_answer_is_read_or_told_apart(name: str, data: st.DataObject) -> None:
+    codec, (request, answer) = EMBEDDERS[name], FIXTURES[name]
+    raw = (GOLDEN / name / request).read_bytes()
+    with contextlib.suppress(Malformed):
+        body = data.draw(st.one_of(damaged(json.loads(raw)).map(lambda one: json.dumps(one).encode()), cut(raw)))
+        texts = codec.read_request(asked(name, body))
+        for other in EMBEDDERS.values():
+            other.write_request(texts, There())
+    raw = (GOLDEN / name / answer).read_bytes()
+    with contextlib.suppress(Garbled):
+        body = data.draw(st.one_of(damaged(json.loads(raw)).map(lambda one: json.dumps(one).encode()), cut(raw)))
+        vectors = codec.read_answer(body)
+        for other in EMBEDDERS.values():
+            other.write_answer(EMPTY, vectors)
+        {one.name: one for one in ALL}[name].read_answer(asked(name, (GOLDEN / name / request).read_bytes()), body)

@@ -148,9 +148,18 @@ def test_a_regional_address_needs_the_boundarys_region(acme: Estate, surrounding
     around = msgspec.structs.replace(
         surroundings, dialects=frozenset({"openai", "bedrock"}), resolve=lambda _: ("k", "")
     )
+    acme = changed(acme, "boundaries", "bedrock-eu", credentials="env:KEY")
     assert reach(acme, around)["mistral-cloud"].origin.host == "bedrock-runtime.eu-central-1.amazonaws.com"
     estate = changed(acme, "boundaries", "bedrock-eu", region=None)
     assert reach(estate, around)["mistral-cloud"].missing == "boundary bedrock-eu has no `region`"
+
+
+def test_a_clouds_own_chain_that_the_vendor_does_not_take_leaves_its_deployments_without_credentials(
+    acme: Estate, surroundings: Surroundings
+) -> None:
+    around = msgspec.structs.replace(surroundings, dialects=frozenset({"openai", "bedrock"}))
+    said = "aws-default: Amazon Bedrock takes no tokens of it in this version"
+    assert reach(acme, around)["mistral-cloud"].missing == said
 
 
 def test_an_engines_address_may_carry_a_path(acme: Estate, surroundings: Surroundings) -> None:
