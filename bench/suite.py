@@ -21,7 +21,7 @@ from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
-from bench import ageing, compiling, cpu, gateways, litellm, load, machine, report, sizes, soak, threads
+from bench import ageing, compiling, cpu, gateways, litellm, load, machine, pictures, report, sizes, soak, threads
 from trunkline.store.folder import DataFolder
 
 CONNECTIONS = (1, 16, 64)
@@ -188,6 +188,16 @@ def large_estate() -> list[Figure]:
     ]
 
 
+def large_pictures(upstreams: Upstreams, folder: Path) -> list[Figure]:
+    """Measure how often a large picture stands in memory, each in an exchange of its own."""
+    made = []
+    for name, bridged in (("same dialect", False), ("across dialects", True)):
+        with gateways.trunkline(folder / f"picture-{bridged}", upstreams) as gateway:
+            found = pictures.copies(gateway, bridged=bridged)
+        made.append(Figure(f"copies of a 10 MB picture in memory, {name}", "times", (found,), must=3.1))
+    return made
+
+
 def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
     """Measure estates of several sizes beside the smallest, and what the largest takes to begin with."""
     with contextlib.ExitStack() as stack:
@@ -298,7 +308,8 @@ def bench(effort: Effort, folder: Path, *, peer: bool = False, ledger: int = 0) 
             samples = alternate((nginx, ours), upstreams, effort)
         with gateways.trunkline(folder / "memory", upstreams) as fresh:
             memory = [load.held(fresh, OPEN_STREAMS)]
-        more = at_rest(upstreams, effort, folder) + long_run(upstreams, effort, folder) + large_estate()
+        more = at_rest(upstreams, effort, folder) + large_pictures(upstreams, folder)
+        more += long_run(upstreams, effort, folder) + large_estate()
         more += two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
         if ledger:
             more += beside_large_ledger(upstreams, effort, folder, ledger)

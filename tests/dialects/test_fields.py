@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline.dialects.fields import SHORT, read_fields
+from trunkline.dialects.fields import LARGE, SHORT, read_fields
 from trunkline.errors import Malformed
 
 WHITE = st.text(" \t\r\n", max_size=3)
@@ -47,3 +48,19 @@ def test_a_field_given_twice_is_refused_and_nothing_else_is(
 def test_a_field_within_another_is_named_with_it() -> None:
     with pytest.raises(Malformed, match=r"`stream_options\.x`"):
         read_fields(msgspec.Raw(b'{"x":1,"x":2}'), "stream_options.")
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_large_body_is_read_with_one_copy_of_it_at_the_most(twice: bool) -> None:
+    text = b'{"messages": "%b", "model" : "m"%b}' % (b"x" * 3 * LARGE, b', "model": "m"' if twice else b"")
+    tracemalloc.start()
+    try:
+        if twice:
+            with pytest.raises(Malformed, match="given more than once"):
+                read_fields(text)
+        else:
+            assert list(read_fields(text)) == ["messages", "model"]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.1 * len(text)

@@ -48,6 +48,23 @@ async def test_requests_share_a_kept_connection() -> None:
     assert connections == 1
 
 
+async def test_a_body_given_by_itself_follows_its_head() -> None:
+    body = b"x" * 300_000
+    got: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            got.append(head + await reader.readexactly(len(body)))
+            writer.write(OK + b"content-length: 0\r\n\r\n")
+
+    head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with pool_to(take) as (pool, to):
+        for _ in range(2):
+            assert await (await pool.send(to, head, PATIENT, body=body)).read() == b""
+    assert got == [head + body] * 2
+
+
 async def test_the_connection_used_last_is_used_first() -> None:
     async def name(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = b"%05d" % writer.get_extra_info("peername")[1]

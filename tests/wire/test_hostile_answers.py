@@ -99,7 +99,7 @@ async def heard(*reads: bytes) -> tuple[bytes, str, bool]:
     lane, transport, got = Lane(), Transport(), bytearray()
     link = Link(cast("Any", lane), loop)
     link.connection_made(transport)
-    asked = asyncio.ensure_future(link.ask(b"", PATIENT, loop.time() + 60, head_only=False))
+    asked = asyncio.ensure_future(link.ask(b"", b"", PATIENT, loop.time() + 60, head_only=False))
 
     async def relay() -> str:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import math
 import os
@@ -50,6 +51,10 @@ COLLECT_EVERY = 20_000
 
 GIVE_WAY_AFTER = 0.000_5
 """Seconds after which a thread that holds Python's lock gives way: a call waits that long while the journal drains."""
+
+M_MMAP_THRESHOLD = -3
+LARGE_BLOCK = 1024 * 1024
+"""From so many bytes on a block of memory is one that the system gives and takes back."""
 
 EngineStates = Callable[[], Mapping[str, EngineState]]
 
@@ -263,3 +268,14 @@ def _suit_interpreter() -> None:
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY, 10, 10)
     sys.setswitchinterval(GIVE_WAY_AFTER)
+    _return_large_blocks()
+
+
+def _return_large_blocks() -> None:
+    """Have blocks of a large request given back to the system at once, where the C library is one that can be told.
+
+    By itself glibc comes to keep them, after the first, for others that may never come. Source: mallopt(3).
+    """
+    tell = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tell is not None:
+        tell(M_MMAP_THRESHOLD, LARGE_BLOCK)

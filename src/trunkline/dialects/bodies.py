@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from trunkline.dialects.fields import read_fields
+from trunkline.dialects.fields import LARGE, read_fields
 from trunkline.errors import Malformed
 from trunkline.messages import Asked
+
+_encode = msgspec.json.Encoder().encode
 
 
 def read_body(body: bytes, parse: Callable[[bytes, dict[str, msgspec.Raw]], Asked]) -> Asked:
@@ -41,6 +43,16 @@ def rewrite(fields: dict[str, msgspec.Raw], rewrites: Iterable[tuple[str, bytes 
         else:
             written[field] = msgspec.Raw(value)
     return written
+
+
+def write_fields(asked: Asked, fields: dict[str, msgspec.Raw]) -> bytes:
+    """Return a body of these fields; one that is large is made in its size at once, without room to grow."""
+    if asked.prompt_bound <= LARGE:
+        return _encode(fields)
+    pieces: list[bytes | msgspec.Raw] = [b"{"]
+    for name, raw in fields.items():
+        pieces += (b"," if len(pieces) > 1 else b"", _encode(name), b":", raw)
+    return b"".join((*pieces, b"}"))
 
 
 def _invalid(error: msgspec.ValidationError) -> Malformed:

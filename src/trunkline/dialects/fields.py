@@ -19,6 +19,9 @@ WHITE = b" \t\r\n"
 SHORT = 16 * 1024
 """Up to this many bytes, taking all white space out costs less than to walk."""
 
+LARGE = 1024 * 1024
+"""Beyond so many bytes they are not written again to be compared: that would be one more copy in memory."""
+
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
@@ -36,6 +39,9 @@ def read_fields(text: bytes | msgspec.Raw, within: str = "") -> dict[str, msgspe
     """
     fields = _decode_fields(text)
     text = bytes(text)
+    if len(text) > LARGE:
+        _walk(text, fields, within)
+        return fields
     again = _encode(fields)
     if again == text:
         return fields

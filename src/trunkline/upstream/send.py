@@ -21,6 +21,8 @@ CALLERS_FAULT: Final = frozenset({400, 409, 413, 415, 422})
 # What a request itself can be at fault for; some providers tell of a wrong key with a 400, too.
 OF_THE_REQUEST: Final = frozenset({Trouble.INVALID, Trouble.CONTEXT, Trouble.FILTERED, Trouble.TOO_LARGE})
 OK: Final = range(200, 300)
+JOINED_MOST: Final = 64 * 1024
+"""Up to this many bytes, head and body are one write; larger bodies are not copied for that."""
 LONGEST_QUOTE: Final = 500
 """How many characters of an upstream's own error are kept, where they may be."""
 
@@ -51,7 +53,8 @@ async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
         letter.headers,
         len(body),
     )
-    response = await pool.send(endpoint.origin, head + body, attempt.times)
+    first, rest = (head + body, b"") if len(body) <= JOINED_MOST else (head, body)
+    response = await pool.send(endpoint.origin, first, attempt.times, body=rest)
     if response.status in OK:
         _attest(attempt, response, whole=True)
         return response

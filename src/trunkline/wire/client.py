@@ -121,8 +121,12 @@ class Pool:
         self._empty = asyncio.Event()
         self._looking: asyncio.TimerHandle | None = None
 
-    async def send(self, origin: Origin, request: bytes, times: Times, *, method_is_head: bool = False) -> Response:
+    async def send(
+        self, origin: Origin, request: bytes, times: Times, *, body: bytes = b"", method_is_head: bool = False
+    ) -> Response:
         """Send a request (head and body), and return its response once the head is there.
+
+        A large body is better given by itself, as `body`: then it is not copied once more.
 
         A connection from the pool that the upstream had closed before the whole request reached it is replaced by a
         fresh one, once. Where it may have read the request, it may bill for it, and the fault is told instead.
@@ -144,7 +148,7 @@ class Pool:
             if link is None:
                 link = await self._connect(lane, times, stale=stale)
             try:
-                return await link.ask(request, times, end, head_only=method_is_head)
+                return await link.ask(request, body, times, end, head_only=method_is_head)
             except Stale:
                 stale = True
                 link = None

@@ -113,11 +113,14 @@ class Link(asyncio.Protocol):
         self.busy = True
         self.deadline = math.inf
 
-    def ask(self, request: bytes, times: Times, end: float, *, head_only: bool) -> asyncio.Future[Response]:
+    def ask(
+        self, request: bytes, body: bytes, times: Times, end: float, *, head_only: bool
+    ) -> asyncio.Future[Response]:
         """Send a request; the future brings the response once its head is there.
 
         Args:
-            request: head and body.
+            request: head and body, or its beginning.
+            body: what else of it there is.
             times: for the phases.
             end: the loop's time at which everything must be over.
             head_only: the answer to HEAD has no body, whatever its head says.
@@ -132,6 +135,8 @@ class Link(asyncio.Protocol):
         self._response = None
         waiter = self._waiter = self._loop.create_future()
         self._lane.outbox.put(self.transport, request)
+        if body:
+            self._lane.outbox.put(self.transport, body)
         return waiter
 
     def abort(self) -> None:

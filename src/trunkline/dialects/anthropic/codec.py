@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.anthropic.usage import as_billed, read_fields
-from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.fields import read_fields as read_object
@@ -144,7 +144,7 @@ def encode(
         fields.pop("max_tokens", None)
     if instructions:
         fields["system"] = _instruct(instructions, bytes(fields.get("system", b"null")))
-    return _encode(fields)
+    return write_fields(asked, fields)
 
 
 def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:

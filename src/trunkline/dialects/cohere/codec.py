@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.cohere.usage import read_usage
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT, NOTHING
@@ -158,7 +158,7 @@ def encode(
     fields["model"] = msgspec.Raw(_encode(model))
     if instructions and asked.operation is Operation.CHAT:
         fields["messages"] = _instruct(instructions, fields["messages"])
-    return _encode(fields)
+    return write_fields(asked, fields)
 
 
 def _instruct(instructions: str, messages: msgspec.Raw) -> msgspec.Raw:

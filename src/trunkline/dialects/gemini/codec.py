@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 import msgspec
 
-from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
@@ -271,7 +271,7 @@ def encode(
         fields["systemInstruction"] = _instruct(instructions, fields.get("systemInstruction", ABSENT))
     if asked.counts_only and fields.keys() != {"contents"}:
         return _encode({WITHIN: fields | {"model": own}})
-    return _encode(fields)
+    return write_fields(asked, fields)
 
 
 def _encode_embed(fields: dict[str, msgspec.Raw], own: msgspec.Raw) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
@@ -172,7 +172,7 @@ def encode(
             fields["messages"] = _instruct(instructions, bytes(fields["messages"]))
         if asked.stream and not asked.wants_usage and ("stream_options", None) not in rewrites:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
-    return _encode(fields)
+    return write_fields(asked, fields)
 
 
 def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:

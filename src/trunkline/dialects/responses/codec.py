@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.bodies import read_body, rewrite
+from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING
@@ -175,7 +175,7 @@ def encode(
         own = bytes(fields.get("instructions", b"null"))
         said = instructions if own in (b"null", b'""') else f"{instructions}\n\n{_decode_text(own)}"
         fields["instructions"] = msgspec.Raw(_encode(said))
-    return _encode(fields)
+    return write_fields(asked, fields)
 
 
 def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:
