@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+SHADOW = "shadow "
+"""How the name of a trial begins that copies calls."""
+
 
 class Operation(StrEnum):
     """What a caller asks a model to do; a dialect's path names it."""

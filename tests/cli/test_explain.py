@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 ACME = Path(__file__).parents[2] / "examples" / "acme" / "estate.yaml"
 KEYS = {
-    "deployment", "pattern", "boundary", "model", "pool", "tier", "order", "allowed", "configured", "missing", "rule",
+    "deployment", "pattern", "boundary", "model", "pool", "tier", "order", "allowed", "configured", "missing",
+    "apart", "rule",
     "control", "claim", "value", "basis", "evidence", "verified_at", "verified_by", "expires", "source", "would_allow",
     "checks", "depends_on", "hangs_on", "file", "line",
 }  # fmt: skip

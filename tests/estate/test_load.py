@@ -159,14 +159,26 @@ def test_what_is_not_in_force_is_announced_once_per_kind() -> None:
     notices = load(EXAMPLE, StillClock(datetime(2026, 12, 1, tzinfo=UTC))).notices
 
     assert [(notice.message.split(":")[0], notice.count) for notice in notices] == [
-        ("reserved units and replicas are not in force yet", 1),
         ("fixed costs are not charged back yet", 3),
         ("lending and shares of a pool are not in force yet", 1),
         ("groups of a unit are not in force yet", 1),
         ("this cloud's own credentials cannot be used yet", 1),
     ]
-    assert str(notices[0]).startswith(f"{EXAMPLE}:50:5: reserved units and replicas are not in force yet")
-    assert str(notices[1]).endswith("(and 2 more)")
+    assert str(notices[0]).startswith(f"{EXAMPLE}:")
+    assert str(notices[0]).endswith("(and 2 more)")
+
+
+def test_units_of_a_model_that_nobody_knows_are_announced_until_it_is_said_what_one_takes(tmp_path: Path) -> None:
+    estate = EXAMPLE.read_text("utf-8").replace("model: openai/gpt-4.1-mini", "model: acme/own")
+    file = tmp_path / "estate.yaml"
+    for capacity, told in (("{ptu: 50}", True), ("{ptu: 50, input_tpm: 900, output_ratio: 3}", False)):
+        file.write_text(
+            estate.replace("capacity: {ptu: 50}", f"capacity: {capacity}").replace(
+                "[openai/gpt-4.1-mini]", "[acme/own]"
+            )
+        )
+        notices = load(file, StillClock(datetime(2026, 12, 1, tzinfo=UTC))).notices
+        assert any(notice.message.startswith("units are not in force") for notice in notices) is told
 
 
 def test_an_expired_claim_is_a_notice_and_no_fault() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import openai
 import pytest
 from tests.path.exchange import Exchange, deployment, estate, exchange
 from tests.postgres.sharing import Shared
-from tests.upstreams.scripted import Upstream
+from tests.upstreams.script import SERVER_ERROR
+from tests.upstreams.scripted import Upstream, in_thread
 
 WITHIN = 3.0
 
@@ -23,12 +25,19 @@ def url(postgres: Shared) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def frail_of_module() -> Iterator[Upstream]:
+    with in_thread() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
 def both(
-    tmp_path_factory: pytest.TempPathFactory, vendor_of_module: Upstream, url: str
+    tmp_path_factory: pytest.TempPathFactory, vendor_of_module: Upstream, frail_of_module: Upstream, url: str
 ) -> Iterator[tuple[Exchange, Exchange]]:
     """Two exchanges; the store is given to the first as a URL, to the second by reference, and it has two workers."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    declared = estate({"gpt": deployment(vendor_of_module.url)}, {"chat": [["gpt"]]})
+    gpt, frail = deployment(vendor_of_module.url), deployment(frail_of_module.url)
+    declared = estate({"gpt": gpt, "frail": frail}, {"chat": [["gpt"]], "careful": [["frail"], ["gpt"]]})
     with (
         exchange(one, declared, "--no-engine", TRUNKLINE_STORE=url) as first,
         exchange(two, declared, "--no-engine", "--store", "env:SHARED", "--workers", "2", SHARED=url) as second,
@@ -36,9 +45,9 @@ def both(
         yield first, second
 
 
-def call(running: Exchange, key: str, customer: str) -> None:
+def call(running: Exchange, key: str, customer: str, model: str = "chat") -> None:
     with openai.OpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=30) as sdk:
-        sdk.chat.completions.create(model="chat", messages=[{"role": "user", "content": "Hi"}], user=customer)
+        sdk.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}], user=customer)
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
@@ -84,6 +93,26 @@ def test_calls_at_each_are_in_the_one_ledger(both: tuple[Exchange, Exchange], ve
 
     assert within(WITHIN, lambda: sums(second)[0]["calls"] == 6)
     assert sums(first) == sums(second)
+
+
+def test_what_one_finds_of_a_deployment_the_other_hears_at_all_its_workers(
+    both: tuple[Exchange, Exchange], frail_of_module: Upstream
+) -> None:
+    first, second = both
+    key = first.key("finance")
+    frail_of_module.default = SERVER_ERROR
+
+    def heard(running: Exchange) -> float:
+        line = r'^trunkline_upstream_events_total\{deployment="frail",event="heard"\} (\S+)$'
+        return sum(map(float, re.findall(line, running.get("/metrics")[1], re.MULTILINE)))
+
+    for _ in range(5):
+        call(first, key, "finder", "careful")
+    asked = len(frail_of_module.received)
+    assert asked == 5
+    assert within(WITHIN, lambda: heard(second) == 2)
+    assert heard(first) == 0
+    assert len(frail_of_module.received) == asked
 
 
 def test_a_claim_verified_at_one_reaches_the_other(both: tuple[Exchange, Exchange]) -> None:

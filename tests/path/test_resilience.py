@@ -44,7 +44,10 @@ def resilient(
         "again": deployment(vendor_of_module.url, tolerance=calm, retries=1),
     }
     tiers = {"chat": [["first"], ["second"]], "alone": [["again"]]}
-    with exchange(tmp_path_factory.mktemp("resilient"), estate(deployments, tiers)) as started:
+    declared = estate(deployments, tiers)
+    declared["use_cases"]["faithful"] = dict(declared["use_cases"]["chat"])
+    declared["use_cases"]["chat"]["substitutes"] = ["mistral/mistral-large"]
+    with exchange(tmp_path_factory.mktemp("resilient"), declared) as started:
         yield started
 
 
@@ -93,6 +96,16 @@ def test_a_substitute_is_named_and_the_first_choice_is_not(
     vendor.default = scripts.SERVER_ERROR
     got = ask(resilient.port, own_key, HELLO)
     assert got.headers["x-trunkline-substitute"] == "mistral/mistral-large for openai/gpt-4.1-mini"
+
+
+def test_no_other_model_stands_in_where_the_use_case_names_none(
+    resilient: Exchange, own_key: str, vendor: Upstream, other: Upstream, customer: str
+) -> None:
+    vendor.default = scripts.SERVER_ERROR
+    got = ask(resilient.port, own_key, HELLO | {"model": "faithful", "user": customer})
+    assert got.status == 502
+    assert not other.received
+    assert "1 of another model" in resilient.attempts_of(customer, 1)[0]["decision"]
 
 
 def test_a_call_is_repeated_where_there_is_nowhere_else_to_go(

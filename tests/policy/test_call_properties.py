@@ -264,7 +264,7 @@ def test_a_request_that_asks_for_more_or_raises_its_class_never_gains_a_deployme
         body = {"model": "one", "messages": [{"role": "user", "content": "hi"}], **more}
         asked = msgspec.structs.replace(decode(Operation.CHAT, json.dumps(body).encode()), data_class=raised)
         try:
-            return {endpoint.deployment for endpoint in permit(snapshot, caller, asked).decision.endpoints}
+            return {endpoint.deployment for endpoint in permit(snapshot, caller, asked).decision.all_allowed}
         except Refusal:
             return set()
 
@@ -298,7 +298,7 @@ def test_a_claim_that_covers_fewer_features_never_allows_more(estate: Estate, as
             return set()
         return {
             (endpoint.deployment, feature.encode())
-            for endpoint in permitted.decision.endpoints
+            for endpoint in permitted.decision.all_allowed
             for feature in used(
                 json.loads(
                     encode(

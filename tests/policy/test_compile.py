@@ -55,7 +55,7 @@ def decide(snapshot: Snapshot, use_case: str, data_class: str) -> Decision:
 
 
 def allowed(decision: Decision) -> list[list[str]]:
-    return [[endpoint.deployment for endpoint in tier] for tier in decision.tiers]
+    return [[endpoint.deployment for endpoint in tier] for tier in decision.allowed]
 
 
 def moment(*parts: int) -> datetime:
@@ -307,11 +307,11 @@ def test_a_zone_of_the_estates_own_decides_like_any_other(acme: Estate, surround
     )
     snapshot = compile_estate(estate, surroundings, now)
     decision = snapshot.offers["sales"]["general-chat"].decisions["internal"]
-    assert [one.deployment for one in decision.endpoints] == ["gpt-reserved", "mistral-house", "smol"]
+    assert [one.deployment for one in decision.all_allowed] == ["gpt-reserved", "mistral-house", "smol"]
     assert decision.may_keep("ledger")
     unknown = compile_estate(msgspec.structs.replace(estate, zones={}), surroundings, now)
     decision = unknown.offers["sales"]["general-chat"].decisions["internal"]
-    assert not list(decision.endpoints)
+    assert not list(decision.all_allowed)
     assert not decision.may_keep("ledger")
     rows = explain(estate, surroundings, Question("general-chat", now)).rows
     assert [row.deployment for row in rows if row.allowed] == ["gpt-reserved", "mistral-house", "smol"]

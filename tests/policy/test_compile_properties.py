@@ -127,7 +127,7 @@ Where = tuple[str, str, str]
 def allowed(snapshot: Snapshot) -> dict[Where, tuple[tuple[str, ...], ...]]:
     """For each unit, name and class: the tiers that are allowed."""
     return {
-        (unit, name, data_class): tuple(tuple(one.deployment for one in tier) for tier in decision.tiers)
+        (unit, name, data_class): tuple(tuple(one.deployment for one in tier) for tier in decision.allowed)
         for unit, offers in snapshot.offers.items()
         for name, offer in offers.items()
         for data_class, decision in offer.decisions.items()
@@ -266,7 +266,7 @@ def test_the_compiled_estate_says_what_a_plain_evaluation_says(estate: Estate) -
 def test_a_stricter_class_never_gains_a_deployment(estate: Estate) -> None:
     for offers in compiled(estate).offers.values():
         for offer in offers.values():
-            sets = [{one.deployment for one in decision.endpoints} for decision in offer.decisions.values()]
+            sets = [{one.deployment for one in decision.all_allowed} for decision in offer.decisions.values()]
             assert all(stricter <= looser for looser, stricter in pairwise(sets))
 
 
@@ -306,7 +306,7 @@ def test_every_refused_deployment_has_a_reason_and_every_allowed_one_has_none(es
         for offer in offers.values():
             for decision in offer.decisions.values():
                 refused = {denial.deployment for denial in decision.denials}
-                assert not refused & {one.deployment for one in (*decision.endpoints, *decision.unconfigured)}
+                assert not refused & {one.deployment for one in (*decision.all_allowed, *decision.unconfigured)}
                 assert all(denial.rule and denial.claim for denial in decision.denials)
 
 

@@ -18,6 +18,7 @@ from trunkline.estate.use_cases import State
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.explain import Check, Explanation, Question, Row, explain, narrow, settle
+from trunkline.policy.failover import without
 from trunkline.policy.satisfy import satisfies
 from trunkline.policy.sources import Source, trace
 from trunkline.policy.surroundings import Surroundings
@@ -51,7 +52,7 @@ def test_every_deployment_has_one_row_and_the_compiler_decides_it(
     if decision is not None:
         made = decision.decisions[explanation.data_class]
         assert [one.deployment for one in explanation.rows if one.order] == [one.deployment for one in made.endpoints]
-        allowed = {one.deployment for one in (*made.endpoints, *made.unconfigured)}
+        allowed = {one.deployment for one in (*made.all_allowed, *made.unconfigured)}
         assert {one.deployment for one in explanation.rows if one.allowed} == allowed
 
 
@@ -154,7 +155,8 @@ def test_what_a_request_is_refused_beyond_its_use_case_is_told(acme: Estate, sur
     decision = compile_estate(acme, surroundings, NOW).offers["acme"]["general-chat"].decisions["internal"]
     assert settle(whole, decision) == whole
     denial = Denial("gpt-reserved", "tools are not allowed there", "the request has tools")
-    fewer = msgspec.structs.replace(decision, tiers=decision.tiers[1:], denials=(*decision.denials, denial))
+    left = without(decision, frozenset(["gpt-reserved"]))
+    fewer = msgspec.structs.replace(left, denials=(*decision.denials, denial))
     settled = settle(whole, fewer)
     refused = row(settled, "gpt-reserved")
     assert not refused.allowed
@@ -174,7 +176,7 @@ def test_over_made_up_estates_it_says_what_the_compiler_decides(
     offers = [found[use_case] for found in compiled(estate).offers.values() if use_case in found]
     decision = offers[0].decisions[explanation.data_class]
     assert {one.deployment for one in explanation.rows if one.allowed} == {
-        one.deployment for one in (*decision.endpoints, *decision.unconfigured)
+        one.deployment for one in (*decision.all_allowed, *decision.unconfigured)
     }
     inside = {one.deployment for one in explanation.rows if one.pool is not None}
     for one in explanation.rows:

@@ -88,7 +88,7 @@ def test_of_a_whole_call_it_says_what_is_permitted(
     found = narrow(explain(ruled, surroundings, Question("general-chat", now)), Operation.CHAT)
     told = hold_call(found, ruled, caller, request)
     decision = permit(compile_estate(ruled, surroundings, now), caller, request).decision
-    assert allowed(told) == [one.deployment for one in decision.endpoints]
+    assert allowed(told) == [one.deployment for one in decision.all_allowed]
     assert not any(row.hangs_on for row in told.rows)
 
 

@@ -29,7 +29,7 @@ def asked(model: str, **more: Any) -> Asked:
 
 
 def names(permitted: Permitted) -> list[str]:
-    return [endpoint.deployment for endpoint in permitted.decision.endpoints]
+    return [endpoint.deployment for endpoint in permitted.decision.all_allowed]
 
 
 def changed(estate: Estate, section: str, name: str, **fields: Any) -> Estate:

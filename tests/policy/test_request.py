@@ -43,7 +43,7 @@ def asked(data_class: str | None = "restricted", **fields: Any) -> Asked:
 
 
 def names(permitted: Permitted) -> list[str]:
-    return [endpoint.deployment for endpoint in permitted.decision.endpoints]
+    return [endpoint.deployment for endpoint in permitted.decision.all_allowed]
 
 
 def sent(permitted: Permitted, deployment: str) -> dict[str, Any]:
@@ -314,7 +314,7 @@ def test_what_is_not_configured_is_barred_by_what_a_request_uses_like_all_others
     piece = {"type": "file", "file": {"file_id": "file-1"}}
     used = permit(snapshot, CALLER, asked(messages=[{"role": "user", "content": [piece]}])).decision
     assert [one.deployment for one in used.unconfigured] == []
-    assert [one.deployment for one in used.endpoints] == ["smol"]
+    assert [one.deployment for one in used.all_allowed] == ["smol"]
 
 
 def test_an_output_limit_that_is_no_whole_number_is_replaced(

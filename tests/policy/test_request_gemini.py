@@ -69,7 +69,7 @@ def limited(acme: Estate, surroundings: Surroundings, now: int, **limits: Any) -
 def test_what_stays_within_the_call_goes_everywhere(snapshot: Snapshot, fields: dict[str, Any]) -> None:
     permitted = permit(snapshot, CALLER, asked(**fields))
     assert permitted.rewrites == ()
-    assert [one.deployment for one in permitted.decision.endpoints] == ["gpt-reserved", "mistral-house", "smol"]
+    assert [one.deployment for one in permitted.decision.all_allowed] == ["gpt-reserved", "mistral-house", "smol"]
 
 
 @pytest.mark.parametrize(

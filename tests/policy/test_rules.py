@@ -34,7 +34,7 @@ def ruled(acme: Estate, surroundings: Surroundings, now: int, **declared: Rule) 
 
 def allowed(snapshot: Snapshot, who: Caller, what: Asked) -> list[str]:
     try:
-        return [endpoint.deployment for endpoint in permit(snapshot, who, what).decision.endpoints]
+        return [endpoint.deployment for endpoint in permit(snapshot, who, what).decision.all_allowed]
     except NotPermitted:
         return []
 

@@ -94,7 +94,7 @@ def granted(snapshot: Snapshot) -> set[tuple[str, str, str]]:
         (name, data_class, endpoint.deployment)
         for name, offer in snapshot.offers["acme"].items()
         for data_class, decision in offer.decisions.items()
-        for endpoint in (*decision.endpoints, *decision.unconfigured)
+        for endpoint in (*decision.all_allowed, *decision.unconfigured)
     }
 
 

@@ -27,6 +27,11 @@ class Pair:
 
 
 @pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
 def pair() -> Pair:
     return Pair()
 
@@ -92,3 +97,22 @@ def test_what_is_under_way_is_counted_and_comes_back_to_nothing(pair: Pair) -> N
         drive(permitted((A,), (B,)), pair.one, pair.clock, down("a"))
     assert {(load.deployment, load.calls, load.tokens) for load in pair.one.loads()} == {("a", 0, 0), ("b", 0, 0)}
     assert {load.deployment: load.out["open"] for load in pair.one.loads()} == {"a": 1, "b": 0}
+
+
+def test_another_exchanges_word_counts_unless_ones_own_calls_go_well(clock: Clock) -> None:
+    here = Health(clock)
+    heard = Mark("a", Event.OPENED, 1.0)
+    drive(permitted((A,), (B,)), here, clock, well)
+    here.take_from_afar(heard, A)
+    assert names(drive(permitted((A,), (B,)), here, clock, well)[0]) == ["a"]
+    clock.at += 6 * SECOND
+    here.take_from_afar(heard, A)
+    assert names(drive(permitted((A,), (B,)), here, clock, well)[0]) == ["b"]
+    clock.at += 4 * SECOND
+    assert names(drive(permitted((A,), (B,)), here, clock, well)[0]) == ["a"]
+
+
+def test_another_exchanges_word_of_an_unknown_deployment_is_passed_over(clock: Clock) -> None:
+    here = Health(clock)
+    here.take_from_afar(Mark("gone", Event.OPENED, 1.0), None)
+    assert not here.gauges

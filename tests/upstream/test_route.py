@@ -16,6 +16,7 @@ from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.money import Nano
 from trunkline.tenancy.callers import Caller
+from trunkline.upstream.breaker import State
 from trunkline.upstream.course import Course
 from trunkline.upstream.health import Health, Outcome
 from trunkline.upstream.route import LONGEST_WAIT, route
@@ -377,3 +378,51 @@ def test_where_nothing_else_is_left_what_is_about_to_run_out_is_used(health: Hea
     rated = msgspec.structs.replace(A, signals=RATED)
     health.listen(rated, FEW_LEFT)
     assert names(drive(permitted((rated,)), health, clock, well)[0]) == ["a"]
+
+
+def flap(health: Health, clock: Clock, *sick: Endpoint) -> None:
+    """Have each fail two calls of three until it is left alone."""
+    for one in sick:
+        for number in range(60):
+            clock.at += SECOND // 100
+            if health.gauge(one).breaker.state is State.OPEN:
+                break
+            drive(permitted((one,)), health, clock, down(one.deployment) if number % 3 else well)
+        assert health.gauge(one).breaker.state is State.OPEN
+
+
+def in_pool(*tiers: tuple[Endpoint, ...], min_healthy: float = 0.5) -> Permitted:
+    call = permitted(*tiers)
+    pools = {one.deployment: "p" for tier in tiers for one in tier}
+    decision = msgspec.structs.replace(call.decision, pools=pools, min_healthy={"p": min_healthy})
+    return msgspec.structs.replace(call, decision=decision)
+
+
+def test_of_a_pool_that_mostly_flaps_all_share_the_calls_as_what_is_left_would_break(
+    health: Health, clock: Clock
+) -> None:
+    tolerant = [endpoint(name, failures=1_000) for name in "abc"]
+    flap(health, clock, *tolerant[:2])
+    assert "most" not in drive(in_pool(tuple(tolerant), min_healthy=0.3), health, clock, well)[0][0].reason
+    reasons = {drive(in_pool(tuple(tolerant)), health, clock, well)[0][0].reason for _ in range(40)}
+    assert reasons == {"tier 1, as most of its pool fails", "tier 1, least work"}
+
+
+def test_one_flapping_member_of_a_healthy_pool_is_left_alone(health: Health, clock: Clock) -> None:
+    tolerant = [endpoint(name, failures=1_000) for name in "abc"]
+    flap(health, clock, tolerant[0])
+    firsts = {names(drive(in_pool(tuple(tolerant)), health, clock, well)[0])[0] for _ in range(40)}
+    assert firsts == {"b", "c"}
+
+
+def test_dead_members_are_left_alone_however_many_they_are(health: Health, clock: Clock) -> None:
+    open_breaker(health, clock, A, B)
+    firsts = {names(drive(in_pool((A, B, C)), health, clock, well)[0])[0] for _ in range(40)}
+    assert firsts == {"c"}
+
+
+def test_a_share_of_nothing_never_brings_the_flapping_back(health: Health, clock: Clock) -> None:
+    tolerant = [endpoint(name, failures=1_000) for name in "abc"]
+    flap(health, clock, *tolerant[:2])
+    firsts = {names(drive(in_pool(tuple(tolerant), min_healthy=0), health, clock, well)[0])[0] for _ in range(40)}
+    assert firsts == {"c"}

@@ -22,6 +22,7 @@ from trunkline.app.courier import Courier
 from trunkline.app.front import front
 from trunkline.app.grants import GrantWatch
 from trunkline.app.ground import Checked, Ground
+from trunkline.app.hearsay import Hearsay
 from trunkline.app.keys import KeyWatch
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
@@ -30,6 +31,7 @@ from trunkline.conversations.sealed import SealedTurns
 from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway, refusal_body
+from trunkline.gateway.shadows import Shadows
 from trunkline.ids import mint_journal_id
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
@@ -40,6 +42,7 @@ from trunkline.metering.purses import Purses
 from trunkline.metering.turnstile import Turnstile
 from trunkline.observability.metrics import LimitReading, Metrics, Readings, UpstreamLoad
 from trunkline.serving.specs import EngineState
+from trunkline.upstream.health import Mark
 from trunkline.wire.client import Pool, Proxies, trust
 from trunkline.wire.server import Outbox, Server
 
@@ -138,8 +141,23 @@ class Answering:
         self._turnstile = self.exchange.turnstile = Turnstile(
             self._page, checked.limits, clock, ground.store if ground.store.shared else None
         )
+        self._shadows = self.exchange.shadows = Shadows(self.exchange)
+        self._hearsay: Hearsay | None = None
+        if ground.store.shared:
+            self._hearsay = Hearsay(ground.store, ground.name, self.exchange.place_of, self.exchange.hear_from_afar)
+            self.exchange.health.tell = self._hearsay.tell
         self._watch = KeyWatch(self.exchange, ground.store, checked.rings, clock, keys)
         self.exchange.keys_changed = self._watch.look
+
+    def tell_too(self, tell: Callable[[Mark], None]) -> None:
+        """Have what is found out of deployments told there, too."""
+        before = self.exchange.health.tell
+
+        def both(mark: Mark) -> None:
+            before(mark)
+            tell(mark)
+
+        self.exchange.health.tell = both
 
     def _limits_now(self) -> dict[str, LimitReading]:
         return self._turnstile.readings()
@@ -156,6 +174,7 @@ class Answering:
         stack.push_async_callback(self._purses.stop)
         stack.push_async_callback(self._pool.close)
         stack.push_async_callback(self._courier.stop)
+        stack.push_async_callback(self._shadows.stop)
         changes = self._ground.store.changes()
         changes.begin()
         stack.callback(changes.end)
@@ -171,6 +190,8 @@ class Answering:
         stack.callback(self._grants.end)
         for following in followers:
             stack.callback(asyncio.create_task(following).cancel)
+        if self._hearsay is not None:
+            stack.callback(asyncio.create_task(self._hearsay.follow(changes)).cancel)
         if self._turnstile.shares is not None:
             stack.callback(asyncio.create_task(self._turnstile.shares.follow()).cancel)
         if self._turnstile.slots is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 
@@ -61,7 +62,7 @@ async def begin(stack: AsyncExitStack, options: Options, announcer: Announcer, s
     place = place_of(folder, options.store)
     store = stack.enter_context(await asyncio.to_thread(open_store, place))
     remember(folder, place)
-    ground = Ground(options, folder, store, clock)
+    ground = Ground(options, folder, store, clock, secrets.token_hex(8))
     reloading = Reloading(ground, signals.reload)
     with building():
         loaded = read_estate(options.data, options.estate)

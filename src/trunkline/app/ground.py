@@ -27,12 +27,13 @@ NOWHERE: Mapping[str, Address] = MappingProxyType({})
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """What every process of an exchange stands on."""
+    """What every process of an exchange stands on. `name` is the exchange's own, another one with each start."""
 
     options: Options
     folder: DataFolder
     store: Store
     clock: Clock
+    name: str
 
 
 class Checked(msgspec.Struct, frozen=True):

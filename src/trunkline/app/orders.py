@@ -28,11 +28,12 @@ class Surrounding(msgspec.Struct, frozen=True, tag=True):
 
 
 class Orders(msgspec.Struct, frozen=True, tag=True):
-    """The first word to a worker: what it needs to begin. Its estate is the applied one."""
+    """The first word to a worker: what it needs to begin. Its estate is the applied one; `exchange` names the whole."""
 
     options: Options
     journal_folder: Path
     surrounding: Surrounding
+    exchange: str
 
 
 class Apply(msgspec.Struct, frozen=True, tag=True):

@@ -108,14 +108,14 @@ class Worker:
         async with AsyncExitStack() as stack:
             folder = DataFolder(options.data)
             store = stack.enter_context(open_store(place_of(folder, options.store)))
-            self._ground = Ground(options, folder, store, SystemClock())
+            self._ground = Ground(options, folder, store, SystemClock(), self._orders.exchange)
             with building():
                 checked = check(self._ground, load_applied(options.data), self._surrounding.addresses)
             self._answering = answering = Answering(
                 self._ground, checked, self._orders.journal_folder, engines=self._engines, readiness=self._readiness
             )
+            answering.tell_too(self._channel.tell)
             answering.exchange.scrape = self._scrape
-            answering.exchange.health.tell = self._channel.tell
             stack.push_async_callback(self._say_farewell)
             answering.begin(stack)
             listening = asyncio.create_task(self._listen())

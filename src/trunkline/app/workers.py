@@ -282,7 +282,7 @@ class Workers:
             )
         ours.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         channel: Channel[ToParent] = await Channel.over(ours, ToParent)
-        channel.tell(Orders(self._ground.options, journal, self._surrounding()))
+        channel.tell(Orders(self._ground.options, journal, self._surrounding(), self._ground.name))
         return RunningWorker(process, channel, self)
 
     def _recover(self, journal: Path) -> None:

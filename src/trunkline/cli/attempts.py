@@ -78,12 +78,15 @@ def attempt_json(row: AttemptRow) -> dict[str, Any]:
         "latency_ms": _milliseconds(row.latency),
         "first_byte_ms": _milliseconds(row.first_byte),
         "journal": row.journal,
+        "trial": row.trial or None,
     }
 
 
 def call_json(rows: Sequence[AttemptRow]) -> dict[str, Any]:
     """Return one call: what its attempts share, the sum of their costs, and the attempts in order."""
-    first, last = rows[0], rows[-1]
+    # Copies are no part of what the caller got.
+    own = [row for row in rows if not row.is_copy] or rows
+    first, last = own[0], own[-1]
     return {
         "request_id": first.request,
         "at": iso(first.at),
@@ -95,7 +98,7 @@ def call_json(rows: Sequence[AttemptRow]) -> dict[str, Any]:
         "data_class": first.data_class,
         "status": last.status,
         "currency": first.currency,
-        "cost": money(_cost(rows)),
+        "cost": money(_cost(own)),
         "attempts": [attempt_json(row) for row in rows],
     }
 
@@ -138,7 +141,7 @@ def call_view(rows: Sequence[AttemptRow]) -> RenderableType:
             "decision": words.counts,
             "rewrites": "\n".join(words.rewrites),
             "note": "\n".join(words.notes),
-            "cost": f"{bare(_cost(rows))} {first.currency}",
+            "cost": f"{bare(_cost([row for row in rows if not row.is_copy]))} {first.currency}",
         }
     )
     return Group(head, *(part for row in rows for part in (Text(), _attempt_view(row))))
@@ -150,6 +153,7 @@ def _attempt_view(row: AttemptRow) -> RenderableType:
             f"attempt {row.attempt}": Text.assemble(
                 (row.deployment, "bold"), f" ({row.pattern}, {row.boundary})  ", _status(row)
             ),
+            "trial": row.trial,
             "why here": in_words(row.decision).reason,
             "model": row.model_sent + (f", served as {row.model_served}" if row.model_served else ""),
             "tokens": _tokens(row),

@@ -28,6 +28,7 @@ COMMANDS = (
     Listed("claims", "trunkline.cli.claims", "List what deployments claim and until when; verify claims anew.", KEEP),
     Listed("chat", "trunkline.cli.chat", "Talk to the exchange in the terminal.", ASK),
     Listed("ledger", "trunkline.cli.ledger", "Read, check and correct the ledger.", ASK),
+    Listed("trials", "trunkline.cli.trials", "Compare the arms of splits, and copies with their originals.", ASK),
     Listed("top", "trunkline.cli.top", "Watch it at work: pools, health, rates, money per minute.", ASK),
     Listed("budget", "trunkline.cli.budget", "Say how budgets stand; raise one for a while.", KEEP),
     Listed("kept", "trunkline.cli.kept", "Say what is kept of conversations; erase it.", KEEP),

@@ -9,6 +9,7 @@ import msgspec
 _SHORT = re.compile(
     r"(?P<use_case>\S+)(?: (?P<version>\S+))? as (?P<data_class>\S+?)(?P<asked>, as the caller asked)?: "
     r"(?P<allowed>\d+) allowed, (?P<refused>\d+) refused(?:, (?P<missing>\d+) not configured)?"
+    r"(?:, (?P<apart>\d+) of another model)?"
     r"(?:; (?P<notes>.*))?; (?P<reason>[^;]*)"
 )
 _REWRITE = re.compile(r"(?:dropped \S+|set \S+=.+) \(.*\)")
@@ -45,13 +46,14 @@ def in_words(decision: str) -> DecisionWords:
         version=found["version"] or "",
         data_class=found["data_class"],
         why="the caller asked for it" if found["asked"] else "the use case's own",
-        counts=_counts(int(found["allowed"]), int(found["refused"]), int(found["missing"] or 0)),
+        counts=_counts(*(int(found[one] or 0) for one in ("allowed", "refused", "missing", "apart"))),
         notes=tuple(one for one in said if not _REWRITE.fullmatch(one)),
         rewrites=tuple(one for one in said if _REWRITE.fullmatch(one)),
         reason=found["reason"],
     )
 
 
-def _counts(allowed: int, refused: int, missing: int) -> str:
+def _counts(allowed: int, refused: int, missing: int, apart: int) -> str:
     said = f"{allowed} deployment{'s' if allowed != 1 else ''} allowed, {refused} refused"
-    return said + (f", {missing} allowed but not configured" if missing else "")
+    said += f", {missing} allowed but not configured" if missing else ""
+    return said + (f", {apart} allowed but of another model" if apart else "")

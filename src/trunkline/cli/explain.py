@@ -17,11 +17,14 @@ from trunkline.cli.truth_table import Where, explanation_view, row_json
 from trunkline.config.faults import nearest
 from trunkline.errors import Refusal
 from trunkline.estate.stages import Permitted, Rewrite
+from trunkline.estate.trials import Shadow, Split
+from trunkline.estate.use_cases import UseCase as Declared
 from trunkline.messages import Asked, Operation
 from trunkline.metering.bound import bound
 from trunkline.policy.explain import Explanation, Question, explain, narrow, settle, shut
 from trunkline.policy.pending import hold_call
 from trunkline.policy.permit import offered, permit
+from trunkline.policy.trials import holds
 from trunkline.tenancy.callers import Caller
 from trunkline.upstream.route import foresee
 
@@ -129,6 +132,9 @@ def _show_use_case(considered: Considered, explanation: Explanation, asked: str 
                 "audience": ", ".join(declared.audience),
                 "pools": ", ".join(declared.pools),
                 "patterns": ", ".join(declared.patterns or ()),
+                "substitutes": _substitutes(declared),
+                "splits": "\n".join(_split(name, one, considered.now) for name, one in declared.splits.items()),
+                "shadows": "\n".join(_shadow(name, one, considered.now) for name, one in declared.shadows.items()),
             }
         )
     )
@@ -139,6 +145,24 @@ def _show_use_case(considered: Considered, explanation: Explanation, asked: str 
         shown.print(Text(explanation.closed, style="bold red"))
     else:
         shown.print(_sum(explanation))
+
+
+def _substitutes(declared: Declared) -> str:
+    return "" if declared.substitutes is None else ", ".join(declared.substitutes) or "none"
+
+
+def _split(name: str, split: Split, now: int) -> str:
+    whole = sum(split.shares.values())
+    shares = ", ".join(f"{weight / whole:.0%} {arm}" for arm, weight in split.shares.items())
+    return f"{name}: {shares}, by {split.by.replace('_', ' ')}{_dated(split, now)}"
+
+
+def _shadow(name: str, shadow: Shadow, now: int) -> str:
+    return f"{name}: a copy of {shadow.share:.2%} to {shadow.to}{_dated(shadow, now)}"
+
+
+def _dated(trial: Split | Shadow, now: int) -> str:
+    return "" if holds(trial, now) else ", not now"
 
 
 def _why(explanation: Explanation, asked: str | None) -> str:

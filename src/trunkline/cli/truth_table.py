@@ -38,6 +38,7 @@ def row_json(row: Row, where: Where) -> dict[str, Any]:
         "allowed": row.allowed,
         "configured": row.configured,
         "missing": row.missing,
+        "apart": row.apart,
         "depends_on": list(row.hangs_on),
         **_check_json(row.telling, where),
         "would_allow": _would_allow(row),
@@ -75,7 +76,7 @@ def moment(when: datetime | None) -> str | None:
 
 def _would_allow(row: Row) -> str | None:
     if row.allowed:
-        return row.missing or None
+        return row.missing or row.apart or None
     return "; and ".join(check.would_allow for check in row.checks if not check.met)
 
 
@@ -105,7 +106,7 @@ def explanation_view(console: Console, explanation: Explanation, where: Where) -
 def _mark(row: Row) -> tuple[str, str]:
     if not row.allowed:
         return _CROSS, "red"
-    return (_TICK, "green") if row.configured else (_RING, "yellow")
+    return (_TICK, "green") if row.configured and not row.apart else (_RING, "yellow")
 
 
 def _said(row: Row, where: Where, *, plain: bool) -> list[Text]:
@@ -115,6 +116,8 @@ def _said(row: Row, where: Where, *, plain: bool) -> list[Text]:
         lines = [_allowed(row)]
         if row.missing:
             lines.append(Text(f"{arrow} {row.missing}", style="cyan"))
+        if row.apart:
+            lines.append(Text(f"{arrow} {row.apart}", style="cyan"))
         if (rests := _rests_on(row)) is not None:
             lines.append(rests)
         for check in row.checks:
@@ -141,6 +144,8 @@ def _allowed(row: Row) -> Text:
     where = f"{row.pool}, tier {row.tier}"
     if not row.configured:
         return Text.assemble(("allowed, but not configured", "yellow"), (f"  {where}", "dim"))
+    if row.apart:
+        return Text.assemble(("allowed, but not tried", "yellow"), (f"  {where}", "dim"))
     return Text.assemble(
         ("allowed", "green"),
         (" depends on the request" if row.hangs_on else "", "yellow"),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from trunkline.estate.claims import Claim
-from trunkline.estate.names import Amount, BoundaryName, Count, Currency, ModelName, Seconds, Sha256, UnitName
+from trunkline.estate.names import Amount, BoundaryName, Count, Currency, ModelName, Seconds, Sha256, UnitName, Version
 
 
 class Pattern(StrEnum):
@@ -20,9 +20,15 @@ class Pattern(StrEnum):
 
 
 class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the deployment can carry: reserved units, calls at once, or the provider's own per-minute limits."""
+    """What the deployment can carry: reserved units, calls at once, or the provider's own per-minute limits.
+
+    Of each of `ptu` units, `input_tpm` are the input tokens per minute that it takes, and `output_ratio` how many of
+    them a token of output counts as: known for some models, to be said for the others.
+    """
 
     ptu: Count | None = None
+    input_tpm: Count | None = None
+    output_ratio: Count | None = None
     concurrency: Count | None = None
     replicas: Count | None = None
     tpm: Count | None = None
@@ -98,6 +104,9 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `url` is the base under which the dialect's paths stand; `dialect` defaults to
     what the provider speaks. A deployment is reached by `engine`, by `url`, or at its provider's own address.
 
+    `version` is the model's, where its name does not tell it: deployments of one model in two versions do not stand in
+    for each other unless a use case says so.
+
     Where all that a call may use has failed, it is tried again there up to `retries` times, as far as the budget for
     repeated calls goes.
     """
@@ -111,6 +120,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
     credentials: str | None = None
     upstream_model: str | None = None
+    version: Version | None = None
     context_length: Count | None = None
     capabilities: tuple[str, ...] = ()
     engine: Engine | None = None

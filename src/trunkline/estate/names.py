@@ -15,6 +15,13 @@ Name = Annotated[str, Meta(pattern=_NAME, extra={"rule": _NAME_RULE})]
 ModelName = Annotated[
     str, Meta(pattern=r"^[^\s/]+/[^\s]+$", extra={"rule": "a model is named vendor/name, such as openai/gpt-4.1-mini"})
 ]
+Version = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        extra={"rule": "a version is letters, digits and `._-`, such as 2025-04-14"},
+    ),
+]
 Currency = Annotated[
     str, Meta(pattern=r"^[A-Z]{3}$", extra={"rule": "a currency is three capital letters, such as EUR"})
 ]

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from trunkline.catalog.units import THROUGHPUTS
 from trunkline.catalog.vendor import load_vendors
 from trunkline.config.environment import kind_of_reference
 from trunkline.estate.declared import Declared
@@ -74,11 +75,20 @@ def _on_persons(section: str) -> Find:
     return find
 
 
-def _capacity(declared: Declared) -> Iterator[Where]:
+def _replicas(declared: Declared) -> Iterator[Where]:
+    for name, deployment in declared.deployments.items():
+        if deployment.capacity is not None and deployment.capacity.replicas is not None:
+            yield ("deployments", name, "capacity", "replicas")
+
+
+def _units(declared: Declared) -> Iterator[Where]:
+    """Reserved units of which nobody says what they take."""
     for name, deployment in declared.deployments.items():
         capacity = deployment.capacity
-        if capacity is not None and (capacity.ptu is not None or capacity.replicas is not None):
-            yield ("deployments", name, "capacity")
+        if capacity is None or capacity.ptu is None or deployment.model in THROUGHPUTS:
+            continue
+        if capacity.input_tpm is None or capacity.output_ratio is None:
+            yield ("deployments", name, "capacity", "ptu")
 
 
 def _fixed_prices(declared: Declared) -> Iterator[Where]:
@@ -117,7 +127,11 @@ def _open_secrets(declared: Declared) -> Iterator[Where]:
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
     ("budgets on persons are not in force yet: nobody signs in", _on_persons("budgets")),
     ("limits on persons are not in force yet: nobody signs in", _on_persons("limits")),
-    ("reserved units and replicas are not in force yet: nothing is scaled or held back by them", _capacity),
+    ("replicas are not in force yet: nothing is scaled or held back by them", _replicas),
+    (
+        "units are not in force: what one takes of this model is not known; say `input_tpm` and `output_ratio`",
+        _units,
+    ),
     ("fixed costs are not charged back yet: calls count at the internal rate or per token", _fixed_prices),
     (
         "lending and shares of a pool are not in force yet: whoever may use it uses all of it",

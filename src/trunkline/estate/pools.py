@@ -32,9 +32,13 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deployments shared under one owner, in tiers: the first tier is tried first.
 
     A tier is a list of equals, of which the least loaded is taken, or gives each a weight: `{gpt-a: 3, gpt-b: 1}`.
+
+    Where less than `min_healthy` of the pool (a share between 0 and 1) is in good health, those of it that fail only
+    now and then get calls like the others: or what is left would break under all of them. 0 never does so.
     """
 
     owner: UnitName
     tiers: Annotated[tuple[Tier, ...], msgspec.Meta(min_length=1)]
     lend: Lend | None = None
     shares: dict[UnitName, Share] = {}
+    min_healthy: Portion = Decimal("0.5")

@@ -137,6 +137,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         tolerance: when it is left alone because it fails.
         retries: how often one call may be repeated there.
         signals: what its answers say beside the answer.
+        version: of the model, where the estate declares one beside its name.
     """
 
     deployment: str
@@ -168,6 +169,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     signals: Signals = Signals()
     tools_prompt: int = 0
     query: bytes = b""
+    version: str = ""
+
+    @property
+    def exactly(self) -> str:
+        """The model with its version, where the estate declares one."""
+        return f"{self.model}@{self.version}" if self.version else self.model
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -199,11 +206,37 @@ class Watch(msgspec.Struct, frozen=True):
     marks: tuple[bytes, ...] = ()
 
 
+class Arm(msgspec.Struct, frozen=True):
+    """A model or deployment that a split gives calls to: those drawn below `upto`, and not below the arm before."""
+
+    name: str
+    upto: float
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """A split that holds: what stays with one arm, what makes its draws its own, and the arms."""
+
+    by: str
+    salt: str
+    arms: tuple[Arm, ...]
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A shadow that holds: which share of calls is copied, how many at once, and what was decided of the copies."""
+
+    name: str
+    share: float
+    at_once: int
+    decision: Decision
+
+
 class Decision(msgspec.Struct, frozen=True):
     """What policy decided for one use case under one data class.
 
     Attributes:
-        tiers: the allowed and configured endpoints, in the order of the use case's pools and their tiers.
+        tiers: where a call may go: of the allowed and configured endpoints those of its models, in the order of the use
+            case's pools and their tiers.
+        allowed: all that are allowed and configured, whatever their models; the tiers where nothing else is said.
         denials: the deployments that policy refuses.
         unconfigured: the deployments that policy allows but that cannot be called.
         version: the use case's; empty where it has none.
@@ -216,9 +249,18 @@ class Decision(msgspec.Struct, frozen=True):
         watched: by dialect and operation, which requests have to be examined; None where none has.
         stores: the exchange's own stores that may hold content of this class.
         drops_uncarried: whether what a deployment of another dialect cannot carry is left out, with a warning.
+        pools: by deployment, the pool it stands in first; in the order of pools and tiers.
+        min_healthy: by pool, the share of it that must be in good health for health to leave any out.
+        substitutes: the models that may stand in for the first one; None where each further pool's own may.
         weights: by deployment, its weight among its tier's, where the tier declares some.
         keeps: who keeps answers that a conversation goes on from; None where nobody does.
         unkept: why the exchange may keep none of this class.
+        drawn: how calls are shared out among the branches; None where they are not.
+        branches: by arm of a split, what is decided of a call that is drawn for it.
+        arm: the model or deployment that this branch is for.
+        trial: the split and arm, or the shadow, that an attempt belongs to, for the ledger.
+        copies: the shadows.
+        refused: the shadows that policy lets have no calls, each with why.
         named: use case, version and data class, for the ledger; made from the rest.
         counted: how many deployments are allowed and how many not, for the ledger; made from the rest.
     """
@@ -243,22 +285,44 @@ class Decision(msgspec.Struct, frozen=True):
     weights: dict[str, int] = {}
     keeps: Keeping | None = None
     unkept: tuple[Denial, ...] = ()
+    allowed: tuple[tuple[Endpoint, ...], ...] = ()
+    pools: dict[str, str] = {}
+    substitutes: tuple[str, ...] | None = None
+    min_healthy: dict[str, float] = {}
+    drawn: Drawn | None = None
+    branches: dict[str, Decision] = {}
+    arm: str = ""
+    trial: str = ""
+    copies: tuple[Copy, ...] = ()
+    refused: dict[str, Denial] = {}
     named: str = ""
     counted: str = ""
 
     def __post_init__(self) -> None:
         name = f"{self.use_case} {self.version}" if self.version else self.use_case
         refused = len({denial.deployment for denial in self.denials})
-        counted = f"{sum(map(len, self.tiers))} allowed, {refused} refused"
+        allowed = self.allowed or self.tiers
+        counted = f"{sum(map(len, allowed))} allowed, {refused} refused"
         if self.unconfigured:
             counted += f", {len(self.unconfigured)} not configured"
+        if apart := sum(map(len, allowed)) - sum(map(len, self.tiers)):
+            counted += f", {apart} of another model"
+        if self.trial:
+            counted += f"; {self.trial}"
+        msgspec.structs.force_setattr(self, "allowed", allowed)
         msgspec.structs.force_setattr(self, "named", f"{name} as {self.data_class}")
         msgspec.structs.force_setattr(self, "counted", counted)
 
     @property
     def endpoints(self) -> Iterator[Endpoint]:
-        """All allowed endpoints in order."""
+        """All endpoints that a call may go to, in order."""
         for tier in self.tiers:
+            yield from tier
+
+    @property
+    def all_allowed(self) -> Iterator[Endpoint]:
+        """All that are allowed and configured, whatever their models."""
+        for tier in self.allowed:
             yield from tier
 
     def may_keep(self, *stores: str) -> bool:

@@ -12,10 +12,12 @@ from trunkline.estate.names import (
     DataClassName,
     ModelName,
     Moment,
+    Name,
     PoolName,
     UnitName,
     UseCaseName,
 )
+from trunkline.estate.trials import Shadow, Split
 
 
 class State(StrEnum):
@@ -76,6 +78,12 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `audience` names units (all below them included), groups (`oidc:...`) and keys. `patterns`, where given, are the
     only patterns allowed. `direct` lists models that its audience may also name by themselves.
 
+    A call goes to the model of the first deployment that is allowed and configured, and to further deployments of it;
+    then to the model that leads each further pool. No other model follows within a pool, and none at all where
+    `substitutes` is given, but for those that it names: `vendor/name`, or `vendor/name@version`.
+
+    `splits` share calls out among models or deployments of its pools, `shadows` send copies of calls elsewhere.
+
     `uncarried` says what becomes of fields that a deployment of another dialect cannot carry: the request is refused
     there, or they are dropped and named in the answer's header `x-trunkline-dropped`.
 
@@ -91,6 +99,9 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pools: Annotated[tuple[PoolName, ...], msgspec.Meta(min_length=1)]
     patterns: Annotated[tuple[Pattern, ...], msgspec.Meta(min_length=1)] | None = None
     direct: tuple[ModelName, ...] = ()
+    substitutes: tuple[ModelName, ...] | None = None
+    splits: dict[Name, Split] = {}
+    shadows: dict[Name, Shadow] = {}
     instructions: str | None = None
     purpose: str | None = None
     parameters: Parameters | None = None

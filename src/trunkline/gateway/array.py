@@ -3,10 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
-from trunkline.gateway.keep import KeptReply
-from trunkline.wire.server import Reply
 from trunkline.wire.sse import Framer, data_of
+
+
+class Taker(Protocol):
+    """Takes an answer: a caller's connection, as a rule."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the answer has begun."""
+        ...
+
+    def send(self, status: int, headers: bytes, body: bytes, /) -> None:
+        """Take a whole answer."""
+        ...
+
+    def start(self, status: int, headers: bytes, /) -> None:
+        """Take the head of one that comes in pieces."""
+        ...
+
+    def write(self, data: bytes, /) -> None:
+        """Take a piece."""
+        ...
+
+    def end(self) -> None:
+        """Take the end."""
+        ...
+
+    def watch(self, pause: Callable[[], None], resume: Callable[[], None], /) -> None:
+        """Say when to hold up who writes."""
+        ...
 
 
 class ArrayReply:
@@ -14,7 +42,7 @@ class ArrayReply:
 
     __slots__ = ("_between", "_reply")
 
-    def __init__(self, reply: Reply | KeptReply) -> None:
+    def __init__(self, reply: Taker) -> None:
         self._reply = reply
         self._between = b"["
 

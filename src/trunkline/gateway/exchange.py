@@ -4,16 +4,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.conversations.conversations import Conversations
-from trunkline.errors import Unattested, UpstreamFault
+from trunkline.errors import Declined, Unattested, UpstreamFault
 from trunkline.estate.stages import Attempt, Snapshot
 from trunkline.gateway.admit import Gate
+from trunkline.gateway.answered import Caster
 from trunkline.ids import RequestId, RequestIds
+from trunkline.messages import SHADOW
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
 from trunkline.metering.records import Settlement, Status
@@ -66,6 +69,7 @@ class Exchange:
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
         overran: told of attempts that cost more than could be held; must not wait.
         scrape: renders the metrics; of this process alone unless replaced.
+        shadows: copies calls that are answered; None where nobody does.
         turnstile: counts calls against the limits above them; None where nobody counts.
     """
 
@@ -86,6 +90,7 @@ class Exchange:
         "readiness",
         "ring",
         "scrape",
+        "shadows",
         "turnstile",
         "upstreams",
     )
@@ -116,6 +121,7 @@ class Exchange:
         self.conversations: Conversations | None = None
         self.turnstile: Turnstile | None = None
         self.gate = Gate(metrics)
+        self.shadows: Caster | None = None
         self.ids = RequestIds()
         self.ejections = Ejections()
         self.health = Health(clock, count=metrics.upstream_event)
@@ -155,6 +161,8 @@ class Exchange:
     def heed(self, attempt: Attempt, request_id: RequestId, fault: UpstreamFault) -> None:
         """Take what a failed attempt tells of its deployment."""
         self.health.hear(attempt, fault)
+        if isinstance(fault, Declined) and fault.status == BUSY and self.turnstile is not None:
+            self.turnstile.found_full(attempt.endpoint.deployment)
         if isinstance(fault, Unattested):
             self._report(attempt, request_id, fault)
 
@@ -182,6 +190,21 @@ class Exchange:
         else:
             self.health.take(mark, self._snapshot.endpoints.get(mark.deployment))
 
+    def hear_from_afar(self, mark: Mark) -> None:
+        """Take what another exchange has found out about a deployment that stands at the same place."""
+        if mark.event is Event.EJECTED:
+            self.hear(mark)
+        else:
+            self.health.take_from_afar(mark, self._snapshot.endpoints.get(mark.deployment))
+
+    def place_of(self, deployment: str) -> str | None:
+        """Where a deployment stands, without what is secret; None where it is not in force or not configured."""
+        endpoint = self._snapshot.endpoints.get(deployment)
+        if endpoint is None or endpoint.missing:
+            return None
+        where = f"{endpoint.origin.authority} {endpoint.base_path} {endpoint.boundary} {endpoint.upstream_model}"
+        return blake2b(where.encode(), digest_size=8).hexdigest()
+
     def settled(self, attempt: Attempt, settlement: Settlement) -> None:
         """Take how an attempt has ended: for the metrics, and for the health of its deployment."""
         self.count_attempt(attempt, settlement)
@@ -202,10 +225,13 @@ class Exchange:
                 },
             )
             self.overran(attempt, settlement)
-        asked = permitted.asked
+        asked, decision = permitted.asked, permitted.decision
+        use_case = decision.use_case
+        if decision.trial.startswith(SHADOW):
+            use_case = f"{use_case} {decision.trial}"  # Copies are no calls of the use case.
         series = self.metrics.series(
             permitted.caller.unit,
-            permitted.decision.use_case,
+            use_case,
             endpoint.deployment,
             endpoint.pattern,
             asked.operation,

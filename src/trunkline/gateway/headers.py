@@ -64,9 +64,9 @@ def answer_headers(request_id: RequestId, attempt: Attempt, content_type: bytes,
         lines += line(b"x-trunkline-note", note.encode("ascii", "replace"))
     decision = attempt.permitted.decision
     if attempt.number > 1 or endpoint is not decision.tiers[0][0]:
-        first = decision.tiers[0][0].model
-        if endpoint.model != first:
-            said = f"{endpoint.model} for {first}".encode("ascii", "replace")
+        first = decision.tiers[0][0].exactly
+        if endpoint.exactly != first:
+            said = f"{endpoint.exactly} for {first}".encode("ascii", "replace")
             lines += line(b"x-trunkline-substitute", said)
     return lines + _ending(decision) if decision.warning else lines
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trunkline.dialects.dialect import Door
 from trunkline.errors import UpstreamFault
 from trunkline.gateway.admit import admit
+from trunkline.gateway.answered import Answered
 from trunkline.gateway.count import count_here
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
@@ -43,7 +44,7 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
         permitted = await enrich(permitted)
         permitted = await screen(permitted)
         if asked.counts_only and count_here(door.dialect, permitted, request_id, reply):
-            return None
+            return
         course = Course(asked, exchange.clock)
         for attempt in route(permitted, bound, exchange.health, course):
             ready = await prepare(exchange, snapshot, attempt, course, visit)
@@ -58,8 +59,13 @@ async def answer(exchange: Exchange, door: Door, request_id: RequestId, request:
                     exchange.health.listen(attempt.endpoint, response.headers)
                     relay = Relay(door.dialect, request_id, (attempt, ready.letter), hold, kept or reply)
                     await relay.relay(response)
-                    return None if kept is None else await kept.finish(exchange, attempt)
+                    if kept is not None:
+                        await kept.finish(exchange, attempt)
             except UpstreamFault as fault:
                 exchange.heed(attempt, request_id, fault)
                 course.failed.append((attempt.endpoint.deployment, fault))
+            else:
+                if permitted.decision.copies and kept is None and exchange.shadows is not None and hold.went_well:
+                    exchange.shadows.cast(Answered(door, request_id, asked, attempt))
+                return
         raise refuse(permitted, course)

@@ -9,9 +9,8 @@ from trunkline.dialects.registry import DIALECTS
 from trunkline.dialects.translate import refusal_of
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint, Stated
-from trunkline.gateway.array import ArrayReply
+from trunkline.gateway.array import ArrayReply, Taker
 from trunkline.gateway.headers import JSON, answer_headers, dropped_header, log_fields, upstream_headers
-from trunkline.gateway.keep import KeptReply
 from trunkline.ids import RequestId
 from trunkline.messages import Usage
 from trunkline.metering.hold import Hold
@@ -22,7 +21,6 @@ from trunkline.upstream.compose import Letter
 from trunkline.upstream.send import OK, told
 from trunkline.upstream.stated import read_stated
 from trunkline.wire.client import Response
-from trunkline.wire.server import Reply
 from trunkline.wire.sse import Framer, data_of
 
 log = logging.getLogger("trunkline.gateway")
@@ -38,12 +36,7 @@ class Relay:
     __slots__ = ("_attempt", "_bridge", "_dialect", "_dropped", "_hold", "_reply", "_request_id", "reply")
 
     def __init__(
-        self,
-        dialect: Dialect,
-        request_id: RequestId,
-        sent: tuple[Attempt, Letter],
-        hold: Hold,
-        reply: Reply | KeptReply,
+        self, dialect: Dialect, request_id: RequestId, sent: tuple[Attempt, Letter], hold: Hold, reply: Taker
     ) -> None:
         self._dialect = dialect
         self._request_id = request_id
@@ -52,7 +45,7 @@ class Relay:
         self._dropped = letter.dropped
         self._hold = hold
         self._reply = reply
-        self.reply: Reply | KeptReply | ArrayReply = reply
+        self.reply: Taker | ArrayReply = reply
 
     async def relay(self, response: Response) -> None:
         """Relay the whole answer.

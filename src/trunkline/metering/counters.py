@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from trunkline.errors import DataFolderUnusable, Unstartable
-from trunkline.metering.limits import Rate
+from trunkline.metering.limits import MINUTE, Rate
 from trunkline.metering.periods import Period
 
 LANES = 128
@@ -202,8 +202,11 @@ class Counter:
         self.most = 0
 
     def used(self, now: int) -> int:
-        """What is used in the window of this moment, or how many calls are under way."""
+        """What is used in the window of this moment, how many calls are under way, or how full units are."""
         words, base = self._page.words, self._base
+        if self.rate.drains:
+            self._ebb(now)
+            return words[base + USED]
         if not self.rate.per:
             return sum(words[base + FIRST_LANE : base + WIDTH])
         self._turn(now)
@@ -215,13 +218,19 @@ class Counter:
         return self._page.words[self._base + FIRST_LANE + self._page.lane]
 
     def ends(self, now: int) -> int:
-        """When the window ends in which is counted."""
+        """When the window ends in which is counted, or units have room again."""
+        if self.rate.drains:
+            over = max(0, self.used(now) - self.rate.limit + 1)
+            return now + over * MINUTE // self.rate.drains
         self._turn(now)
         return self._page.words[self._base + ENDS]
 
     def take(self, amount: int) -> int:
         """Count an amount in the window that was looked at last; return when that began, for `give`."""
         words, base = self._page.words, self._base
+        if self.rate.drains:
+            words[base + USED] += amount
+            return 0
         if not self.rate.per:
             words[base + FIRST_LANE + self._page.lane] += amount
             return 0
@@ -232,7 +241,9 @@ class Counter:
     def give(self, amount: int, starts: int) -> None:
         """Take back what was counted in the window that began then; a window that is over stays as it was."""
         words, base = self._page.words, self._base
-        if not self.rate.per:
+        if self.rate.drains:
+            words[base + USED] = max(0, words[base + USED] - amount)
+        elif not self.rate.per:
             words[base + FIRST_LANE + self._page.lane] -= amount
         elif words[base + STARTS] == starts:
             words[base + USED] = max(0, words[base + USED] - amount)
@@ -268,6 +279,19 @@ class Counter:
     def refused(self) -> int:
         """How many were refused since the file was made."""
         return self._page.words[self._base + REFUSED]
+
+    def _ebb(self, now: int) -> None:
+        """Let what units have worked off meanwhile ebb away. What is less than a token waits for the next look."""
+        words, base = self._page.words, self._base
+        past = now - words[base + STARTS]
+        if past <= 0:  # Or the clock was set back: then nothing ebbs away until it has caught up.
+            return
+        gone = past * self.rate.drains // MINUTE
+        if gone >= words[base + USED]:
+            words[base + USED], words[base + STARTS] = 0, now
+        elif gone:
+            words[base + USED] -= gone
+            words[base + STARTS] += gone * MINUTE // self.rate.drains
 
     def _turn(self, now: int) -> None:
         """Begin a new window where the one before is over."""

@@ -57,6 +57,7 @@ def reserve(book: Book, attempt: Attempt, request: RequestId, pledge: Pledge | N
         attempt.hold,
         attempt.bound,
         () if pledge is None else pledge.leases,
+        decision.trial,
     )
     try:
         book.journal.append(intent, None if pledge is None else pledge.journal)
@@ -92,6 +93,11 @@ class Hold:
     def intent(self) -> Intent:
         """What was written before the send."""
         return self._intent
+
+    @property
+    def went_well(self) -> bool:
+        """Whether it has ended with a whole answer."""
+        return self.settlement is not None and self.settlement.status is Status.OK
 
     def first_byte(self) -> None:
         """Note that the answer began. Only the first call counts."""

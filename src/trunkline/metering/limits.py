@@ -7,10 +7,12 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
+from trunkline.catalog.units import THROUGHPUTS, UnitThroughput
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.config.zones import find_zone
 from trunkline.estate.boundaries import Quota, Rates
 from trunkline.estate.budgets import Limit
+from trunkline.estate.deployments import Capacity
 from trunkline.estate.estate import Estate
 from trunkline.metering.budgets import PERSONS, UNITS, WORDS, node_of, owner_of
 from trunkline.metering.periods import FOREVER, Period, period_at
@@ -19,6 +21,9 @@ MINUTE = 60 * NANOS_PER_SECOND
 TOKENS = "tokens"
 REQUESTS = "requests"
 CALLS = "calls at once"
+PROVISIONED = "tokens of its units"
+UNIT_SECONDS = 60
+"""How many seconds' worth of its units a deployment is taken to give at once; providers do not publish it."""
 MEASURES = {
     "rpm": (REQUESTS, "minute"),
     "tpm": (TOKENS, "minute"),
@@ -35,11 +40,13 @@ class Rate(msgspec.Struct, frozen=True):
     Attributes:
         name: the same for all workers: what it binds, and the field that says it.
         words: what it binds, in words.
-        counts: `TOKENS`, `REQUESTS` or `CALLS`.
+        counts: `TOKENS`, `REQUESTS`, `CALLS` or `PROVISIONED`.
         per: `minute`, `day`, or nothing.
         zone: whose days they are.
         owner: the unit to ask for more; empty where the estate names none.
         provided: whether it says what a provider or a deployment can take, so that another one may be tried.
+        drains: of units, the input tokens per minute by which what is used ebbs away.
+        ratio: of units, how many input tokens a token of output counts as.
     """
 
     name: str
@@ -50,6 +57,8 @@ class Rate(msgspec.Struct, frozen=True):
     zone: tzinfo = UTC
     owner: str = ""
     provided: bool = False
+    drains: int = 0
+    ratio: int = 1
 
     def window(self, moment: int) -> Period:
         """Return the window in which a moment lies: minutes of the clock, days of the zone."""
@@ -101,6 +110,7 @@ def compile_limits(estate: Estate) -> Limits:
             owner = owner_of(estate, "deployment", name)
             said = Rates(tpm=capacity.tpm, rpm=capacity.rpm)
             rates += _quota(f"deployment:{name}/capacity", f'deployment "{name}"', said, owner)
+            rates += _units(name, deployment.model, capacity, owner)
             if capacity.concurrency is not None:
                 words = f'deployment "{name}"'
                 rates.append(
@@ -118,6 +128,38 @@ def compile_limits(estate: Estate) -> Limits:
             at[name] = tuple(rates)
     callers = {node: rates for node, rates in of.items() if node[0] not in {"deployment", "boundary"}}
     return Limits(callers, at, {name: estate.lineage(name) for name in estate.units})
+
+
+def throughput(model: str, capacity: Capacity) -> UnitThroughput | None:
+    """Return what a unit of a deployment takes, as the estate says, else the catalogue; None where nobody does."""
+    known = THROUGHPUTS.get(model)
+    tpm = capacity.input_tpm or (known.input_tpm if known else None)
+    ratio = capacity.output_ratio or (known.output_ratio if known else None)
+    return None if tpm is None or ratio is None else UnitThroughput(tpm, ratio)
+
+
+def _units(name: str, model: str, capacity: Capacity, owner: str) -> Iterator[Rate]:
+    """The units of a deployment: a bucket that fills with what calls use and drains as fast as the units work.
+
+    Source: azure-ai-docs, foundry/openai, concepts/provisioned-throughput: calls are accepted while utilisation is
+    below 100 %.
+    """
+    each = throughput(model, capacity) if capacity.ptu is not None else None
+    if each is None or capacity.ptu is None:
+        return
+    drains = capacity.ptu * each.input_tpm
+    words = f'the {capacity.ptu} units of deployment "{name}"'
+    most = drains * UNIT_SECONDS // 60
+    yield Rate(
+        f"deployment:{name}/capacity/ptu",
+        words,
+        PROVISIONED,
+        most,
+        owner=owner,
+        provided=True,
+        drains=drains,
+        ratio=each.output_ratio,
+    )
 
 
 def _rates(estate: Estate, limit: Limit, kind: str, name: str, zone: tzinfo) -> Iterator[Rate]:

@@ -40,6 +40,35 @@ class SumRow(msgspec.Struct, frozen=True):
     tokens_reasoning: int
 
 
+class TrialRow(msgspec.Struct, frozen=True):
+    """How one arm of a split fared, or the copies of a shadow, or the calls that these are copies of.
+
+    Attributes:
+        kind: `split` or `shadow`.
+        trial: its name.
+        arm: of a split, a model or deployment; of a shadow `copy` or `original`.
+        errors: attempts that failed or broke.
+        latency_p50: nanoseconds, like the others, of attempts that ended well; None where there are none.
+    """
+
+    use_case: str
+    kind: str
+    trial: str
+    arm: str
+    calls: int
+    attempts: int
+    errors: int
+    cost: int
+    tokens_input: int
+    tokens_cached: int
+    tokens_output: int
+    tokens_reasoning: int
+    latency_p50: int | None
+    latency_p95: int | None
+    first_byte_p50: int | None
+    first_byte_p95: int | None
+
+
 class LedgerStore(Protocol):
     """Where the ledger is kept. Implemented by the store; every method is one transaction."""
 
@@ -105,6 +134,10 @@ class LedgerStore(Protocol):
 
     def attempts(self, request: str) -> tuple[AttemptRow, ...]:
         """Return the attempts of one call in order; empty when there is no such call."""
+        ...
+
+    def trials(self, span: Span, use_case: str | None) -> tuple[TrialRow, ...]:
+        """Return how splits and shadows fared; those of one use case, or of all."""
         ...
 
     def sums(self, by: Sequence[str], span: Span) -> tuple[SumRow, ...]:

@@ -12,7 +12,7 @@ import msgspec
 
 from trunkline.estate.deployments import Pattern
 from trunkline.ids import JournalId, RequestId
-from trunkline.messages import Operation, Usage
+from trunkline.messages import SHADOW, Operation, Usage
 from trunkline.money import Nano
 
 
@@ -35,6 +35,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
         decision: the policy decision in short: use case, data class and why, allowed and refused counts, reason for
             this endpoint.
         leases: those that it is held in.
+        trial: `split NAME: ARM` or `shadow NAME` where it belongs to one; else empty.
     """
 
     sequence: int
@@ -60,6 +61,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
     hold: Nano
     bound: Usage
     leases: tuple[str, ...] = ()
+    trial: str = ""
 
 
 class Settlement(msgspec.Struct, frozen=True, array_like=True, tag="s"):
@@ -118,3 +120,9 @@ class AttemptRow(msgspec.Struct, frozen=True):
     latency: int | None
     error: str
     journal: JournalId
+    trial: str = ""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a shadow's copy, of which the caller saw nothing."""
+        return self.trial.startswith(SHADOW)

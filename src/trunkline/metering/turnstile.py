@@ -14,12 +14,20 @@ from trunkline.errors import RateLimited
 from trunkline.estate.stages import Attempt
 from trunkline.metering.counters import Counter, Page
 from trunkline.metering.hold import Hold
-from trunkline.metering.limits import CALLS, REQUESTS, TOKENS, Limits, Rate
+from trunkline.metering.limits import CALLS, PROVISIONED, REQUESTS, TOKENS, Limits, Rate
+from trunkline.metering.records import Settlement, Status
 from trunkline.metering.shares import Scarce, Shares, ShareStore
 from trunkline.metering.slots import Slots, SlotStore
 from trunkline.observability.metrics import LimitReading
 
 MOST_REMEMBERED = 100_000
+EACH = (TOKENS, REQUESTS, CALLS, PROVISIONED)
+BYTES_PER_TOKEN = 4
+USUAL_OUTPUT = 256
+"""Tokens of an answer that are supposed where neither the caller says a limit nor any answer was seen."""
+SMOOTH = 0.05
+SAFELY_BELOW, LEAST, RISE = 0.98, 0.02, 1.000_5
+"""How far below what was in use at a 429 units count as full, how low that may go, and its rise with each answer."""
 SOON = 60
 """Seconds after which official SDKs still come back by themselves."""
 MOMENT = 1
@@ -46,9 +54,10 @@ class _Rows(msgspec.Struct, frozen=True):
     tokens: tuple[Counter, ...] = ()
     requests: tuple[Counter, ...] = ()
     calls: tuple[Counter, ...] = ()
+    units: tuple[Counter, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.tokens or self.requests or self.calls)
+        return bool(self.tokens or self.requests or self.calls or self.units)
 
 
 _NO_ROWS = _Rows()
@@ -75,7 +84,20 @@ class Turnstile:
         slots: the same for calls at once.
     """
 
-    __slots__ = ("_above", "_at", "_clock", "_counters", "_freed_at", "_limits", "in_force", "page", "shares", "slots")
+    __slots__ = (
+        "_above",
+        "_at",
+        "_ceilings",
+        "_clock",
+        "_counters",
+        "_freed_at",
+        "_limits",
+        "_usual",
+        "in_force",
+        "page",
+        "shares",
+        "slots",
+    )
 
     def __init__(self, page: Page, limits: Limits, clock: Clock, store: SharedStore | None = None) -> None:
         self.page = page
@@ -83,6 +105,8 @@ class Turnstile:
         self.slots = None if store is None else Slots(store, page, clock, lambda: tuple(self._counters.values()))
         self._clock = clock
         self._freed_at = 0
+        self._usual: dict[str, float] = {}
+        self._ceilings: dict[str, float] = {}
         self.adopt(limits)
 
     def adopt(self, limits: Limits) -> None:
@@ -143,6 +167,39 @@ class Turnstile:
                 self.shares.look(counter for counter, _ in wanted)
             return taken
 
+    def found_full(self, deployment: str) -> None:
+        """Take notice that a provider had no room in its units: what was in use then is all that there is, for a while.
+
+        So the depth of its bucket, which nobody publishes, is learnt; each answer lets it rise a little again.
+        """
+        now = self._now()
+        with self.page.locked():
+            for counter in self.at(deployment).units:
+                self._ceilings[counter.rate.name] = max(counter.used(now) * SAFELY_BELOW, counter.rate.limit * LEAST)
+
+    def foresee(self, attempt: Attempt, rate: Rate) -> int:
+        """Return what an attempt will take of its deployment's units: its prompt, more or less, and its output limit.
+
+        Without a limit it is what answers there usually have. What it took in the end replaces this.
+        """
+        asked = attempt.permitted.asked
+        limit = asked.output_limit
+        each = self._usual.get(rate.name, USUAL_OUTPUT) if limit is None else limit
+        return asked.prompt_bound // BYTES_PER_TOKEN + rate.ratio * int(each) * asked.answers
+
+    def worked(self, taken: list[Taken], settlement: Settlement) -> list[Taken]:
+        """Return what is to be taken back of units that were foreseen; a token that was cached took nothing."""
+        usage, given = settlement.usage, []
+        for one, held, starts in taken:
+            rate = one.rate
+            if settlement.status is Status.OK and not usage.estimated:
+                usual = self._usual.get(rate.name, USUAL_OUTPUT)
+                self._usual[rate.name] = usual + (usage.output - usual) * SMOOTH
+                if (ceiling := self._ceilings.get(rate.name)) is not None:
+                    self._ceilings[rate.name] = min(ceiling * RISE, rate.limit)
+            given.append((one, held - (usage.input - usage.cached) - rate.ratio * usage.output, starts))
+        return given
+
     async def more(self, scarce: Scarce) -> None:
         """Wait until this exchange has more of a limit in hand, or it is known that there is none.
 
@@ -167,6 +224,8 @@ class Turnstile:
         """Whether the store of several exchanges may have more of a limit for this one."""
         if self.slots is not None and counter.rate.counts == CALLS:
             return not self.slots.is_dry(counter)
+        if counter.rate.drains:
+            return False
         fits = counter.used(now) + amount <= counter.rate.limit
         return fits and self.shares is not None and not self.shares.is_dry(counter, amount)
 
@@ -174,6 +233,8 @@ class Turnstile:
         if self.slots is not None and counter.rate.counts == CALLS:
             return counter.mine + amount <= self.slots.held(counter)
         used, limit = counter.used(now), counter.rate.limit
+        if counter.rate.drains:  # What the last call adds may lie above it, as the provider has it.
+            return used < self._ceilings.get(counter.rate.name, limit)
         if self.shares is not None and counter.rate.per:
             limit = min(limit, counter.granted)
         if used + amount <= limit:
@@ -186,11 +247,14 @@ class Turnstile:
 
     def _rows(self, rates: Iterable[Rate]) -> _Rows:
         counters = [self._counters[rate.name] for rate in rates]
-        by = {what: tuple(one for one in counters if one.rate.counts == what) for what in (TOKENS, REQUESTS, CALLS)}
-        return _Rows(by[TOKENS], by[REQUESTS], by[CALLS])
+        by = {what: tuple(one for one in counters if one.rate.counts == what) for what in EACH}
+        return _Rows(by[TOKENS], by[REQUESTS], by[CALLS], by[PROVISIONED])
 
     def _refuse(self, counter: Counter, amount: int, now: int) -> RateLimited:
         rate = counter.rate
+        if rate.drains:
+            wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
+            return RateLimited(f"There is no room in {rate.words}. Some will be in {wait} s.", retry_after=wait)
         whom = f'For more, ask unit "{rate.owner}".' if rate.owner else "For more, ask who declared it."
         if rate.counts == CALLS:
             return RateLimited(
@@ -226,7 +290,7 @@ class Visit:
         hold: of the attempt that was written last; None until there is one.
     """
 
-    __slots__ = ("_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "hold")
+    __slots__ = ("_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "_units", "hold")
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile = turnstile
@@ -234,6 +298,7 @@ class Visit:
         self._call: list[Taken] = []
         self._requests: list[Taken] = []
         self._tokens: list[Taken] = []
+        self._units: list[Taken] = []
         self._ongoing: list[Taken] = []
         self.hold: Hold | None = None
 
@@ -256,6 +321,8 @@ class Visit:
             *((one, 1) for one in (*call, *at.calls, *at.requests)),
             *((one, tokens) for one in held),
         ]
+        if at.units:
+            wanted += [(one, turnstile.foresee(attempt, one.rate)) for one in at.units]
         while True:
             try:
                 taken = turnstile.take(wanted)
@@ -268,7 +335,9 @@ class Visit:
         began = len(call) + len(at.calls)
         self._ongoing = taken[len(call) : began]
         self._requests = taken[began : began + len(at.requests)]
-        self._tokens = taken[began + len(at.requests) :]
+        units = len(taken) - len(at.units)
+        self._tokens = taken[began + len(at.requests) : units]
+        self._units = taken[units:]
 
     def _end_attempt(self, *, last: bool = False) -> None:
         """Release what an attempt had under way, and correct what it held."""
@@ -278,13 +347,15 @@ class Visit:
             usage = settlement.usage
             used = usage.input + usage.output
             given = given + [(counter, held - used, starts) for counter, held, starts in self._tokens]
+            if self._units:
+                given = given + self._turnstile.worked(self._units, settlement)
         elif self.hold is None:
-            given = given + self._tokens + self._requests
+            given = given + self._tokens + self._requests + self._units
         if last:
             given = given + self._call
         if given:
             self._turnstile.give(given)
-        self._ongoing, self._tokens, self._requests, self.hold = [], [], [], None
+        self._ongoing, self._tokens, self._requests, self._units, self.hold = [], [], [], [], None
 
     def __enter__(self) -> Self:
         return self

@@ -109,7 +109,8 @@ UPSTREAM_EVENTS = Family(
     "trunkline_upstream_events",
     CounterMetricFamily,
     "What happened at a deployment: its breaker `opened`, was `probed` or `closed`; it `paused` calls, or was "
-    "`ejected` after an incident; calls were `retried` there, `not_retried` for lack of budget, or `failed_over` to "
+    "`ejected` after an incident; another exchange was `heard` to say so; the copy of a call was sent there (`copied`) "
+    "or left out (`not_copied`); calls were `retried` there, `not_retried` for lack of budget, or `failed_over` to "
     "another one.",
     ("deployment", "event"),
 )

@@ -6,19 +6,23 @@ their offers, so that the work and the memory grow with what is declared, not wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Decision, Denial, Endpoint, Gone, Offer, Snapshot
+from trunkline.estate.stages import Copy, Decision, Denial, Endpoint, Gone, Offer, Snapshot
 from trunkline.estate.use_cases import Keeper, Keeping, State, UseCase, days_kept
 from trunkline.estate.zones import known_zones
-from trunkline.messages import Operation
+from trunkline.messages import SHADOW, Operation
+from trunkline.policy.failover import line_up
 from trunkline.policy.life import stand
 from trunkline.policy.own_stores import RETENTION, SEALED, stores_good_until, weigh_keeping, weigh_stores
 from trunkline.policy.reach import reach
 from trunkline.policy.rules import Rules
 from trunkline.policy.surroundings import Surroundings
+from trunkline.policy.trials import changes_at, holds, share_out
 from trunkline.policy.verdicts import Verdicts
 from trunkline.policy.watches import Watches
 
@@ -66,6 +70,8 @@ class _Compilation:
         self._rules = Rules(estate)
         self._tiers: dict[tuple[str, ...], tuple[tuple[Endpoint, ...], ...]] = {}
         self._sorted: dict[tuple[object, ...], Sorted] = {}
+        self._pools: dict[tuple[str, ...], dict[str, str]] = {}
+        self._lined: dict[tuple[object, ...], tuple[tuple[Endpoint, ...], ...]] = {}
 
     def snapshot(self) -> Snapshot:
         estate = self._estate
@@ -90,6 +96,11 @@ class _Compilation:
                 self._verdicts.good_until,
                 stores_good_until(estate.data_classes, self._now, estate.stores),
                 *(one.until for one in self._standings.values()),
+                *(
+                    changes_at((*one.splits.values(), *one.shadows.values()), self._now)
+                    for one in on_offer.values()
+                    if one.splits or one.shadows
+                ),
             ),
             owners={name: use_case.owner for name, use_case in on_offer.items()},
             direct=direct,
@@ -169,11 +180,15 @@ class _Compilation:
             self._sorted[key] = self._sort(name, use_case, index, only)
         tiers, denials, unconfigured, features = self._sorted[key]
         data_class, standing = self._classes[index], self._standings[name]
-        return Decision(
+        decision = Decision(
             use_case=name,
             owner=use_case.owner,
             data_class=data_class,
             tiers=tiers,
+            allowed=tiers,
+            pools=self._pools_of(use_case.pools),
+            substitutes=use_case.substitutes,
+            min_healthy={name: float(self._estate.pools[name].min_healthy) for name in use_case.pools},
             denials=denials,
             unconfigured=unconfigured,
             instructions=use_case.instructions,
@@ -190,6 +205,60 @@ class _Compilation:
             weights=self._weights(use_case.pools),
             keeps=use_case.keeps,
             unkept=self._keep(use_case.keeps)[data_class],
+        )
+        if (lined := self._lined.get((key, use_case.substitutes))) is None:
+            lined = self._lined[key, use_case.substitutes] = line_up(decision).tiers
+        if lined is not tiers:
+            decision = msgspec.structs.replace(decision, tiers=lined)
+        if use_case.splits:
+            decision = share_out(decision, use_case.splits, self._now)
+        if use_case.shadows:
+            refused: dict[str, Denial] = {}
+            copies = tuple(self._copies((name, use_case), index, only[1], refused))
+            branches = {arm: _with_copies(branch, copies) for arm, branch in decision.branches.items()}
+            decision = msgspec.structs.replace(decision, copies=copies, branches=branches, refused=refused)
+        return decision
+
+    def _copies(
+        self, named: tuple[str, UseCase], index: int, operation: Operation | None, refused: dict[str, Denial]
+    ) -> Iterator[Copy]:
+        """The shadows that hold and that policy lets have the calls of this use case and class; the others say why."""
+        name, use_case = named
+        for called, shadow in use_case.shadows.items():
+            endpoint = self._endpoints[shadow.to]
+            if not holds(shadow, self._now) or endpoint.missing:
+                continue
+            if operation is not None and operation not in endpoint.operations:
+                continue
+            if against := self._against(endpoint, name, use_case, index, operation):
+                refused[called] = against[0]
+                continue
+            barred = self._verdicts.features(shadow.to, index, operation)
+            features = {shadow.to: barred} if barred else {}
+            decision = Decision(
+                use_case=name,
+                owner=use_case.owner,
+                data_class=self._classes[index],
+                tiers=((endpoint,),),
+                instructions=use_case.instructions,
+                version="" if use_case.version is None else str(use_case.version),
+                parameters=use_case.parameters,
+                features=features,
+                watched=self._watches.watch(features, use_case.parameters),
+                stores=self._held[self._classes[index]],
+                drops_uncarried=use_case.uncarried == "drop",
+                trial=f"{SHADOW}{called}",
+            )
+            yield Copy(called, shadow.share, shadow.at_once, decision)
+
+    def _against(
+        self, endpoint: Endpoint, name: str, use_case: UseCase, index: int, operation: Operation | None
+    ) -> tuple[Denial, ...]:
+        """All that policy has against an endpoint for a use case under a class."""
+        return (
+            *_deny_pattern(endpoint, name, use_case.patterns),
+            *self._rules.deny(endpoint.deployment, name, self._classes[index]),
+            *self._verdicts.deny(endpoint.deployment, index, operation),
         )
 
     def _keep(self, keeps: Keeping | None) -> Mapping[str, tuple[Denial, ...]]:
@@ -221,12 +290,7 @@ class _Compilation:
                 if model not in (None, endpoint.model) or not (operation is None or operation in endpoint.operations):
                     continue
                 deployment = endpoint.deployment
-                against = (
-                    *_deny_pattern(endpoint, name, use_case.patterns),
-                    *self._rules.deny(deployment, name, self._classes[index]),
-                    *self._verdicts.deny(deployment, index, operation),
-                )
-                if against:
+                if against := self._against(endpoint, name, use_case, index, operation):
                     denials.extend(against)
                     continue
                 if barred := self._verdicts.features(deployment, index, operation):
@@ -247,6 +311,17 @@ class _Compilation:
                 seen.update(tier)
         return weights
 
+    def _pools_of(self, pools: tuple[str, ...]) -> dict[str, str]:
+        """For each deployment in the pools, the first one it stands in."""
+        if pools not in self._pools:
+            found: dict[str, str] = {}
+            for pool in pools:
+                for tier in self._estate.pools[pool].tiers:
+                    for name in tier:
+                        found.setdefault(name, pool)
+            self._pools[pools] = found
+        return self._pools[pools]
+
     def _declared_tiers(self, pools: tuple[str, ...]) -> tuple[tuple[Endpoint, ...], ...]:
         """The pools' tiers one after the other; a deployment counts where it stands first."""
         if pools not in self._tiers:
@@ -259,6 +334,10 @@ class _Compilation:
                     tiers.append(tuple(self._endpoints[name] for name in fresh))
             self._tiers[pools] = tuple(tiers)
         return self._tiers[pools]
+
+
+def _with_copies(decision: Decision, copies: tuple[Copy, ...]) -> Decision:
+    return msgspec.structs.replace(decision, copies=copies)
 
 
 def _deny_pattern(endpoint: Endpoint, use_case: str, patterns: tuple[Pattern, ...] | None) -> tuple[Denial, ...]:

@@ -116,7 +116,7 @@ class _Side:
         decision = offer.decisions.get(data_class, offer.decisions[offer.data_class])
         verdicts = {
             endpoint.deployment: Verdict(allowed=True, why="allowed")
-            for endpoint in (*decision.endpoints, *decision.unconfigured)
+            for endpoint in (*decision.all_allowed, *decision.unconfigured)
         }
         for denial in decision.denials:
             said = f"{denial.rule}, but {denial.claim}"

@@ -21,6 +21,7 @@ from trunkline.estate.use_cases import State, UseCase
 from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.failover import apart
 from trunkline.policy.reach import reach
 from trunkline.policy.remedy import Required, remedy
 from trunkline.policy.rules import rule_words
@@ -83,6 +84,7 @@ class Row(msgspec.Struct, frozen=True):
         pool: the first of the use case's pools that it stands in, with its tier; None outside them.
         order: which attempt it would be, from 1; None where it would be none.
         missing: why it cannot be called; empty where it can.
+        apart: why no call goes there although it is allowed and can be called; empty where one may.
         checks: every rule held against it, in order.
     """
 
@@ -97,6 +99,7 @@ class Row(msgspec.Struct, frozen=True):
     allowed: bool
     missing: str
     checks: tuple[Check, ...]
+    apart: str = ""
 
     @property
     def configured(self) -> bool:
@@ -168,11 +171,13 @@ def narrow(explanation: Explanation, operation: Operation, model: str | None = N
     for row in explanation.rows:
         against = tuple(_unasked(row, operation, model))
         allowed = row.allowed and not against
-        counts = allowed and row.configured
+        # Who names a model asks for no other, so nothing of it stands apart.
+        apart = "" if model is not None else row.apart
+        counts = allowed and row.configured and not apart
         order += counts
         rows.append(
             msgspec.structs.replace(
-                row, allowed=allowed, order=order if counts else None, checks=(*against, *row.checks)
+                row, allowed=allowed, order=order if counts else None, checks=(*against, *row.checks), apart=apart
             )
         )
     return msgspec.structs.replace(explanation, rows=tuple(rows))
@@ -182,10 +187,14 @@ def settle(explanation: Explanation, decision: Decision) -> Explanation:
     """Bring an explanation in line with what was decided of one request, which may be refused more."""
     order = {endpoint.deployment: place for place, endpoint in enumerate(decision.endpoints, start=1)}
     denials = _by_deployment(decision)
+    left = _apart(decision)
     rows: list[Row] = []
     for row in explanation.rows:
+        if row.deployment in left:
+            rows.append(msgspec.structs.replace(row, order=None, apart=left[row.deployment]))
+            continue
         if not row.allowed or not row.configured or row.deployment in order:
-            rows.append(msgspec.structs.replace(row, order=order.get(row.deployment)))
+            rows.append(msgspec.structs.replace(row, order=order.get(row.deployment), apart=""))
             continue
         known = {check.rule for check in row.checks}
         against = tuple(
@@ -252,11 +261,13 @@ def _decide(estate: Estate, surroundings: Surroundings, question: Question) -> t
 
 def _join(asked: Decision, whole: Decision) -> Decision:
     """What is decided for an operation, and beside it of the deployments that do not do it what is decided anyway."""
-    known = {one.deployment for one in (*asked.endpoints, *asked.unconfigured)}
+    known = {one.deployment for one in (*asked.all_allowed, *asked.unconfigured)}
     known |= {denial.deployment for denial in asked.denials}
+    others = tuple(one for one in whole.endpoints if one.deployment not in known)
     return msgspec.structs.replace(
         asked,
-        tiers=(*asked.tiers, tuple(one for one in whole.endpoints if one.deployment not in known)),
+        tiers=(*asked.tiers, others),
+        allowed=(*asked.allowed, others),
         denials=(*asked.denials, *(one for one in whole.denials if one.deployment not in known)),
         unconfigured=(*asked.unconfigured, *(one for one in whole.unconfigured if one.deployment not in known)),
     )
@@ -280,6 +291,8 @@ class _Writer:
         """The rows of what stands in the use case's pools."""
         for order, endpoint in enumerate(decision.endpoints, start=1):
             yield self._row(endpoint.deployment, self._checks(endpoint.deployment, {}), allowed=True, order=order)
+        for name, why in _apart(decision).items():
+            yield self._row(name, self._checks(name, {}), allowed=True, apart=why)
         for endpoint in decision.unconfigured:
             yield self._row(endpoint.deployment, self._checks(endpoint.deployment, {}), allowed=True)
         for name, denials in _by_deployment(decision).items():
@@ -293,7 +306,9 @@ class _Writer:
                 checks = (self._elsewhere(name), *self._checks(name, denials.get(name, {})))
                 yield self._row(name, checks, allowed=False)
 
-    def _row(self, name: str, checks: tuple[Check, ...], *, allowed: bool, order: int | None = None) -> Row:
+    def _row(
+        self, name: str, checks: tuple[Check, ...], *, allowed: bool, order: int | None = None, apart: str = ""
+    ) -> Row:
         endpoint = self._endpoints[name]
         pool, tier = self._places.get(name, (None, None))
         return Row(
@@ -308,6 +323,7 @@ class _Writer:
             allowed=allowed,
             missing=endpoint.missing,
             checks=checks,
+            apart=apart,
         )
 
     def _where(self, words: str) -> tuple[str, ...]:
@@ -375,6 +391,16 @@ def _check(rule: str, required: Required, held: tuple[Sourced, ...], now: int, *
         expires=claim.expires,
         source=shown.source,
     )
+
+
+def _apart(decision: Decision) -> dict[str, str]:
+    """By deployment that is allowed and can be called, why no call goes there all the same."""
+    first = decision.tiers[0][0].exactly if decision.tiers else "an engine that is starting"
+    return {
+        one.deployment: f"{one.exactly} does not stand in for {first}: use case {decision.use_case} does not name it "
+        "in `substitutes`"
+        for one in apart(decision)
+    }
 
 
 def _by_deployment(decision: Decision) -> dict[str, dict[str, str]]:

@@ -28,7 +28,7 @@ def hold_call(
         pending = rules.pending(row.deployment, explanation.use_case, explanation.data_class, call)
         found = tuple(_checks(pending))
         allowed = row.allowed and all(check.met for check in found)
-        counts = allowed and row.configured
+        counts = allowed and row.configured and not row.apart
         order += counts
         rows.append(
             msgspec.structs.replace(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 import msgspec
 
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unavailable, Unknown
 from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Rewrite, Snapshot
-from trunkline.messages import Asked, Operation
+from trunkline.ids import KeyId
+from trunkline.messages import SHADOW, Asked, Operation
 from trunkline.policy.request import examine
+from trunkline.policy.trials import draw
 from trunkline.tenancy.callers import Caller
 
 SHOWN = 3
@@ -22,13 +24,16 @@ ENGINE_RETRY = 1
 ECHOED = 80
 """How many characters of a caller's own words a message repeats."""
 
+SHADOWS = KeyId("shadow")
+"""What stands for the key of copies in the ledger."""
+
 MOST_ANSWERS = 128
 """The most answers to one request (`n`) that any dialect takes."""
 
 PATHS = {Operation.CHAT: "/v1/chat/completions", Operation.EMBEDDINGS: "/v1/embeddings"}
 
 
-def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
+def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:  # noqa: C901 - a straight line of checks
     """Return what policy decided for this caller, use case and data class. Costs lookups, and a look at the fields.
 
     Raises:
@@ -62,6 +67,8 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
         )
     if asked.answers > MOST_ANSWERS:
         raise Malformed(f"`n` is {asked.answers}; it must be {MOST_ANSWERS} or less", param="n")
+    if decision.drawn is not None:
+        decision = decision.branches[draw(decision.drawn, caller, asked)]
     if snapshot.narrow is not None:
         decision = snapshot.narrow(decision, caller, asked)
     if not decision.tiers:
@@ -70,6 +77,38 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
     if examined is None:
         return Permitted(caller, asked, decision, note)
     return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
+
+
+def permit_copy(snapshot: Snapshot, permitted: Permitted, asked: Asked, shadow: str) -> Permitted | None:
+    """Permit the copy of a call that a shadow makes; None where it holds no more, or policy refuses the copy.
+
+    It is decided for who called and for what was asked, and is then the use case's owner's own: the caller's limits,
+    budgets and patience are no part of it.
+    """
+    offer, data_class = find_offer(snapshot, permitted.caller, asked.model), permitted.decision.data_class
+    if offer is None or offer.use_case != permitted.decision.use_case:
+        return None
+    whole = offer.by_operation.get(asked.operation, {}).get(data_class)
+    decision = None if whole is None else next((one.decision for one in whole.copies if one.name == shadow), None)
+    if decision is None:
+        return None
+    if snapshot.narrow is not None:
+        decision = snapshot.narrow(decision, permitted.caller, asked)
+    rewrites: tuple[Rewrite, ...] = ()
+    if decision.tiers and decision.watched is not None:
+        try:
+            examined = examine(decision, asked)
+        except Refusal:
+            return None
+        if examined is not None:
+            decision, asked, rewrites = examined.decision, examined.asked, examined.rewrites
+    if not decision.tiers:
+        return None
+    payer = Caller(SHADOWS, decision.owner, snapshot.cost_centres[decision.owner])
+    alone = msgspec.structs.replace(
+        asked, end_customer=None, patience=None, time_limit=None, heartbeat=None, session=None
+    )
+    return Permitted(payer, alone, decision, "", rewrites)
 
 
 def raise_class(snapshot: Snapshot, permitted: Permitted, data_class: str) -> Permitted:
@@ -111,6 +150,18 @@ def still_permitted(snapshot: Snapshot, permitted: Permitted, endpoint: Endpoint
     decision = offer.by_operation.get(permitted.asked.operation, {}).get(permitted.decision.data_class)
     if decision is None:
         return False
+    return any(_still_goes(snapshot, one, permitted, endpoint) for one in _ways(decision, permitted.decision))
+
+
+def _ways(decision: Decision, before: Decision) -> Iterator[Decision]:
+    """What is decided now of what a call or its copy was permitted by."""
+    if before.trial.startswith(SHADOW):
+        yield from (copy.decision for copy in decision.copies if copy.decision.trial == before.trial)
+    else:
+        yield from (decision, *decision.branches.values())
+
+
+def _still_goes(snapshot: Snapshot, decision: Decision, permitted: Permitted, endpoint: Endpoint) -> bool:
     if snapshot.narrow is not None:
         decision = snapshot.narrow(decision, permitted.caller, permitted.asked)
     needed: tuple[Rewrite, ...] = ()

@@ -107,6 +107,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         signals=_signals(vendor) if vendor else Signals(),
         tools_prompt=vendor.tools_prompt.tokens if vendor and vendor.tools_prompt else 0,
         query=place.query,
+        version=deployment.version or "",
     )
 
 

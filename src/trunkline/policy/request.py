@@ -15,6 +15,7 @@ from trunkline.errors import NotPermitted, TooLarge
 from trunkline.estate.stages import Decision, Denial, Endpoint, Rewrite, Watch
 from trunkline.estate.use_cases import Parameters
 from trunkline.messages import Asked
+from trunkline.policy.failover import without
 from trunkline.policy.prompt_parts import PartUse, find_parts, is_plain
 
 TEXT = "text"
@@ -140,22 +141,14 @@ def _without(decision: Decision, uses: list[Use]) -> tuple[Decision, tuple[Rewri
             rewrites[use.field] = Rewrite(use.field, value, use.feature, frozenset(where))
     if not barred:
         return decision, tuple(rewrites.values())
-    left = tuple(
-        kept for tier in decision.tiers if (kept := tuple(one for one in tier if one.deployment not in barred))
-    )
-    if not left:
+    left = without(decision, frozenset(barred))
+    if not left.tiers:
         raise _refuse(decision, barred, tuple(fields))
-    decision = msgspec.structs.replace(
-        decision,
-        tiers=left,
-        denials=(*decision.denials, *barred.values()),
-        unconfigured=tuple(one for one in decision.unconfigured if one.deployment not in barred),
-    )
-    return decision, tuple(rewrites.values())
+    return msgspec.structs.replace(left, denials=(*decision.denials, *barred.values())), tuple(rewrites.values())
 
 
 def _refuse(decision: Decision, barred: dict[str, Denial], fields: tuple[str, ...]) -> NotPermitted:
-    first = next(barred[one.deployment] for one in decision.endpoints)
+    first = next(barred[one.deployment] for one in decision.endpoints if one.deployment in barred)
     named = " and ".join(f"`{field}`" for field in fields)
     return NotPermitted(
         f"no deployment of use case {decision.use_case} under data class {decision.data_class} may take {named} as "

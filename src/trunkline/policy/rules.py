@@ -11,6 +11,7 @@ from trunkline.estate.expressions import Expression, read_expression
 from trunkline.estate.rules import Effect, Rule
 from trunkline.estate.stages import Decision, Denial, Narrow
 from trunkline.messages import Asked
+from trunkline.policy.failover import without
 from trunkline.tenancy.callers import Caller
 
 LATER = ("caller.", "request.")
@@ -162,19 +163,13 @@ class _Narrow:
 
     def _without(self, decision: Decision, call: Values) -> Decision:
         against: list[Denial] = []
-        for endpoint in (*decision.endpoints, *decision.unconfigured):
+        for endpoint in (*decision.all_allowed, *decision.unconfigured):
             values = {**self._rules.values(endpoint.deployment, decision), **call}
             against += [one.denial(endpoint.deployment) for one in self._held if one.refuses(values)]
         if not against:
             return decision
-        refused = {denial.deployment for denial in against}
-        tiers = (tuple(one for one in tier if one.deployment not in refused) for tier in decision.tiers)
-        return msgspec.structs.replace(
-            decision,
-            tiers=tuple(tier for tier in tiers if tier),
-            denials=(*decision.denials, *against),
-            unconfigured=tuple(one for one in decision.unconfigured if one.deployment not in refused),
-        )
+        left = without(decision, frozenset(denial.deployment for denial in against))
+        return msgspec.structs.replace(left, denials=(*decision.denials, *against))
 
 
 def rule_words(name: str, rule: Rule) -> str:

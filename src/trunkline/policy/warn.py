@@ -15,11 +15,13 @@ from trunkline.estate.stages import Decision, Snapshot
 from trunkline.estate.use_cases import State, UseCase
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.failover import apart, as_configured
 from trunkline.policy.idle_rules import idle_rules
 from trunkline.policy.remedy import write
 from trunkline.policy.satisfy import DAY, describe_claim
 from trunkline.policy.sources import expiring, trace, trace_all
 from trunkline.policy.surroundings import Surroundings
+from trunkline.policy.trials import holds
 from trunkline.policy.verified import fits, requirements_on
 
 Path = tuple[str | int, ...]
@@ -46,6 +48,8 @@ def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: in
     return (
         *_classes_out_of_reach(estate, surroundings, now),
         *_routes(estate, decisions),
+        *_models(decisions),
+        *_trials(estate, decisions, now),
         *_audiences(estate),
         *_priceless(estate, snapshot),
         *_webhooks(estate, surroundings),
@@ -70,7 +74,7 @@ def _own_decisions(estate: Estate, snapshot: Snapshot) -> dict[str, Decision]:
 
 def _allowed(decision: Decision) -> tuple[str, ...]:
     """What policy allows, be it configured or not."""
-    return tuple(endpoint.deployment for endpoint in (*decision.endpoints, *decision.unconfigured))
+    return tuple(endpoint.deployment for endpoint in (*decision.all_allowed, *decision.unconfigured))
 
 
 def _classes_out_of_reach(estate: Estate, surroundings: Surroundings, now: int) -> Iterator[Unwise]:
@@ -98,6 +102,47 @@ def _routes(estate: Estate, decisions: dict[str, Decision]) -> Iterator[Unwise]:
             yield Unwise(path, f"use case {name} may use no deployment of its pools {under}: every call is refused")
         elif len(allowed) == 1 and estate.use_cases[name].state is not State.DEPRECATED:
             yield Unwise(path, f"use case {name} has a single route {under}: nothing stands in for {allowed[0]}")
+
+
+def _models(decisions: dict[str, Decision]) -> Iterator[Unwise]:
+    """Use cases of several models: which of them no call goes to, and which follow although nobody names them."""
+    for name, decision in decisions.items():
+        meant = as_configured(decision)
+        if not meant.tiers:
+            continue
+        first = meant.tiers[0][0].exactly
+        left = apart(meant)
+        others = dict.fromkeys(one.exactly for one in left)
+        if left:
+            yield Unwise(
+                ("use_cases", name, "substitutes"),
+                f"use case {name} never goes to {_list(one.deployment for one in left)}: nothing stands in for {first} "
+                f"unsaid. Name {_list(others)} in its `substitutes`",
+            )
+        following = [one for one in dict.fromkeys(one.exactly for one in meant.endpoints) if one != first]
+        if following and decision.substitutes is None:
+            yield Unwise(
+                ("use_cases", name, "substitutes"),
+                f"use case {name} goes on from {first} to {_list(following)}, because its pools do. Name the models "
+                "that may stand in under `substitutes`, or write `substitutes: []` for none",
+            )
+
+
+def _trials(estate: Estate, decisions: dict[str, Decision], now: int) -> Iterator[Unwise]:
+    """Splits and shadows that hold now, and that policy leaves without effect."""
+    for name, decision in decisions.items():
+        use_case = estate.use_cases[name]
+        allowed = {one for tier in as_configured(decision).allowed for one in tier}
+        names = {known for one in allowed for known in (one.deployment, one.model, one.exactly)}
+        for split, each in use_case.splits.items():
+            if holds(each, now) and (idle := [arm for arm in each.shares if arm not in names]):
+                message = f"split {split} of use case {name} gives no calls to {_list(idle)}: policy allows none there"
+                yield Unwise(("use_cases", name, "splits", split), message)
+        for shadow, one in use_case.shadows.items():
+            denied = decision.refused.get(shadow)
+            if holds(one, now) and denied is not None:
+                message = f"shadow {shadow} of use case {name} copies nothing: {denied.rule}, but {denied.claim}"
+                yield Unwise(("use_cases", name, "shadows", shadow), message)
 
 
 def _priceless(estate: Estate, snapshot: Snapshot) -> Iterator[Unwise]:

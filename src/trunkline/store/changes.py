@@ -21,9 +21,10 @@ class Hearing(Protocol):
     """Hears news in a thread of its own."""
 
     def run(self, heard: Callable[[str | None], None], stopping: threading.Event) -> None:
-        """Call `heard` with each topic of which there are news, until told to stop.
+        """Call `heard` with each topic of which there are news, a blank and its message behind it where it has one.
 
-        An empty topic says that it hears from now on, and may have missed news of any; None, that it hears no more.
+        It goes on until told to stop. An empty topic says that it hears from now on, and may have missed news of any;
+        None, that it hears no more.
         """
         ...
 
@@ -63,6 +64,7 @@ class Changes:
     def __init__(self, hearing: Hearing) -> None:
         self._hearing = hearing
         self._topics: dict[str, asyncio.Event] = {}
+        self._takers: dict[str, Callable[[str], None]] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,6 +77,10 @@ class Changes:
             target=self._hearing.run, args=(self._heard, self._stopping), name="trunkline-changes", daemon=True
         )
         self._thread.start()
+
+    def hear(self, topic: str, take: Callable[[str], None]) -> None:
+        """Have each message of a topic taken, in the event loop. What is told while nobody listens is lost."""
+        self._takers[topic] = take
 
     async def wait(self, topic: str, seconds: float) -> None:
         """Return when there are news of a topic, or so many seconds have passed; later where all news are heard."""
@@ -97,6 +103,11 @@ class Changes:
 
     def _ring(self, topic: str | None) -> None:
         self.hears = topic is not None
+        name, _, message = (topic or "").partition(" ")
+        if message:
+            if (take := self._takers.get(name)) is not None:
+                take(message)
+            return
         topics: Iterable[str] = self._topics if not topic else (topic,)
         for name in topics:
             self._topics.setdefault(name, asyncio.Event()).set()

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from trunkline import errors
 from trunkline.ids import JournalId
 from trunkline.metering.lines import Adjustment, Kind, LineRow, Verified
-from trunkline.metering.ports import SUM_KEYS, Span, SumRow
+from trunkline.metering.ports import SUM_KEYS, Span, SumRow, TrialRow
 from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
 from trunkline.money import bare
 from trunkline.store.names import Place
@@ -28,6 +28,7 @@ from trunkline.store.sessions import Sessions, upsert
 from trunkline.store.settle_leases import LeaseSettler
 from trunkline.store.sums import sums
 from trunkline.store.telling import comparing
+from trunkline.store.trials import trials
 from trunkline.store.verify import CHECKS, Check, verify
 
 AttemptKey = tuple[str, int]
@@ -215,6 +216,11 @@ class Ledger:
         """Return the attempts of one call in order; empty when there is no such call."""
         rows = self._sessions.rows(select(attempts).where(attempts.c.request == request).order_by(attempts.c.attempt))
         return tuple(attempt_row(row) for row in rows)
+
+    def trials(self, span: Span, use_case: str | None) -> tuple[TrialRow, ...]:
+        """Return how splits and shadows fared; those of one use case, or of all."""
+        with self._sessions.snapshot() as connection:
+            return trials(connection, span, use_case)
 
     def sums(self, by: Sequence[str], span: Span) -> tuple[SumRow, ...]:
         """Return sums grouped by some of SUM_KEYS, dearest first; none where there are no attempts.

@@ -93,6 +93,12 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, Al
             return Changes(Looking(partial(self._sessions.glance, "PRAGMA data_version")))
         return Changes(import_module(NEEDS_PSYCOPG).Listener(self._sessions.engine.url))
 
+    def tell_others(self, topic: str, message: str) -> None:
+        """Tell a message, of 7,000 bytes at most, to all processes that listen at the moment; on SQLite to none."""
+        if self.shared:
+            with self._sessions.writing() as connection:
+                self._sessions.tell(connection, f"{topic} {message}")
+
     def close(self) -> None:
         """Close every connection."""
         self._sessions.close()

@@ -48,8 +48,8 @@ def intent_values(journal: JournalId, intent: Intent) -> Values:
 
 
 def lease_values(intent: Intent) -> Values:
-    """Return the last column: which leases the attempt was held in."""
-    return (" ".join(intent.leases) or None,)
+    """Return the last columns: which leases the attempt was held in, and which trial it belongs to."""
+    return (" ".join(intent.leases) or None, intent.trial or None)
 
 
 def held_values(intent: Intent) -> Values:
@@ -112,6 +112,7 @@ def attempt_row(row: Row[Any]) -> AttemptRow:
         latency=row.latency,
         error=row.error,
         journal=JournalId(row.journal),
+        trial=row.trial or "",
     )
 
 

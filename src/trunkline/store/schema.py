@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0010"
+HEAD = "0011"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -84,8 +84,17 @@ attempts = Table(
     Column("error", Text, nullable=False),
     # The leases that it was held in, parted by blanks.
     Column("leases", Text),
+    # Which split and arm, or which shadow, an attempt belongs to; most belong to none.
+    Column("trial", Text),
 )
 Index("attempts_at", attempts.c.at)
+Index(
+    "attempts_trial",
+    attempts.c.trial,
+    attempts.c.at,
+    sqlite_where=attempts.c.trial.is_not(None),
+    postgresql_where=attempts.c.trial.is_not(None),
+)
 Index(
     "attempts_open",
     attempts.c.journal,

@@ -40,7 +40,11 @@ class State(StrEnum):
 
 
 class Breaker:
-    """Counts outcomes and says when to stop, when to try, and how much to send after that."""
+    """Counts outcomes and says when to stop, when to try, and how much to send after that.
+
+    Attributes:
+        flaps: of one that is open, whether some of the calls still went well before: it did not fail in a row.
+    """
 
     __slots__ = (
         "_calls",
@@ -51,6 +55,7 @@ class Breaker:
         "_probe_at",
         "_row",
         "_streak",
+        "flaps",
         "state",
         "tolerance",
         "until",
@@ -60,6 +65,7 @@ class Breaker:
         self.tolerance = tolerance
         self.state = State.CLOSED
         self.until = 0
+        self.flaps = False
         self._calls = 0
         self._failures = 0
         self._row = 0
@@ -127,8 +133,10 @@ class Breaker:
             self._calls += 1
             self._failures += 1
             often = self._calls >= FEWEST and self._failures > self.tolerance.share * self._calls
-            if self._row < self.tolerance.failures and not often:
+            in_a_row = self._row >= self.tolerance.failures
+            if not in_a_row and not often:
                 return False
+            self.flaps = not in_a_row
         elif call is not self._probe or self.state is not State.HALF_OPEN:
             return False
         self._open(now)
@@ -139,8 +147,9 @@ class Breaker:
         if call is self._probe:
             self._probe = None
 
-    def hold_open(self, until: int) -> None:
+    def hold_open(self, until: int, *, flaps: bool = False) -> None:
         """Open, because another process has found the deployment failing; it probes first, until then."""
+        self.flaps = flaps
         self.state = State.OPEN
         self.until = until
         self._probe = None

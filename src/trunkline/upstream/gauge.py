@@ -23,6 +23,7 @@ FIRST_CREDIT: Final = 3.0
 FIRST_PAUSE: Final = NANOS_PER_SECOND // 4
 """How long a deployment is spared that says 429 without saying how long; each further time twice as long."""
 LONGEST_PAUSE: Final = 15 * NANOS_PER_SECOND
+NEVER: Final = -(1 << 62)
 LONGEST_ASKED: Final = 600 * NANOS_PER_SECOND
 """The longest that a deployment can ask to be spared; then it is asked again."""
 
@@ -46,6 +47,7 @@ class Gauge:
         calls: how many attempts are under way.
         tokens: the most that they can use together.
         paused_until: when it may be called again, in monotonic nanoseconds.
+        well_at: when a call there went well last.
     """
 
     __slots__ = (
@@ -60,6 +62,7 @@ class Gauge:
         "paused_until",
         "quotas",
         "tokens",
+        "well_at",
     )
 
     def __init__(self, tolerance: Tolerance) -> None:
@@ -68,6 +71,7 @@ class Gauge:
         self.calls = 0
         self.tokens = 0
         self.paused_until = 0
+        self.well_at = NEVER
         self.quotas: dict[str, tuple[int, int]] = {}
         self._pauses = 0
         self._fast = [0.0, 0.0]
@@ -135,9 +139,10 @@ class Gauge:
         self.quotas[of] = (left, resets)
         self.calm = False
 
-    def well(self) -> None:
+    def well(self, now: int) -> None:
         """Note an answer that went well: the next pause is a short one again."""
         self._pauses = 0
+        self.well_at = now
 
     def earn(self) -> None:
         """Note a call that is no retry: it pays for a part of one."""
@@ -159,6 +164,7 @@ class Gauge:
         """Forget what was known of it, but not what is under way there."""
         self.breaker.reset()
         self.paused_until = 0
+        self.well_at = NEVER
         self.quotas.clear()
         self._pauses = 0
         self._fast = [0.0, 0.0]

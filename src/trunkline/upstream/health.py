@@ -21,6 +21,8 @@ OWN_PROBE_FIRST: Final = 2.0
 """Seconds by which the others wait longer to probe than the process that found a deployment failing."""
 
 LONGEST_OPEN: Final = 15.0
+OWN_WORD: Final = 5 * NANOS_PER_SECOND
+"""For so long an answer of one's own outweighs what another exchange says of a deployment."""
 FEW: Final = {"tokens": 200_000, "requests": 20}
 """With this much left of a rate or more, no single call can use it up."""
 LONGEST_RESET: Final = 600.0
@@ -41,7 +43,10 @@ class Event(StrEnum):
     PROBED = "probed"  # a call was let through to see whether it is back
     CLOSED = "closed"  # its breaker closed
     PAUSED = "paused"  # it asked to be spared
+    HEARD = "heard"  # another exchange told how it fares
     EJECTED = "ejected"  # it is left out after an incident
+    COPIED = "copied"  # it was sent the copy of a call
+    NOT_COPIED = "not_copied"  # a copy was left out: too many at once, no money or room, or policy refused it
     FAILED_OVER = "failed_over"  # a call that failed there went on elsewhere
     RETRIED = "retried"  # a call was repeated there
     NOT_RETRIED = "not_retried"  # a call was not, because the budget for it was spent
@@ -53,11 +58,13 @@ class Mark(msgspec.Struct, frozen=True, tag=True):
     Attributes:
         event: `opened`, `closed`, `paused` or `ejected`.
         seconds: for how long from now.
+        flaps: of one that opened, whether some of its calls still went well.
     """
 
     deployment: str
     event: Event
     seconds: float = 0.0
+    flaps: bool = False
 
 
 class Health:
@@ -118,7 +125,7 @@ class Health:
             gauge.hear_first_byte(first_byte, now, stream=attempt.permitted.asked.stream)
         breaker = gauge.breaker
         if outcome is Outcome.WELL:
-            gauge.well()
+            gauge.well(now)
             if breaker.succeed(attempt, now):
                 self.count(Event.CLOSED, endpoint.deployment)
                 self.tell(Mark(endpoint.deployment, Event.CLOSED))
@@ -128,7 +135,8 @@ class Health:
             gauge.calm = False
             if breaker.fail(attempt, now):
                 self.count(Event.OPENED, endpoint.deployment)
-                self.tell(Mark(endpoint.deployment, Event.OPENED, (breaker.until - now) / NANOS_PER_SECOND))
+                seconds = (breaker.until - now) / NANOS_PER_SECOND
+                self.tell(Mark(endpoint.deployment, Event.OPENED, seconds, breaker.flaps))
 
     def listen(self, endpoint: Endpoint, headers: Mapping[bytes, bytes]) -> None:
         """Take what an answer's headers say is left of its rates; only what is little is kept."""
@@ -160,7 +168,7 @@ class Health:
             case Event.OPENED:
                 if gauge.breaker.state is State.CLOSED:
                     wait = min(mark.seconds + OWN_PROBE_FIRST, LONGEST_OPEN)
-                    gauge.breaker.hold_open(now + int(wait * NANOS_PER_SECOND))
+                    gauge.breaker.hold_open(now + int(wait * NANOS_PER_SECOND), flaps=mark.flaps)
                     gauge.calm = False
             case Event.CLOSED:
                 if gauge.breaker.state is not State.CLOSED:
@@ -169,6 +177,19 @@ class Health:
                 gauge.pause(now, mark.seconds)
             case _:
                 return
+
+    def take_from_afar(self, mark: Mark, endpoint: Endpoint | None) -> None:
+        """Take what another exchange has found, as far as one's own calls do not say otherwise.
+
+        Its network and its keys are not these: a deployment that answered here just now goes on.
+        """
+        if endpoint is None:
+            return
+        gauge = self.gauge(endpoint)
+        if mark.event is Event.OPENED and self._clock.ticks() - gauge.well_at < OWN_WORD:
+            return
+        self.count(Event.HEARD, mark.deployment)
+        self.take(mark, endpoint)
 
     def renew(self, before: Mapping[str, Endpoint], after: Mapping[str, Endpoint]) -> None:
         """Forget what was known of deployments that stand elsewhere now, such as an engine that is ready again."""

@@ -30,6 +30,8 @@ REPEATABLE: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same deployment may answer the same request; nothing was billed."""
 BYTES_PER_TOKEN: Final = 4
 
+HALF: Final = 0.5
+HEALTHY: Final = frozenset({Standing.GOOD, Standing.EASING_IN})
 WORDS: Final = {
     Standing.EASING_IN: "is back only for a share of the calls",
     Standing.SHAKY: "fails too often",
@@ -82,19 +84,31 @@ def route(permitted: Permitted, bound: Bound, health: Health, course: Course) ->
     yield from _Rest(permitted, bound, health, course, tried=(chosen,)).attempts()
 
 
+def shadow(permitted: Permitted, bound: Bound, health: Health, number: int) -> Attempt | None:
+    """Return the one attempt of a call's copy; None where its deployment is not in good health."""
+    endpoint = permitted.decision.tiers[0][0]
+    gauge = health.gauge(endpoint)
+    if not gauge.calm:
+        draw = random.random()  # noqa: S311 - spreads load, keeps no secret
+        standing = gauge.standing(health.now(), draw, _tokens(permitted.asked))
+        if standing is not Standing.GOOD or gauge.breaker.state is not State.CLOSED:
+            return None
+    return _attempt(permitted, endpoint, bound, number, "a copy, once the call was answered", endpoint.times)
+
+
 def _calm_choice(permitted: Permitted, health: Health) -> Endpoint | None:
     """The less loaded of two drawn from the first tier, where nothing speaks against any of it; else None."""
     asked, decision = permitted.asked, permitted.decision
     tier = decision.tiers[0]
     if asked.session is not None or decision.weights:
         return None
-    own = tier[0].model
+    own = tier[0].exactly
     equals = []
     for endpoint in tier:
         gauge = health.gauges.get(endpoint.deployment)
         if gauge is None or not gauge.calm:
             return None
-        if endpoint.model == own:
+        if endpoint.exactly == own:
             equals.append((gauge, endpoint))
     if len(equals) == 1:
         return None
@@ -127,12 +141,18 @@ def _tokens(asked: Asked) -> int:
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    """An endpoint that a call may still go to; `due` means that it is time to see whether it is back."""
+    """An endpoint that a call may still go to.
+
+    Attributes:
+        due: whether it is time to see whether it is back.
+        spared: whether it counts as good although it is not, because most of its pool is not.
+    """
 
     endpoint: Endpoint
     place: int
     standing: Standing
     due: bool
+    spared: bool = False
 
 
 def _rank(candidate: _Candidate) -> tuple[int, int, bool, int]:
@@ -198,10 +218,26 @@ class _Rest:
                     continue
                 due = gauge.breaker.state is not State.CLOSED and standing is Standing.GOOD
                 here.append(_Candidate(endpoint, place, standing, due))
-            found += _enough_of(here)
+            here = [self._keep_enough(one, now) for one in _enough_of(here)]
+            found += here
             if any(one.standing <= Standing.SHAKY for one in here):
                 break
         return found
+
+    def _keep_enough(self, candidate: _Candidate, now: int) -> _Candidate:
+        """Count one that still answers now and then as good, where too little of its pool is in good health."""
+        endpoint, decision = candidate.endpoint, self._permitted.decision
+        if candidate.standing is not Standing.OPEN or not self._health.gauge(endpoint).breaker.flaps:
+            return candidate
+        pool = decision.pools.get(endpoint.deployment, "")
+        members = [one for one in decision.endpoints if decision.pools.get(one.deployment, "") == pool]
+        if len(members) == 1:
+            return candidate
+        standings = [self._health.gauge(one).standing(now, 0.0, self._tokens) for one in members]
+        well = sum(standing in HEALTHY for standing in standings)
+        if well >= decision.min_healthy.get(pool, HALF) * len(members):
+            return candidate
+        return msgspec.structs.replace(candidate, standing=Standing.GOOD, spared=True)
 
     def _is_late(self, gauge: Gauge, left: float, now: int) -> bool:
         """Whether nothing that starts now would answer in time. The first attempt is made if there is time at all."""
@@ -212,10 +248,10 @@ class _Rest:
 
     def _choose(self, equals: Sequence[_Candidate]) -> _Candidate:
         """Choose among equals: by session, by declared weight, or the less loaded of two drawn at random."""
-        own = self._permitted.decision.tiers[0][0].model
+        own = self._permitted.decision.tiers[0][0].exactly
         weights = self._permitted.decision.weights
         if not any(one.endpoint.deployment in weights for one in equals):
-            equals = [one for one in equals if one.endpoint.model == own] or equals
+            equals = [one for one in equals if one.endpoint.exactly == own] or equals
         session = self._permitted.asked.session
         if session is not None:
             return max(equals, key=lambda one: _affinity(session, one.endpoint.deployment, weights))
@@ -283,6 +319,8 @@ class _Rest:
             reason += f" after {len(self._course.failed)} failed"
         if chosen.due:
             reason += ", to see whether it is back"
+        elif chosen.spared:
+            reason += ", as most of its pool fails"
         elif chosen.standing is not Standing.GOOD:
             reason += f", though it {WORDS[chosen.standing]}"
         elif chosen.place <= len(self._permitted.decision.tiers) and (
@@ -312,7 +350,8 @@ class _Rest:
                 if endpoint is chosen.endpoint or endpoint.deployment in self._tried:
                     continue
                 standing = self._health.gauge(endpoint).standing(now, self._draw, self._tokens)
-                if standing > chosen.standing:
+                kept = self._keep_enough(_Candidate(endpoint, place, standing, due=False), now)
+                if kept.standing > chosen.standing:
                     said.append(f"{endpoint.deployment} {WORDS[standing]}")
         return ", ".join(said)
 

@@ -29,6 +29,7 @@ def check_use_cases(declared: Declared, faults: Faults) -> None:
         for field in ("audience", "pools", "direct", "patterns"):
             _check_repeats(declared, faults, name, field, getattr(use_case, field) or ())
         _check_direct(declared, faults, name, use_case)
+        _check_trials(declared, faults, name, use_case)
         _check_life(declared, faults, name, use_case)
         if use_case.keeps is not None and use_case.keeps.by is Keeper.DEPLOYMENT and use_case.keeps.days is not None:
             message = (
@@ -67,6 +68,31 @@ def _check_life(declared: Declared, faults: Faults, name: str, use_case: UseCase
     if ends is not None and use_case.state is not State.DEPRECATED:
         message = f"only a deprecated use case has a day on which it retires; this one is {use_case.state}"
         faults.add(declared.place("use_cases", name, "retires"), message)
+
+
+def _check_trials(declared: Declared, faults: Faults, name: str, use_case: UseCase) -> None:
+    """An arm is a deployment of the use case's pools, or a model of one; what ends begins before."""
+    used = {
+        deployment
+        for pool in use_case.pools
+        if pool in declared.pools
+        for tier in declared.pools[pool].tiers
+        for deployment in tier
+        if deployment in declared.deployments
+    }
+    known = {*used, *(declared.deployments[one].model for one in used)}
+    known |= {f"{one.model}@{one.version}" for one in map(declared.deployments.__getitem__, used) if one.version}
+    for split, one in use_case.splits.items():
+        for arm in one.shares:
+            if arm not in known:
+                place = declared.place("use_cases", name, "splits", split, "shares", arm)
+                message = f'"{arm}" is no deployment of these pools, nor a model of one{suggestion(arm, sorted(known))}'
+                faults.add(place, message)
+    for section, trials in (("splits", use_case.splits), ("shadows", use_case.shadows)):
+        for trial, each in trials.items():
+            if each.from_ is not None and each.until is not None and each.until < each.from_:
+                place = declared.place("use_cases", name, section, trial, "until")
+                faults.add(place, "it ends before it begins")
 
 
 def _check_direct(declared: Declared, faults: Faults, name: str, use_case: UseCase) -> None:
