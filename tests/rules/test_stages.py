@@ -16,6 +16,7 @@ MAKERS = {
 }
 SENDS = "src/trunkline/upstream/send.py"
 BRINGS = "src/trunkline/app/courier.py"
+KNOCKS = "src/trunkline/upstream/knock.py"
 STAGES = "src/trunkline/estate/stages.py"
 
 
@@ -84,7 +85,13 @@ def test_sending_takes_an_attempt_and_nothing_less(product: list[Source]) -> Non
 
 def test_only_the_send_step_hands_bytes_to_upstream_connections(product: list[Source]) -> None:
     found = {source.path: lines for source in product if (lines := pool_sends(source.tree))}
-    assert {path: len(lines) for path, lines in found.items()} == {SENDS: 1, BRINGS: 1}
+    assert {path: len(lines) for path, lines in found.items()} == {SENDS: 1, BRINGS: 1, KNOCKS: 1}
+
+
+def test_what_knocks_has_nothing_of_a_call(product: list[Source]) -> None:
+    (source,) = (source for source in product if source.path == KNOCKS)
+    (knocks,) = (node for node in ast.walk(source.tree) if isinstance(node, ast.AsyncFunctionDef))
+    assert [name_of(each.annotation) for each in knocks.args.args] == ["Pool", "Endpoint"]
 
 
 def test_what_webhooks_are_sent_is_an_alert_and_nothing_of_a_call(product: list[Source]) -> None:

@@ -24,6 +24,7 @@ from trunkline.app.grants import GrantWatch
 from trunkline.app.ground import Checked, Ground
 from trunkline.app.hearsay import Hearsay
 from trunkline.app.keys import KeyWatch
+from trunkline.app.probing import Prober
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.conversations.conversations import Conversations
@@ -190,6 +191,8 @@ class Answering:
         stack.callback(self._grants.end)
         for following in followers:
             stack.callback(asyncio.create_task(following).cancel)
+        probing = Prober(self.exchange, self._pool, self._ground.clock).follow()
+        stack.callback(asyncio.create_task(probing).cancel)
         if self._hearsay is not None:
             stack.callback(asyncio.create_task(self._hearsay.follow(changes)).cancel)
         if self._turnstile.shares is not None:

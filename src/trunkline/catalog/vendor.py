@@ -126,6 +126,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rate_headers: those that say how much is left.
         request_ids: the response headers with its own id of a request; the first one counts.
         stating: where its answers state what they cost: that is booked where the estate has no price of its own.
+        probe: a path, from the root of its address, that tells free of charge whether it is there; empty where none is.
         cancelling: what hanging up on a stream does; where nothing is known, it ends the bill.
     """
 
@@ -157,6 +158,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request_ids: tuple[str, ...] = ("x-request-id", "request-id")
     cancelling: Cancelling | None = None
     stating: Stating | None = None
+    probe: str = ""
 
 
 @cache

@@ -107,6 +107,9 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `version` is the model's, where its name does not tell it: deployments of one model in two versions do not stand in
     for each other unless a use case says so.
 
+    `probe` is a path at its address that tells free of charge whether it is there, such as `/health`; `off` for none.
+    For engines such as vLLM it is known.
+
     Where all that a call may use has failed, it is tried again there up to `retries` times, as far as the budget for
     repeated calls goes.
     """
@@ -121,6 +124,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credentials: str | None = None
     upstream_model: str | None = None
     version: Version | None = None
+    probe: Annotated[str, msgspec.Meta(pattern=r"^(/[!-~]*|off)$", max_length=200)] | None = None
     context_length: Count | None = None
     capabilities: tuple[str, ...] = ()
     engine: Engine | None = None

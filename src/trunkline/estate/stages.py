@@ -137,6 +137,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         tolerance: when it is left alone because it fails.
         retries: how often one call may be repeated there.
         signals: what its answers say beside the answer.
+        probe: a path that tells free of charge whether it is there; empty where none is known.
         version: of the model, where the estate declares one beside its name.
     """
 
@@ -170,6 +171,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     tools_prompt: int = 0
     query: bytes = b""
     version: str = ""
+    probe: str = ""
 
     @property
     def exactly(self) -> str:

@@ -108,7 +108,15 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         tools_prompt=vendor.tools_prompt.tokens if vendor and vendor.tools_prompt else 0,
         query=place.query,
         version=deployment.version or "",
+        probe=_probe(deployment, vendor),
     )
+
+
+def _probe(deployment: Deployment, vendor: Vendor | None) -> str:
+    """Where to knock; an engine of the exchange's own is watched by who runs it."""
+    if deployment.probe is not None:
+        return "" if deployment.probe == "off" else deployment.probe
+    return vendor.probe if vendor is not None and deployment.engine is None else ""
 
 
 def _check_dialect(dialect: str, surroundings: Surroundings) -> None:

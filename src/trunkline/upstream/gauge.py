@@ -47,6 +47,7 @@ class Gauge:
         calls: how many attempts are under way.
         tokens: the most that they can use together.
         paused_until: when it may be called again, in monotonic nanoseconds.
+        unheard: how many knocks in a row were not answered.
         well_at: when a call there went well last.
     """
 
@@ -62,6 +63,7 @@ class Gauge:
         "paused_until",
         "quotas",
         "tokens",
+        "unheard",
         "well_at",
     )
 
@@ -71,6 +73,7 @@ class Gauge:
         self.calls = 0
         self.tokens = 0
         self.paused_until = 0
+        self.unheard = 0
         self.well_at = NEVER
         self.quotas: dict[str, tuple[int, int]] = {}
         self._pauses = 0
@@ -164,6 +167,7 @@ class Gauge:
         """Forget what was known of it, but not what is under way there."""
         self.breaker.reset()
         self.paused_until = 0
+        self.unheard = 0
         self.well_at = NEVER
         self.quotas.clear()
         self._pauses = 0

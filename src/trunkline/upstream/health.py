@@ -21,6 +21,8 @@ OWN_PROBE_FIRST: Final = 2.0
 """Seconds by which the others wait longer to probe than the process that found a deployment failing."""
 
 LONGEST_OPEN: Final = 15.0
+UNHEARD: Final = 2
+"""Knocks in a row without an answer after which a deployment counts as down."""
 OWN_WORD: Final = 5 * NANOS_PER_SECOND
 """For so long an answer of one's own outweighs what another exchange says of a deployment."""
 FEW: Final = {"tokens": 200_000, "requests": 20}
@@ -190,6 +192,29 @@ class Health:
             return
         self.count(Event.HEARD, mark.deployment)
         self.take(mark, endpoint)
+
+    def found(self, endpoint: Endpoint, *, answers: bool) -> None:
+        """Take whether a deployment answered a knock that cost nothing.
+
+        Two in a row that it did not, and it is left alone for as long as it stays so; once it does again, the next call
+        sees whether it is back. What answers knocks and fails calls waits as its breaker says.
+        """
+        gauge, now = self.gauge(endpoint), self._clock.ticks()
+        breaker = gauge.breaker
+        if answers:
+            if gauge.unheard >= UNHEARD and breaker.state is State.OPEN:
+                breaker.until = now
+            gauge.unheard = 0
+            return
+        gauge.unheard += 1
+        if gauge.unheard < UNHEARD or breaker.state is State.HALF_OPEN:
+            return
+        was_closed = breaker.state is State.CLOSED
+        gauge.calm = False
+        breaker.hold_open(now + int(LONGEST_OPEN * NANOS_PER_SECOND))
+        if was_closed:
+            self.count(Event.OPENED, endpoint.deployment)
+            self.tell(Mark(endpoint.deployment, Event.OPENED, LONGEST_OPEN))
 
     def renew(self, before: Mapping[str, Endpoint], after: Mapping[str, Endpoint]) -> None:
         """Forget what was known of deployments that stand elsewhere now, such as an engine that is ready again."""
