@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -41,6 +43,13 @@ class Wire:
         return [told.mark for word in self.words for told in word.told]
 
 
+class Deaf:
+    """Hears nothing."""
+
+    def run(self, heard: Callable[[str | None], None], stopping: threading.Event) -> None:
+        stopping.wait()
+
+
 async def until(wire: Wire, count: int) -> None:
     async with asyncio.timeout(20):
         while len(wire.marks) < count:
@@ -62,7 +71,7 @@ async def test_a_mark_is_told_with_the_place_of_its_deployment_and_one_without_a
     one = made(wire)
     one.tell(Mark("unknown", Event.OPENED))
     one.tell(OPENED)
-    following = asyncio.create_task(one.follow(Changes()))
+    following = asyncio.create_task(one.follow(Changes(Deaf())))
     await until(wire, 1)
     following.cancel()
     assert wire.words == [Word("own", (Told(OPENED, "here"),))]
@@ -73,7 +82,7 @@ async def test_of_what_goes_to_and_fro_only_the_last_is_told() -> None:
     one = made(wire)
     for mark in (OPENED, CLOSED, OPENED, CLOSED, Mark("a", Event.PAUSED, 3.0)):
         one.tell(mark)
-    following = asyncio.create_task(one.follow(Changes()))
+    following = asyncio.create_task(one.follow(Changes(Deaf())))
     await until(wire, 2)
     following.cancel()
     assert wire.marks == [CLOSED, Mark("a", Event.PAUSED, 3.0)]
@@ -84,7 +93,7 @@ async def test_a_storm_goes_in_several_words_none_of_which_is_too_long() -> None
     one = Hearsay(wire, "own", lambda name: name, lambda _: None)
     for number in range(2 * MOST + 1):
         one.tell(Mark(f"{'d' * 90}{number}", Event.OPENED, 1.0))
-    following = asyncio.create_task(one.follow(Changes()))
+    following = asyncio.create_task(one.follow(Changes(Deaf())))
     await until(wire, 2 * MOST + 1)
     following.cancel()
     assert [len(word.told) for word in wire.words] == [MOST, MOST, 1]
@@ -95,7 +104,7 @@ async def test_a_store_that_is_away_ends_nothing() -> None:
     wire = Wire()
     wire.away = True
     one = made(wire)
-    following = asyncio.create_task(one.follow(Changes()))
+    following = asyncio.create_task(one.follow(Changes(Deaf())))
     one.tell(OPENED)
     async with asyncio.timeout(20):
         await wire.told.wait()
