@@ -172,9 +172,12 @@ class Turnstile:
 
         So the depth of its bucket, which nobody publishes, is learnt; each answer lets it rise a little again.
         """
+        units = self.at(deployment).units
+        if not units:
+            return
         now = self._now()
         with self.page.locked():
-            for counter in self.at(deployment).units:
+            for counter in units:
                 self._ceilings[counter.rate.name] = max(counter.used(now) * SAFELY_BELOW, counter.rate.limit * LEAST)
 
     def foresee(self, attempt: Attempt, rate: Rate) -> int:
