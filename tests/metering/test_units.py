@@ -127,6 +127,13 @@ def test_without_a_limit_of_its_own_a_call_is_foreseen_by_what_answers_usually_h
     assert full(turnstile) - before == 4 * 10
 
 
+def test_a_call_that_failed_without_saying_what_it_used_keeps_what_was_foreseen_and_no_more(
+    turnstile: Turnstile,
+) -> None:
+    end(enter(turnstile, 1_000, 10), Usage(input=4_000, output=32_768, estimated=True), Status.FAILED)
+    assert full(turnstile) == 1_040
+
+
 def test_how_much_fits_at_once_is_learnt_from_a_429_and_forgotten_little_by_little(
     turnstile: Turnstile, hands: Hands
 ) -> None:

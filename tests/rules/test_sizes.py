@@ -41,6 +41,7 @@ BORDERS = {
     "src/trunkline/app/grants.py": "no library of a cloud, whatever it raises, ends what runs",
     "src/trunkline/app/channel.py": "another process must not wait for an answer that never comes",
     "src/trunkline/app/reloading.py": "an estate that cannot be read ends nothing that runs",
+    "src/trunkline/gateway/shadows.py": "nobody waits for a copy of a call, and none may end anything else",
     "src/trunkline/metering/drain.py": "one failed round must not end the draining of all that follow",
     "src/trunkline/metering/purses.py": "whatever the store raises, calls go on within what is leased",
     "src/trunkline/metering/shares.py": "whatever the store raises, calls go on within what is in hand",

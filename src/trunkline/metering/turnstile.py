@@ -191,11 +191,17 @@ class Turnstile:
         return asked.prompt_bound // BYTES_PER_TOKEN + rate.ratio * int(each) * asked.answers
 
     def worked(self, taken: list[Taken], settlement: Settlement) -> list[Taken]:
-        """Return what is to be taken back of units that were foreseen; a token that was cached took nothing."""
-        usage, given = settlement.usage, []
+        """Return what is to be taken back of units that were foreseen; a token that was cached took nothing.
+
+        Where nobody says what was used, what was foreseen stays: the most that it can have been would be far too much.
+        """
+        usage = settlement.usage
+        given: list[Taken] = []
+        if usage.estimated:
+            return given
         for one, held, starts in taken:
             rate = one.rate
-            if settlement.status is Status.OK and not usage.estimated:
+            if settlement.status is Status.OK:
                 usual = self._usual.get(rate.name, USUAL_OUTPUT)
                 self._usual[rate.name] = usual + (usage.output - usual) * SMOOTH
                 if (ceiling := self._ceilings.get(rate.name)) is not None:
