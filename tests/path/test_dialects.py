@@ -33,7 +33,7 @@ def declared(vendor: Upstream, spare: Upstream) -> dict[str, Any]:
     deployments = {
         "claude": deployment(vendor.url, **CLAUDE),
         "gpt": deployment(spare.url),
-        "blind": deployment(spare.url, model="mistral/mistral-large"),
+        "blind": deployment(spare.url, model="deepseek/deepseek-v4-pro"),
     }
     made = estate(
         deployments,
