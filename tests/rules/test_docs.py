@@ -115,6 +115,13 @@ def test_every_error_code_is_documented(root: Path, product: list[Source]) -> No
     assert set(re.findall(r"\| `([a-z_]+)` \|", page)) - given == set()
 
 
+def test_every_decision_has_a_number_of_its_own_and_none_is_left_out(root: Path) -> None:
+    notes = sorted((root / "docs" / "decisions").glob("*.md"))
+    numbers = [f"{number:03d}" for number in range(1, len(notes) + 1)]
+    assert [note.name[:3] for note in notes] == numbers
+    assert [note.read_text("utf-8")[2:5] for note in notes] == numbers
+
+
 def test_a_broken_link_or_anchor_is_seen(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("# A heading, with *marks*\n", "utf-8")
     page = tmp_path / "page.md"
