@@ -39,6 +39,7 @@ from trunkline.tenancy.callers import Caller
 from trunkline.upstream.course import Course
 from trunkline.upstream.health import Health, Outcome
 from trunkline.upstream.route import route
+from trunkline.upstream.waiting import Waiting
 from trunkline.wire.origins import Origin, Times
 
 TRACE = "TRUNKLINE_BENCH_TRACE"
@@ -190,6 +191,7 @@ class _Simulation:
         self._clock = Clock()
         self._provider = Provider(units)
         self._health = Health(self._clock)
+        self._waiting = Waiting(self._health, self._clock)
         self._served = Served()
         self._ends: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -231,7 +233,7 @@ class _Simulation:
         served.whole += work
         for attempt in route(Permitted(_CALLER, asked, self._decision), bound, self._health, course):
             name = attempt.endpoint.deployment
-            if not _at_once(let_in(visit, attempt, course)):
+            if not _at_once(let_in(visit, attempt, course, self._waiting)):
                 served.foreseen += 1
                 continue
             self._health.begin(attempt)

@@ -79,8 +79,13 @@ HEAD = ("figure", "unit", "trunkline (range)", "beside it (range)", "ratio", "mu
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as a Markdown table, aligned so that it reads well in a terminal, too."""
-    rows = [HEAD, *(_cells(figure) for figure in figures)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
+    return aligned(HEAD, [_cells(figure) for figure in figures])
+
+
+def aligned(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return rows as a Markdown table with columns of even width."""
+    rows = [head, *cells]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]

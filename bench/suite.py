@@ -21,7 +21,21 @@ from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
 
-from bench import ageing, compiling, cpu, gateways, litellm, load, machine, pictures, report, sizes, soak, threads
+from bench import (
+    ageing,
+    compiling,
+    cpu,
+    gateways,
+    litellm,
+    load,
+    machine,
+    overload,
+    pictures,
+    report,
+    sizes,
+    soak,
+    threads,
+)
 from trunkline.store.folder import DataFolder
 
 CONNECTIONS = (1, 16, 64)
@@ -36,6 +50,7 @@ FLAT = 1.1  # what a thousandfold estate may cost a request, beside the smallest
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 START_MARK, END_MARK = "<!-- measured -->", "<!-- end of measured -->"
 SOAK_FOR_THE_PAGE = 30  # minutes
+OVERLOAD_MARKS = "<!-- overload -->", "<!-- end of overload -->"
 SOAK_MARKS = "<!-- soaked -->", "<!-- end of soaked -->"
 MIB = 1 << 20
 
@@ -389,6 +404,9 @@ def main() -> None:
     )
     options.add_argument("--ledger", type=int, default=0, help="measure beside a ledger of so many calls, too")
     options.add_argument("--only-ledger", action="store_true", help="measure nothing else; writes no page")
+    options.add_argument(
+        "--overload", action="store_true", help="measure loads beyond a capacity instead, in some minutes"
+    )
     options.add_argument("--runs", type=int, help="alternating runs")
     given = options.parse_args()
     effort = QUICK if given.quick else Effort()
@@ -413,6 +431,11 @@ def main() -> None:
         if given.only_ledger:
             with gateways.fake_upstreams(folder / "upstreams") as upstreams:
                 print(report.table(beside_large_ledger(upstreams, effort, folder, given.ledger)))
+            return
+        if given.overload:
+            curves = overload.measure(folder)
+            print(curves)
+            _written(curves, overload.METHOD, OVERLOAD_MARKS)
             return
         table = bench(effort, folder, peer=given.litellm, ledger=given.ledger)
     print(table)

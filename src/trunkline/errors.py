@@ -90,6 +90,22 @@ class Told(msgspec.Struct, frozen=True):
     trouble: str = ""
 
 
+class RateLeft(msgspec.Struct, frozen=True):
+    """What a caller has left of a limit, and when it is whole again: seconds from now, and nanoseconds since 1970."""
+
+    limit: int
+    left: int
+    resets_in: float
+    resets_at: int
+
+
+class RatesLeft(msgspec.Struct, frozen=True):
+    """The tightest limits of a caller's own, of requests and of tokens; None where none is declared."""
+
+    requests: RateLeft | None = None
+    tokens: RateLeft | None = None
+
+
 class Refusal(TrunklineError):
     """An answer to a caller. Dialects give it their own shape; `status`, `code` and the message stay.
 
@@ -99,12 +115,14 @@ class Refusal(TrunklineError):
         retry_after: seconds after which a retry makes sense.
         final: a retry of the same request cannot succeed, so official SDKs are told not to try.
         told: by the upstream that answered last, where one did.
+        rates: what the caller has left of its limits, where one of them refused it.
     """
 
     status: int = 500
     default_code: ClassVar[str] = "internal_error"
     final: bool = True
     told: Told | None = None
+    rates: RatesLeft | None = None
 
     def __init__(
         self,

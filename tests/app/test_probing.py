@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from tests.upstream.test_route import A, Clock
+from tests.upstream.made import Clock
+from tests.upstream.test_route import A
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream
 

@@ -12,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 from tests.path.exchange import deployment, estate, exchange
+from tests.path.raw import ask
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream, in_thread
 
@@ -132,3 +133,65 @@ async def test_no_more_calls_run_at_once_than_a_limit_says_and_an_sdk_comes_back
             answers = await asyncio.gather(*(client.chat.completions.create(**HELLO) for _ in range(7)))
         assert len(answers) == 7
         assert 'trunkline_limit{limit="unit:marketing/concurrency",what="used"} 0.0' in running.get("/metrics")[1]
+
+
+def rates_in(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if "ratelimit" in name}
+
+
+def test_callers_are_told_what_is_left_of_their_tightest_limit_as_their_dialect_tells_it(
+    vendor: Upstream, tmp_path: Path
+) -> None:
+    vendor.default = Script(
+        headers=(("x-ratelimit-remaining-requests", "77777"), ("x-ratelimit-limit-tokens", "88888"))
+    )
+    made = declared(
+        vendor,
+        {"on": {"unit": "acme"}, "rpm": 50},
+        {"on": {"unit": "marketing"}, "rpm": 3, "tpm": 100_000},
+        {"on": {"deployment": "gpt"}, "rpm": 1_000},
+    )
+    with exchange(tmp_path, made) as running:
+        key, other = running.key("marketing"), running.key("acme")
+        within_one_minute()
+        told = rates_in(ask(running.port, key, HELLO).headers)
+        assert told.pop("x-ratelimit-reset-requests").endswith("s")
+        assert told.pop("x-ratelimit-reset-tokens").endswith("s")
+        assert 98_000 < int(told.pop("x-ratelimit-remaining-tokens")) < 100_000
+        assert told == {
+            "x-ratelimit-limit-requests": "3",
+            "x-ratelimit-remaining-requests": "2",
+            "x-ratelimit-limit-tokens": "100000",
+        }
+        theirs = rates_in(ask(running.port, key, HELLO, path="/v1/messages").headers)
+        assert theirs["anthropic-ratelimit-requests-limit"] == "3"
+        assert theirs["anthropic-ratelimit-requests-remaining"] == "1"
+        assert theirs["anthropic-ratelimit-requests-reset"].endswith(":00Z")
+        assert set(theirs) == {
+            f"anthropic-ratelimit-{what}-{part}"
+            for what in ("requests", "tokens")
+            for part in ("limit", "remaining", "reset")
+        }
+        assert (
+            rates_in(ask(running.port, key, HELLO | {"stream": True}).headers)["x-ratelimit-remaining-requests"] == "0"
+        )
+        refused = ask(running.port, key, HELLO)
+        assert refused.status == 429
+        assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+        assert set(rates_in(ask(running.port, other, HELLO).headers)) == {
+            "x-ratelimit-limit-requests",
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-requests",
+        }
+
+
+def test_where_no_limit_of_the_callers_is_declared_nothing_is_told_and_what_a_provider_tells_stays_here(
+    vendor: Upstream, tmp_path: Path
+) -> None:
+    vendor.default = Script(
+        headers=(("x-ratelimit-remaining-requests", "77777"), ("x-ratelimit-limit-tokens", "88888"))
+    )
+    with exchange(tmp_path, declared(vendor, {"on": {"deployment": "gpt"}, "rpm": 1_000})) as running:
+        key = running.key("marketing")
+        assert not rates_in(ask(running.port, key, HELLO).headers)
+        assert not rates_in(ask(running.port, key, HELLO | {"stream": True}).headers)

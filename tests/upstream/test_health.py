@@ -6,7 +6,8 @@ from collections import Counter
 
 import msgspec
 import pytest
-from tests.upstream.test_route import A, B, Clock, down, drive, names, open_breaker, permitted, throttled, well
+from tests.upstream.made import Clock, permitted
+from tests.upstream.test_route import A, B, down, drive, names, open_breaker, throttled, well
 
 from trunkline.clock import NANOS_PER_SECOND as SECOND
 from trunkline.upstream.health import Event, Health, Mark

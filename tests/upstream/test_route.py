@@ -7,31 +7,15 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from tests.upstream.made import Clock, bound, endpoint, permitted
 
 from trunkline.clock import NANOS_PER_SECOND as SECOND
 from trunkline.errors import Broke, Declined, Slow, Unreachable, UpstreamFault
-from trunkline.estate.deployments import Pattern, Tolerance
-from trunkline.estate.stages import Attempt, Decision, Endpoint, Permitted, Signals, UnitPrice
-from trunkline.ids import KeyId
-from trunkline.messages import Asked, Operation, Usage
-from trunkline.money import Nano
-from trunkline.tenancy.callers import Caller
+from trunkline.estate.stages import Attempt, Endpoint, Permitted, Signals
 from trunkline.upstream.breaker import State
 from trunkline.upstream.course import Course
 from trunkline.upstream.health import Health, Outcome
 from trunkline.upstream.route import LONGEST_WAIT, route
-from trunkline.wire.origins import Origin, Times
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 1_000 * SECOND
-
-    def now(self) -> int:
-        return self.at
-
-    def ticks(self) -> int:
-        return self.at
 
 
 @pytest.fixture
@@ -49,35 +33,7 @@ def health(clock: Clock, events: Counter[tuple[str, str]]) -> Health:
     return Health(clock, count=lambda event, deployment: events.update([(event, deployment)]))
 
 
-def endpoint(name: str, model: str = "openai/gpt", retries: int = 0, failures: int = 5) -> Endpoint:
-    return Endpoint(
-        deployment=name,
-        pattern=Pattern.SAAS,
-        boundary="b",
-        model=model,
-        upstream_model=model,
-        dialect="openai",
-        origin=Origin(name, 80, tls=False),
-        base_path="/v1",
-        headers=b"",
-        price=UnitPrice(),
-        times=Times(2, 20, 30, 600),
-        retries=retries,
-        tolerance=Tolerance(failures=failures),
-    )
-
-
 A, B, C = (endpoint(name) for name in "abc")
-
-
-def permitted(*tiers: tuple[Endpoint, ...], weights: dict[str, int] | None = None, **asked: object) -> Permitted:
-    made = Asked(Operation.CHAT, "openai", "chat", {}, prompt_bound=400, **asked)  # type: ignore[arg-type]
-    decision = Decision("chat", "acme", "internal", tiers, weights=weights or {})
-    return Permitted(Caller(KeyId("k"), "acme", "CC"), made, decision)
-
-
-def bound(_permitted: Permitted, _endpoint: Endpoint) -> tuple[Usage, Nano]:
-    return Usage(input=100, output=100), Nano(0)
 
 
 Play = Callable[[Attempt], UpstreamFault | None]

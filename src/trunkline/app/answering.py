@@ -123,7 +123,8 @@ class Answering:
             readiness=lambda: self._noted(readiness()),
         )
         self._grants = GrantWatch(checked.compiler, clock, self.exchange.metrics)
-        self._book.settled = self.exchange.settled
+        self.exchange.waiting.alone = options.workers == 1
+        self._book.settled, self._book.began = self.exchange.settled, self.exchange.began
         self._courier = Courier(
             checked.recipients,
             checked.environment,
@@ -186,6 +187,7 @@ class Answering:
             self._budgets.follow(None if self._ground.store.shared else changes),
             self._courier.follow(),
             self._conversations.follow(),
+            self.exchange.gate.follow(),
         )
         self._grants.begin(self.exchange)
         stack.callback(self._grants.end)

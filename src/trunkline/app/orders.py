@@ -11,6 +11,7 @@ from trunkline.estate.stages import Address
 from trunkline.observability.tally import Tally
 from trunkline.serving.specs import EngineState
 from trunkline.upstream.health import Mark
+from trunkline.upstream.turns import Queued
 
 
 class Surrounding(msgspec.Struct, frozen=True, tag=True):
@@ -86,5 +87,5 @@ class Done(msgspec.Struct, frozen=True):
     """It was done."""
 
 
-ToWorker = Orders | Surrounding | Stop | Apply | Quiet | Count | Mark
-ToParent = Begun | Farewell | Scrape | Mark
+ToWorker = Orders | Surrounding | Stop | Apply | Quiet | Count | Mark | Queued
+ToParent = Begun | Farewell | Scrape | Mark | Queued

@@ -52,6 +52,7 @@ from trunkline.store.folder import DataFolder
 from trunkline.store.open import open_store
 from trunkline.store.place import place_of
 from trunkline.upstream.health import Mark
+from trunkline.upstream.turns import Queued
 
 ORPHAN_PATIENCE = 3.0
 """Seconds that an orphaned worker has to settle its calls before it ends without."""
@@ -116,6 +117,7 @@ class Worker:
             )
             answering.tell_too(self._channel.tell)
             answering.exchange.scrape = self._scrape
+            answering.exchange.waiting.tell = self._channel.tell
             stack.push_async_callback(self._say_farewell)
             answering.begin(stack)
             listening = asyncio.create_task(self._listen())
@@ -138,6 +140,9 @@ class Worker:
             case Mark():
                 if self._answering is not None:
                     self._answering.exchange.hear(news)
+            case Queued():
+                if self._answering is not None:
+                    self._answering.exchange.waiting.hear(news)
             case _:
                 raise ChannelFault(f"{type(news).__name__} is no news")
 

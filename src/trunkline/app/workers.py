@@ -36,6 +36,7 @@ from trunkline.metering.recover import recover
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.tally import Tally, add_up, lasting, take
 from trunkline.upstream.health import Mark
+from trunkline.upstream.turns import Queued
 
 APPLY_WITHIN = 60.0
 COUNT_WITHIN = 1.0
@@ -70,7 +71,7 @@ class RunningWorker:
                 self.begun.set()
             case Farewell():
                 self.tally = news.tally
-            case Mark():
+            case Mark() | Queued():
                 self._crew.spread(news, self)
             case _:
                 log.error("a worker told a question as news")
@@ -145,11 +146,11 @@ class Workers:
             worker.channel.tell(self._surrounding())
         return True
 
-    def spread(self, mark: Mark, finder: RunningWorker) -> None:
-        """Tell all other workers what one has found out about a deployment."""
+    def spread(self, news: Mark | Queued, finder: RunningWorker) -> None:
+        """Tell all other workers what one has found out about a deployment, or who waits for it there."""
         for worker in self._workers.values():
             if worker is not finder:
-                worker.channel.tell(mark)
+                worker.channel.tell(news)
 
     async def swap(self, checked: Checked, retired: frozenset[str]) -> None:
         """Have every worker put the applied estate in force. One that fails at it is drained and replaced."""

@@ -92,6 +92,7 @@ def picture(before: Look, now: Look, estate: Estate | None, width: int) -> Rende
     head = Text.assemble(
         ("Trunkline  ", "bold cyan"),
         f"{sum(one.calls for one in use_cases):.1f} calls/s   {total(now, 'trunkline_in_flight'):.0f} in flight   "
+        f"{total(now, 'trunkline_upstream_waiting_calls'):.0f} waiting   "
         f"{total(now, 'trunkline_connections'):.0f} connections   {money:.4f} {estate.currency if estate else ''}/min",
     )
     order = {name: place for place, name in enumerate(estate.deployments)} if estate else {}

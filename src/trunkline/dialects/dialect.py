@@ -10,7 +10,7 @@ import msgspec
 from trunkline.dialects import neutral, vectors
 from trunkline.dialects.cards import ModelCard
 from trunkline.dialects.deltas import Delta
-from trunkline.errors import Refusal
+from trunkline.errors import RatesLeft, Refusal
 from trunkline.messages import Asked, Operation, Usage
 
 
@@ -269,6 +269,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         models: how it lists what may be named; None where it has no such list.
         kept: how it has answers kept and goes on from them; None where it does not.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
+        rate_lines: the header lines that tell a caller what is left of its limits; None where it has none.
         forwards: headers of a caller, in lower case, that go on to an upstream of the same dialect.
     """
 
@@ -292,6 +293,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     kept: KeptAnswers | None = None
     mark: bytes = b""
     forwards: tuple[bytes, ...] = ()
+    rate_lines: Callable[[RatesLeft], bytes] | None = None
 
 
 class Door(msgspec.Struct, frozen=True):

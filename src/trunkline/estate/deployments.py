@@ -110,6 +110,10 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `probe` is a path at its address that tells free of charge whether it is there, such as `/health`; `off` for none.
     For engines such as vLLM it is known.
 
+    `throttle` says by which signs the exchange lets fewer calls at once go there: `latency` and refusals, `refusals`
+    alone, or `off`. Unless declared, latency counts where nobody else's calls wait there: at `self_managed` and
+    `cloud_private`.
+
     Where all that a call may use has failed, it is tried again there up to `retries` times, as far as the budget for
     repeated calls goes.
     """
@@ -131,6 +135,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: Capacity | None = None
     timeouts: Timeouts = Timeouts()
     tolerance: Tolerance = Tolerance()
+    throttle: Literal["latency", "refusals", "off"] | None = None
     retries: Annotated[int, msgspec.Meta(ge=0, le=5)] = 1
     price: Price | None = None
     controls: dict[str, Claim] = {}

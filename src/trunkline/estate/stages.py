@@ -136,6 +136,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         speaks: dialects beside its own whose callers pass through.
         tolerance: when it is left alone because it fails.
         retries: how often one call may be repeated there.
+        throttle: by which signs fewer calls at once go there: `latency` and refusals, `refusals` alone, or `off`.
         signals: what its answers say beside the answer.
         probe: a path that tells free of charge whether it is there; empty where none is known.
         version: of the model, where the estate declares one beside its name.
@@ -172,6 +173,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     query: bytes = b""
     version: str = ""
     probe: str = ""
+    throttle: str = "refusals"
 
     @property
     def exactly(self) -> str:
@@ -263,6 +265,8 @@ class Decision(msgspec.Struct, frozen=True):
         trial: the split and arm, or the shadow, that an attempt belongs to, for the ledger.
         copies: the shadows.
         refused: the shadows that policy lets have no calls, each with why.
+        priority: where capacity is short, the greater goes first: 0 is low, 1 normal, 2 high.
+        wait: seconds that a call waits at most for room.
         named: use case, version and data class, for the ledger; made from the rest.
         counted: how many deployments are allowed and how many not, for the ledger; made from the rest.
     """
@@ -297,6 +301,8 @@ class Decision(msgspec.Struct, frozen=True):
     trial: str = ""
     copies: tuple[Copy, ...] = ()
     refused: dict[str, Denial] = {}
+    priority: int = 1
+    wait: float = 5.0
     named: str = ""
     counted: str = ""
 
@@ -375,6 +381,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         retired: the use cases that are no longer on offer, by name.
         narrow: the operator rules that could not be decided ahead; None where there are none.
         stores: for each of the exchange's own stores and each data class, why content of it may not be held there.
+        weights: of units that get more or less than others of what is short; one where none is given.
     """
 
     version: str
@@ -392,6 +399,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     retired: dict[str, Gone] = {}
     narrow: Narrow | None = None
     stores: dict[str, dict[str, tuple[Denial, ...]]] = {}
+    weights: dict[str, int] = {}
 
 
 class Rewrite(msgspec.Struct, frozen=True):

@@ -29,6 +29,14 @@ class State(StrEnum):
     RETIRED = "retired"
 
 
+class Priority(StrEnum):
+    """Which calls go first where capacity is short, and which are refused last."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits on what a request may ask for.
 
@@ -91,6 +99,9 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A draft answers its owner unit alone. A deprecated one, as it is since `deprecated_at`, answers with a warning that
     names its `successor` and when it `retires`; from then on it is retired, and answers only who took its place.
+
+    Where capacity is short, calls of a higher `priority` go first, and those of a lower one are refused first. `wait`
+    is how many seconds a call waits at most for its turn; 0 refuses it at once.
     """
 
     owner: UnitName
@@ -108,6 +119,8 @@ class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_sets: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
     state: State = State.ACTIVE
+    priority: Priority = Priority.NORMAL
+    wait: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
     uncarried: Literal["refuse", "drop"] = "refuse"
     keeps: Keeping | None = None
     successor: UseCaseName | None = None

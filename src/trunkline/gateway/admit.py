@@ -1,29 +1,76 @@
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from types import TracebackType
+from typing import Final
 
 from trunkline.errors import Unavailable
-from trunkline.estate.stages import Attempt
+from trunkline.estate.stages import Attempt, Permitted
+from trunkline.metering.limits import REQUESTS
 from trunkline.metering.turnstile import Full, Visit
 from trunkline.observability.metrics import Metrics
 from trunkline.upstream.course import Course
+from trunkline.upstream.waiting import Waited, Waiting
 
-MOST_IN_FLIGHT = 10_000
+MOST_IN_FLIGHT: Final = 10_000
+ROOM: Final = (0.5, 0.8, 1.0)
+"""The part of what the exchange carries that calls of low, normal and high priority may fill."""
+LATE: Final = (0.25, 1.0)
+"""Seconds by which the loop is late all the time, from which on calls of low and of normal priority are refused."""
+LOOK_EVERY: Final = 0.25
+SHED_FOR: Final = 2
+"""Seconds after which a call that was refused here may come back."""
+LOOKS: Final = 4
+"""So many looks in a row must all be late: a loop that was held up once is late once."""
 
 
 class Gate:
-    """Counts the calls in flight and lets no more in than the exchange can carry."""
+    """Counts the calls in flight and lets no more in than the exchange can carry.
 
-    __slots__ = ("_metrics", "most")
+    What it can carry is bounded by memory, as a number of calls, and by its processor: where that is short, the event
+    loop comes to everything late. The least delay of a while is what tells it from a moment's work, as in CoDel
+    (Nichols and Jacobson, "Controlling Queue Delay", 2012).
 
-    def __init__(self, metrics: Metrics, most: int = MOST_IN_FLIGHT) -> None:
+    Attributes:
+        most: how many calls there may be.
+        room: how many there may be for a call of each priority to come in.
+    """
+
+    __slots__ = ("_lates", "_metrics", "_waiting", "most", "room")
+
+    def __init__(self, metrics: Metrics, waiting: Waiting, most: int = MOST_IN_FLIGHT) -> None:
         self._metrics = metrics
+        self._waiting = waiting
+        self._lates: deque[float] = deque([0.0] * LOOKS, LOOKS)
         self.most = most
+        self.room = self._room(0.0)
+
+    def count(self, priority: int) -> None:
+        """Count a call that was refused for its priority."""
+        self._metrics.waited(priority, Waited.REFUSED, 0)
 
     @property
     def in_flight(self) -> int:
         """How many calls are inside."""
         return self._metrics.in_flight
+
+    async def follow(self) -> None:
+        """Look how late the event loop is, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LOOK_EVERY
+            await asyncio.sleep(LOOK_EVERY)
+            self.feel(loop.time() - due)
+
+    def feel(self, late: float) -> None:
+        """Take by how many seconds the event loop was late, one look after the other."""
+        self._lates.append(late)
+        self.room = self._room(min(self._lates))
+
+    def _room(self, late: float) -> tuple[int, ...]:
+        low, normal, high = (int(part * self.most) for part in ROOM)
+        return (0 if late >= LATE[0] else low, 0 if late >= LATE[1] else normal, high)
 
     def __enter__(self) -> None:
         """Let one call in."""
@@ -32,8 +79,10 @@ class Gate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it out."""
+        """Let it out; where others wait for what it has left, the next one has its turn."""
         self._metrics.leave()
+        if self._waiting.freed:
+            self._waiting.stir()
 
 
 def admit(gate: Gate) -> Gate:
@@ -51,7 +100,24 @@ def admit(gate: Gate) -> Gate:
     return gate
 
 
-async def let_in(visit: Visit, attempt: Attempt, course: Course) -> bool:
+def shed(gate: Gate, permitted: Permitted) -> None:
+    """Refuse a call whose priority leaves the room there is to others, before anything is spent on it.
+
+    Raises:
+        Unavailable: the exchange has too much to do.
+    """
+    priority = permitted.decision.priority
+    if gate.in_flight > gate.room[priority]:
+        gate.count(priority)
+        raise Unavailable(
+            f'The exchange has too much to do at the moment for calls of "{permitted.decision.use_case}": others have '
+            "a higher priority. Try again in a moment.",
+            code="overloaded",
+            retry_after=SHED_FOR,
+        )
+
+
+async def let_in(visit: Visit, attempt: Attempt, course: Course, waiting: Waiting) -> bool:
     """Count an attempt against the limits above it; where its deployment or boundary has no room, note so.
 
     Raises:
@@ -64,8 +130,22 @@ async def let_in(visit: Visit, attempt: Attempt, course: Course) -> bool:
         return False
     except Full as full:
         if not full.rate.provided and not course.failed:
+            full.refusal.rates = visit.left(attempt)
             raise full.refusal from None
-        course.short.append(full.refusal)
         course.full[attempt.endpoint.deployment] = full.rate.words
+        if full.rate.provided and _may_pass(full, attempt):
+            waiting.want(course, attempt.endpoint, full.refusal)
+        else:
+            course.short.append(full.refusal)
         return False
     return True
+
+
+def _may_pass(full: Full, attempt: Attempt) -> bool:
+    """Whether there may be room within the time that a call waits.
+
+    Calls that end make room for calls at once, and for tokens that they held and did not use; requests that were sent
+    stay counted until their window ends.
+    """
+    refusal, longest = full.refusal, attempt.permitted.decision.wait
+    return not refusal.final and (full.rate.counts != REQUESTS or (refusal.retry_after or 0) <= longest)

@@ -19,14 +19,17 @@ from trunkline.ids import RequestId, RequestIds
 from trunkline.messages import SHADOW
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
+from trunkline.metering.hold import Hold
 from trunkline.metering.records import Settlement, Status
 from trunkline.metering.turnstile import Turnstile, Visit
 from trunkline.money import bare
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.scrape import render
 from trunkline.tenancy.ring import KeyRing
+from trunkline.upstream.course import Course
 from trunkline.upstream.ejections import Ejections
 from trunkline.upstream.health import Event, Health, Mark, Outcome
+from trunkline.upstream.waiting import Waiting
 from trunkline.wire.client import Pool
 
 log = logging.getLogger("trunkline.gateway")
@@ -71,6 +74,7 @@ class Exchange:
         scrape: renders the metrics; of this process alone unless replaced.
         shadows: copies calls that are answered; None where nobody does.
         turnstile: counts calls against the limits above them; None where nobody counts.
+        waiting: who waits for room, and whose turn it is.
     """
 
     __slots__ = (
@@ -93,6 +97,7 @@ class Exchange:
         "shadows",
         "turnstile",
         "upstreams",
+        "waiting",
     )
 
     def __init__(
@@ -120,11 +125,12 @@ class Exchange:
         self.cashier: Cashier | None = None
         self.conversations: Conversations | None = None
         self.turnstile: Turnstile | None = None
-        self.gate = Gate(metrics)
         self.shadows: Caster | None = None
         self.ids = RequestIds()
         self.ejections = Ejections()
         self.health = Health(clock, count=metrics.upstream_event)
+        self.waiting = Waiting(self.health, clock, count=metrics.waited)
+        self.gate = Gate(metrics, self.waiting)
 
     async def _scrape_own(self, accept: str) -> tuple[bytes, str]:
         return await asyncio.to_thread(render, self.metrics, accept)
@@ -157,6 +163,14 @@ class Exchange:
     def is_ejected(self, attempt: Attempt) -> bool:
         """Whether the attempt's deployment is left out after an incident."""
         return bool(self.ejections) and self.ejections.out(attempt.endpoint.deployment, self.clock.ticks())
+
+    def begin(self, attempt: Attempt, course: Course, hold: Hold, visit: Visit | None) -> None:
+        """Note that an attempt is held and about to be sent."""
+        if visit is not None:
+            visit.hold = hold
+        self.health.begin(attempt)
+        if course.turn is not None:
+            self.waiting.use(attempt.permitted, course)
 
     def heed(self, attempt: Attempt, request_id: RequestId, fault: UpstreamFault) -> None:
         """Take what a failed attempt tells of its deployment."""
@@ -205,10 +219,16 @@ class Exchange:
         where = f"{endpoint.origin.authority} {endpoint.base_path} {endpoint.boundary} {endpoint.upstream_model}"
         return blake2b(where.encode(), digest_size=8).hexdigest()
 
+    def began(self, attempt: Attempt, nanos: int) -> None:
+        """Take when an answer has begun: how long a stream takes to, tells whether its deployment has much to do."""
+        if attempt.endpoint.throttle == "latency" and attempt.permitted.asked.stream:
+            self.health.hear_first_byte(attempt, nanos)
+
     def settled(self, attempt: Attempt, settlement: Settlement) -> None:
         """Take how an attempt has ended: for the metrics, and for the health of its deployment."""
         self.count_attempt(attempt, settlement)
-        self.health.settle(attempt, _outcome(settlement), settlement.first_byte)
+        usage = settlement.usage
+        self.health.settle(attempt, _outcome(settlement), settlement.first_byte, usage.input + usage.output)
 
     def count_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """Count a settled attempt in the metrics; one that cost more than could be held is an incident."""

@@ -7,12 +7,15 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from trunkline.clock import NANOS_PER_SECOND
+from trunkline.dialects.dialect import Dialect
 from trunkline.errors import Refusal, Told
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.stages import Attempt, Decision
 from trunkline.ids import RequestId
+from trunkline.metering.turnstile import Visit
 from trunkline.money import Nano, bare
 from trunkline.wire.headers import line
+from trunkline.wire.server import Reply
 
 JSON = b"application/json"
 CONTENT_TYPE_MOST = 200
@@ -98,11 +101,20 @@ def own_headers(request_id: RequestId, content_type: str = "application/json") -
     return b"content-type: %b\r\nx-trunkline-request-id: %b\r\n" % (content_type.encode(), request_id.encode())
 
 
-def refusal_headers(request_id: RequestId, refusal: Refusal) -> bytes:
+def tell_rates(visit: Visit | None, attempt: Attempt, dialect: Dialect, reply: Reply) -> None:
+    """Have the answer tell what the caller has left of its own limits, where its dialect has headers for it."""
+    if visit is not None and dialect.rate_lines is not None and not visit.told:
+        visit.told = True
+        reply.also(dialect.rate_lines(visit.left(attempt)))
+
+
+def refusal_headers(request_id: RequestId, refusal: Refusal, dialect: Dialect) -> bytes:
     """Return the header lines of a refusal: when to come back, and whether a retry can succeed at all."""
     lines = own_headers(request_id)
     if refusal.retry_after is not None:
         lines += b"retry-after: %d\r\n" % refusal.retry_after
+    if refusal.rates is not None and dialect.rate_lines is not None:
+        lines += dialect.rate_lines(refusal.rates)
     if refusal.final:
         lines += b"x-should-retry: false\r\n"
     if refusal.told is not None:

@@ -45,7 +45,10 @@ async def prepare(
     """
     if attempt.wait:
         await asyncio.sleep(attempt.wait)
-    if visit is not None and not await let_in(visit, attempt, course):
+        if exchange.health.is_crowded(attempt.endpoint):
+            course.crowded[attempt.endpoint.deployment] = attempt.endpoint
+            return None
+    if visit is not None and not await let_in(visit, attempt, course, exchange.waiting):
         return None
     pledge: Pledge | None = None
     cashier = exchange.cashier

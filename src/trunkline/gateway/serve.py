@@ -104,7 +104,7 @@ class Gateway:
         told = {} if refusal.told is None else log_fields(refusal.told)
         said = {"code": refusal.code, "status": refusal.status, "inside": refusal.inside}
         log.log(_weight(refusal), "refused", extra={"request_id": request_id, **said, **told})
-        reply.send(refusal.status, refusal_headers(request_id, refusal), dialect.refusal_body(refusal))
+        reply.send(refusal.status, refusal_headers(request_id, refusal, dialect), dialect.refusal_body(refusal))
 
     def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         path = request.path

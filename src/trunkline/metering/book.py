@@ -14,10 +14,11 @@ class Book:
     Attributes:
         currency: the estate's; replaced with it.
         settled: told of every settlement, right after it was written; for counting.
+        began: told when the answer to an attempt begins, with the nanoseconds that it took.
         held: the attempts that are held and not settled yet, by a number of their own.
     """
 
-    __slots__ = ("clock", "currency", "held", "journal", "settled")
+    __slots__ = ("began", "clock", "currency", "held", "journal", "settled")
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Book:
         self.clock = clock
         self.currency = currency
         self.settled = settled
+        self.began: Callable[[Attempt, int], None] | None = None
         self.held: dict[int, Attempt] = {}
 
     @property

@@ -103,6 +103,8 @@ class Hold:
         """Note that the answer began. Only the first call counts."""
         if self._first_byte is None:
             self._first_byte = self._book.clock.ticks() - self._started
+            if self._book.began is not None:
+                self._book.began(self._attempt, self._first_byte)
 
     def settle(
         self,

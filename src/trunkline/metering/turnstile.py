@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.errors import RateLimited
+from trunkline.errors import RateLeft, RateLimited, RatesLeft
 from trunkline.estate.stages import Attempt
 from trunkline.metering.counters import Counter, Page
 from trunkline.metering.hold import Hold
@@ -61,6 +61,7 @@ class _Rows(msgspec.Struct, frozen=True):
 
 
 _NO_ROWS = _Rows()
+NONE_DECLARED = RatesLeft()
 Taken = tuple[Counter, int, int]
 """What was counted where: the amount, and when the window began."""
 
@@ -141,6 +142,14 @@ class Turnstile:
                 self._above.clear()
             found = self._above[key] = self._rows(self._limits.above(*key))
         return found
+
+    def left(self, attempt: Attempt) -> RatesLeft:
+        """Return what a caller has left of the tightest of its own limits; what is held for calls counts as used."""
+        above, now = self.above(attempt), self._now()
+        if not above.requests and not above.tokens:
+            return NONE_DECLARED
+        with self.page.locked():
+            return RatesLeft(_tightest(above.requests, now), _tightest(above.tokens, now))
 
     def at(self, deployment: str) -> _Rows:
         """Return the counters of a deployment, its boundary and its model there."""
@@ -289,6 +298,17 @@ class Turnstile:
         )
 
 
+def _tightest(counters: Iterable[Counter], now: int) -> RateLeft | None:
+    """The limit with the least left; of several, the one that is whole again last."""
+    found: RateLeft | None = None
+    for counter in counters:
+        limit, ends = counter.rate.limit, counter.ends(now)
+        left = RateLeft(limit, max(limit - counter.used(now), 0), max(ends - now, 0) / NANOS_PER_SECOND, ends)
+        if found is None or (left.left, -left.resets_at) < (found.left, -found.resets_at):
+            found = left
+    return found
+
+
 class Visit:
     """What one call counts, from its first attempt to its end.
 
@@ -297,9 +317,10 @@ class Visit:
 
     Attributes:
         hold: of the attempt that was written last; None until there is one.
+        told: whether the caller was told what is left of its limits.
     """
 
-    __slots__ = ("_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "_units", "hold")
+    __slots__ = ("_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "_units", "hold", "told")
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile = turnstile
@@ -310,6 +331,11 @@ class Visit:
         self._units: list[Taken] = []
         self._ongoing: list[Taken] = []
         self.hold: Hold | None = None
+        self.told = False
+
+    def left(self, attempt: Attempt) -> RatesLeft:
+        """Return what the caller has left of its own limits."""
+        return self._turnstile.left(attempt)
 
     async def admit(self, attempt: Attempt) -> None:
         """Count an attempt, and with the first one the call.

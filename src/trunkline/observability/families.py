@@ -8,7 +8,7 @@ import msgspec
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from trunkline.clock import NANOS_PER_SECOND
-from trunkline.observability.metrics import DURATION_BOUNDS, FIRST_BYTE_BOUNDS
+from trunkline.observability.metrics import DURATION_BOUNDS, FIRST_BYTE_BOUNDS, WAIT_BOUNDS
 
 _CALL = ("unit", "use_case", "deployment", "pattern", "operation", "stream")
 _TIMED = ("deployment", "pattern", "operation", "stream")
@@ -111,7 +111,7 @@ UPSTREAM_EVENTS = Family(
     "What happened at a deployment: its breaker `opened`, was `probed` or `closed`; it `paused` calls, or was "
     "`ejected` after an incident; another exchange was `heard` to say so; the copy of a call was sent there (`copied`) "
     "or left out (`not_copied`); calls were `retried` there, `not_retried` for lack of budget, or `failed_over` to "
-    "another one.",
+    "another one; it was `throttled`, because it told of overload.",
     ("deployment", "event"),
 )
 UPSTREAM_CALLS = Family(
@@ -128,6 +128,28 @@ UPSTREAM_OUT = Family(
     GaugeMetricFamily,
     "Workers that leave a deployment alone: its breaker is `open` or `half_open`, or it asked to be spared (`paused`).",
     ("deployment", "reason"),
+)
+UPSTREAM_WAITING = Family(
+    "trunkline_upstream_waiting_calls",
+    GaugeMetricFamily,
+    "Calls that wait for room at a deployment; one that may go to several counts at each.",
+    ("deployment",),
+)
+UPSTREAM_LIMIT = Family(
+    "trunkline_upstream_adaptive_limit",
+    GaugeMetricFamily,
+    "Calls at once that a deployment bears, as found out from its refusals and latency summed over workers; "
+    "absent while nothing tells of overload.",
+    ("deployment",),
+)
+WAITS = Family(
+    "trunkline_wait_seconds",
+    HistogramMetricFamily,
+    "How long calls waited for room, by the priority of their use case and how it ended: `served`, `expired` after all "
+    "the time it may wait, `shed` at once or for a higher priority, `left` by the caller, or `refused` at the gate, "
+    "because the exchange itself had too much to do.",
+    ("priority", "outcome"),
+    "seconds",
 )
 ENGINE_RESTARTS = Family(
     "trunkline_engine_restarts",
@@ -219,6 +241,9 @@ FAMILIES: tuple[AnyFamily, ...] = (
     UPSTREAM_CALLS,
     UPSTREAM_TOKENS,
     UPSTREAM_OUT,
+    UPSTREAM_WAITING,
+    UPSTREAM_LIMIT,
+    WAITS,
     ENGINE_RESTARTS,
     CLAIM_EXPIRES,
     BUDGET,
@@ -244,7 +269,9 @@ def reference() -> str:
         f"| {family.help} |\n"
         for family in FAMILIES
     )
-    return _REFERENCE.format(rows=rows, seconds=_bounds(DURATION_BOUNDS), first=_bounds(FIRST_BYTE_BOUNDS))
+    return _REFERENCE.format(
+        rows=rows, seconds=_bounds(DURATION_BOUNDS), first=_bounds(FIRST_BYTE_BOUNDS), wait=_bounds(WAIT_BOUNDS)
+    )
 
 
 _KINDS = {CounterMetricFamily: "counter", GaugeMetricFamily: "gauge", HistogramMetricFamily: "histogram"}
@@ -266,6 +293,8 @@ Buckets, in seconds, as OpenTelemetry advises for `gen_ai.client.operation.durat
 
 - duration: {seconds}
 - first byte: {first}
+
+and of one's own choice, for waiting: {wait}
 """
 
 

@@ -32,6 +32,13 @@ FIRST_BYTE_BOUNDS = tuple(
 """Upper bounds in nanoseconds: those that OpenTelemetry advises for `gen_ai.server.time_to_first_token`."""
 
 
+WAIT_BOUNDS = tuple(bound * _MILLISECOND for bound in (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000))
+"""Upper bounds in nanoseconds of how long calls wait for room."""
+
+PRIORITIES = ("low", "normal", "high")
+"""Those of the estate, in their order."""
+
+
 class UpstreamState(StrEnum):
     """How a deployment stands."""
 
@@ -150,12 +157,16 @@ class UpstreamLoad(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         tokens: the most that the calls under way can use.
         out: processes by reason: `open`, `half_open` or `paused`.
+        waiting: calls that wait for room there.
+        limit: how many calls at once it bears, as far as it told of overload; 0 where it did not.
     """
 
     deployment: str
     calls: int = 0
     tokens: int = 0
     out: dict[str, int] = {}
+    waiting: int = 0
+    limit: int = 0
 
 
 class Readings(msgspec.Struct, frozen=True):
@@ -218,6 +229,7 @@ class Metrics:
         "timings",
         "tokens",
         "upstream_events",
+        "waits",
         "webhooks",
         "worker_restarts",
     )
@@ -233,6 +245,7 @@ class Metrics:
         self.upstream_events: dict[tuple[str, str], int] = {}
         self.webhooks: dict[tuple[str, str], int] = {}
         self.tokens: dict[tuple[str, str], int] = {}
+        self.waits: dict[tuple[str, str], Histogram] = {}
         self.reloads = dict.fromkeys(Reload, 0)
         self.worker_restarts = 0
         self.in_flight = 0
@@ -297,6 +310,14 @@ class Metrics:
         """Count one message to a webhook: taken, tried in vain, or given up."""
         labels = (name, outcome)
         self.webhooks[labels] = self.webhooks.get(labels, 0) + 1
+
+    def waited(self, priority: int, outcome: str, nanos: int) -> None:
+        """Count one call that wanted room: its priority, how its waiting ended, and how long it took."""
+        labels = (PRIORITIES[priority], outcome)
+        waits = self.waits.get(labels)
+        if waits is None:
+            waits = self.waits[labels] = Histogram(WAIT_BOUNDS)
+        waits.observe(nanos)
 
     def enter(self) -> None:
         """Count a call in."""

@@ -113,17 +113,25 @@ class Exposition(Collector):
         for (event, deployment), count in tuple(self._metrics.upstream_events.items()):
             events.add_metric((deployment, event), count)
         yield events
-        calls, tokens, out = (
+        calls, tokens, out, waiting, limits = (
             families.UPSTREAM_CALLS.empty(),
             families.UPSTREAM_TOKENS.empty(),
             families.UPSTREAM_OUT.empty(),
+            families.UPSTREAM_WAITING.empty(),
+            families.UPSTREAM_LIMIT.empty(),
         )
         for load in self._metrics.readings.loads():
             calls.add_metric((load.deployment,), load.calls)
             tokens.add_metric((load.deployment,), load.tokens)
+            waiting.add_metric((load.deployment,), load.waiting)
+            if load.limit:
+                limits.add_metric((load.deployment,), load.limit)
             for reason, workers in load.out.items():
                 out.add_metric((load.deployment, reason), workers)
-        yield from (calls, tokens, out)
+        waits = families.WAITS.empty()
+        for labels, histogram in tuple(self._metrics.waits.items()):
+            waits.add_metric(labels, *_buckets(histogram))
+        yield from (calls, tokens, out, waiting, limits, waits)
 
     def _readings(self) -> Iterator[Metric]:
         readings = self._metrics.readings

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 import msgspec
 
-from trunkline.observability.metrics import Histogram, Metrics, Reload, SeriesLabels, TimingLabels, UpstreamLoad
+from trunkline.observability.metrics import (
+    WAIT_BOUNDS,
+    Histogram,
+    Metrics,
+    Reload,
+    SeriesLabels,
+    TimingLabels,
+    UpstreamLoad,
+)
 
 
 class SeriesCounts(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +56,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     loads: tuple[UpstreamLoad, ...] = ()
     webhooks: tuple[tuple[str, str, int], ...] = ()
     tokens: tuple[tuple[str, str, int], ...] = ()
+    waits: tuple[tuple[str, str, tuple[tuple[int, ...], int]], ...] = ()
 
 
 def take(metrics: Metrics) -> Tally:
@@ -84,6 +93,7 @@ def take(metrics: Metrics) -> Tally:
         loads=readings.loads(),
         tokens=tuple((*labels, count) for labels, count in tuple(metrics.tokens.items())),
         webhooks=tuple((*labels, count) for labels, count in tuple(metrics.webhooks.items())),
+        waits=tuple((*labels, _counts(waits)) for labels, waits in tuple(metrics.waits.items())),
     )
 
 
@@ -106,6 +116,7 @@ def add(metrics: Metrics, tally: Tally) -> None:
         metrics.tokens[chain, outcome] = metrics.tokens.get((chain, outcome), 0) + count
     for webhook, outcome, count in tally.webhooks:
         metrics.webhooks[webhook, outcome] = metrics.webhooks.get((webhook, outcome), 0) + count
+    _add_waits(metrics, tally)
     for counted in tally.series:
         _add_series(metrics, counted, costs=tally.currency == metrics.currency)
     for timed in tally.timings:
@@ -141,9 +152,19 @@ def _add_loads(loads: Iterable[UpstreamLoad]) -> tuple[UpstreamLoad, ...]:
         before = sums.get(load.deployment, UpstreamLoad(load.deployment))
         out = {why: before.out.get(why, 0) + load.out.get(why, 0) for why in (*before.out, *load.out)}
         sums[load.deployment] = UpstreamLoad(
-            load.deployment, before.calls + load.calls, before.tokens + load.tokens, out
+            load.deployment,
+            before.calls + load.calls,
+            before.tokens + load.tokens,
+            out,
+            before.waiting + load.waiting,
+            before.limit + load.limit,
         )
     return tuple(sums.values())
+
+
+def _add_waits(metrics: Metrics, tally: Tally) -> None:
+    for priority, outcome, counts in tally.waits:
+        _add_histogram(metrics.waits.setdefault((priority, outcome), Histogram(WAIT_BOUNDS)), counts)
 
 
 def _counts(histogram: Histogram) -> tuple[tuple[int, ...], int]:

@@ -13,7 +13,7 @@ import msgspec
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Copy, Decision, Denial, Endpoint, Gone, Offer, Snapshot
-from trunkline.estate.use_cases import Keeper, Keeping, State, UseCase, days_kept
+from trunkline.estate.use_cases import Keeper, Keeping, Priority, State, UseCase, days_kept
 from trunkline.estate.zones import known_zones
 from trunkline.messages import SHADOW, Operation
 from trunkline.policy.failover import line_up
@@ -28,6 +28,7 @@ from trunkline.policy.watches import Watches
 
 __all__ = ["Surroundings", "compile_estate"]
 
+PRIORITIES = tuple(Priority)
 Features = dict[str, dict[str, Denial]]
 Sorted = tuple[tuple[tuple[Endpoint, ...], ...], tuple[Denial, ...], tuple[Endpoint, ...], Features]
 """The tiers that are allowed and configured, the denials, what is allowed but not configured, and what a request must
@@ -112,6 +113,7 @@ class _Compilation:
             },
             stores=self._stores,
             narrow=self._rules.narrow(),
+            weights={name: unit.weight for name, unit in estate.units.items() if unit.weight != 1},
         )
 
     def _is_on_offer(self, name: str, use_case: UseCase) -> bool:
@@ -205,6 +207,8 @@ class _Compilation:
             weights=self._weights(use_case.pools),
             keeps=use_case.keeps,
             unkept=self._keep(use_case.keeps)[data_class],
+            priority=PRIORITIES.index(use_case.priority),
+            wait=use_case.wait,
         )
         if (lined := self._lined.get((key, use_case.substitutes))) is None:
             lined = self._lined[key, use_case.substitutes] = line_up(decision).tiers

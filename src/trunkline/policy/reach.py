@@ -12,7 +12,7 @@ from trunkline.catalog.vendor import Vendor
 from trunkline.config.environment import kind_of_reference
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.claims import Attestation, Basis
-from trunkline.estate.deployments import Deployment
+from trunkline.estate.deployments import Deployment, Pattern
 from trunkline.estate.estate import Estate
 from trunkline.estate.stages import Endpoint, Grant, Signals, UnitPrice, Wanted
 from trunkline.messages import Operation
@@ -27,6 +27,8 @@ DEFAULT_OUTPUT_BOUND = 16_384
 DEFAULT_OUTPUT_LIMIT = "max_tokens"
 ENGINE_COUNTS = ("anthropic",)
 """In which dialects llama.cpp's server counts tokens (its README, "POST /v1/messages/count_tokens")."""
+OWN_CAPACITY = frozenset({Pattern.SELF_MANAGED, Pattern.CLOUD_PRIVATE})
+"""Where nobody else's calls wait: what slows a deployment down is the calls that are sent there."""
 NOWHERE = Origin("", 0, tls=False)
 NOT_YET = Grant(why="its token is fetched while the exchange runs")
 
@@ -103,6 +105,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         # Who names a dialect means that one alone.
         speaks=vendor.speaks if vendor and deployment.engine is None and deployment.dialect is None else (),
         tolerance=deployment.tolerance,
+        throttle=deployment.throttle or ("latency" if deployment.pattern in OWN_CAPACITY else "refusals"),
         retries=deployment.retries,
         signals=_signals(vendor) if vendor else Signals(),
         tools_prompt=vendor.tools_prompt.tokens if vendor and vendor.tools_prompt else 0,

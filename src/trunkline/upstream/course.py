@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.errors import NotCarried, Refusal, UpstreamFault
+from trunkline.estate.stages import Endpoint
 from trunkline.messages import Asked
 
 MARGIN = 0.25
@@ -18,6 +19,11 @@ class Course:
         ejected: deployments left out after an incident.
         short: why budgets and limits let other deployments not be tried.
         full: deployments that were passed over because a limit leaves no room, each with what it binds.
+        crowded: deployments that had no room a moment ago, and may have some soon.
+        turn: the one at which it is the call's turn now; None before it has waited.
+        number: of the attempt that was made last.
+        waiting_since: since when it has waited for room, in monotonic nanoseconds; None where it has not.
+        waits_until: until when it may.
         uncarried: deployments that speak another dialect and cannot carry something of the request, each with what.
         spared: deployments that asked not to be called yet, with the seconds until they may be.
         late: deployments that could not have answered in the time that the caller has left.
@@ -27,20 +33,30 @@ class Course:
     __slots__ = (
         "_first_by",
         "_whole_by",
+        "crowded",
         "ejected",
         "failed",
         "full",
         "in_haste",
         "late",
+        "number",
         "short",
         "spared",
+        "turn",
         "uncarried",
+        "waiting_since",
+        "waits_until",
     )
 
     def __init__(self, asked: Asked, clock: Clock) -> None:
         self.failed: list[tuple[str, UpstreamFault]] = []
         self.ejected: list[str] = []
         self.full: dict[str, str] = {}
+        self.crowded: dict[str, Endpoint] = {}
+        self.turn: Endpoint | None = None
+        self.number = 0
+        self.waiting_since: int | None = None
+        self.waits_until = 0
         self.uncarried: list[tuple[str, NotCarried]] = []
         self.short: list[Refusal] = []
         self.spared: dict[str, float] = {}

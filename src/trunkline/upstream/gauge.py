@@ -8,6 +8,8 @@ from typing import Final
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.estate.deployments import Tolerance
 from trunkline.upstream.breaker import Breaker, State
+from trunkline.upstream.throttle import Throttle
+from trunkline.upstream.turns import Turns
 
 FADE: Final = 30 * NANOS_PER_SECOND
 """After so long without an answer, a deployment counts as twice as fast: or it would never be tried again."""
@@ -37,6 +39,7 @@ class Standing(IntEnum):
     SPENT = 3  # what its provider says is left would not do for this call
     OPEN = 4  # its breaker is open
     PAUSED = 5  # it asked to be spared for a while
+    CROWDED = 6  # as many calls are under way as it bears, or others wait for it already
 
 
 class Gauge:
@@ -49,6 +52,8 @@ class Gauge:
         paused_until: when it may be called again, in monotonic nanoseconds.
         unheard: how many knocks in a row were not answered.
         well_at: when a call there went well last.
+        throttle: how many calls at once it bears.
+        turns: who waits for it; None where nobody ever did.
     """
 
     __slots__ = (
@@ -62,7 +67,9 @@ class Gauge:
         "calm",
         "paused_until",
         "quotas",
+        "throttle",
         "tokens",
+        "turns",
         "unheard",
         "well_at",
     )
@@ -76,6 +83,8 @@ class Gauge:
         self.unheard = 0
         self.well_at = NEVER
         self.quotas: dict[str, tuple[int, int]] = {}
+        self.throttle = Throttle()
+        self.turns: Turns | None = None
         self._pauses = 0
         self._fast = [0.0, 0.0]
         self._fast_at = [0, 0]
@@ -95,6 +104,8 @@ class Gauge:
             return Standing.PAUSED
         if not breaker.admits(now):
             return Standing.OPEN
+        if self.crowded:
+            return Standing.CROWDED
         if self.quotas and self._spent(now, tokens):
             return Standing.SPENT
         if breaker.state is not State.CLOSED:
@@ -102,9 +113,23 @@ class Gauge:
         standing = Standing.EASING_IN if draw > breaker.share(now) else Standing.GOOD
         if standing is Standing.GOOD and breaker.shaky(now):
             standing = Standing.SHAKY
-        if breaker.steady and not self.quotas:
+        if breaker.steady and not self.quotas and self.throttle.limit is None:
             self.calm = True
         return standing
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a newcomer must wait: as many calls are under way as it bears, or others wait already."""
+        return self._is_full or (self.turns is not None and self.turns.length > 0)
+
+    def has_room(self, now: int) -> bool:
+        """Whether the next that waits may have its turn."""
+        return now >= self.paused_until and not self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        limit = self.throttle.limit
+        return limit is not None and self.calls >= limit
 
     def work(self, now: int, tokens: int, *, stream: bool) -> float:
         """What one more call would wait for: the tokens under way, by how long the first byte has taken lately."""
@@ -170,6 +195,7 @@ class Gauge:
         self.unheard = 0
         self.well_at = NEVER
         self.quotas.clear()
+        self.throttle = Throttle()
         self._pauses = 0
         self._fast = [0.0, 0.0]
         self.calm = True

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.errors import Declined, UpstreamFault
+from trunkline.errors import Declined, Slow, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint
 from trunkline.observability.metrics import UpstreamLoad
 from trunkline.upstream.breaker import State
@@ -17,6 +17,7 @@ from trunkline.upstream.gauge import Gauge
 from trunkline.upstream.signals import read_left
 
 THROTTLED: Final = 429
+OVERLOADED: Final = frozenset({429, 503, 529})
 OWN_PROBE_FIRST: Final = 2.0
 """Seconds by which the others wait longer to probe than the process that found a deployment failing."""
 
@@ -52,6 +53,7 @@ class Event(StrEnum):
     FAILED_OVER = "failed_over"  # a call that failed there went on elsewhere
     RETRIED = "retried"  # a call was repeated there
     NOT_RETRIED = "not_retried"  # a call was not, because the budget for it was spent
+    THROTTLED = "throttled"  # it told of overload, so that fewer calls at once go there for a while
 
 
 class Mark(msgspec.Struct, frozen=True, tag=True):
@@ -74,11 +76,12 @@ class Health:
 
     Attributes:
         gauges: made when the first call goes to a deployment.
+        freed: those where an attempt has ended while others wait; whoever gives out turns empties it.
         count: told of every event, for the metrics.
         tell: told what the other processes of the exchange should know.
     """
 
-    __slots__ = ("_clock", "count", "gauges", "tell")
+    __slots__ = ("_clock", "count", "freed", "gauges", "tell")
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class Health:
     ) -> None:
         self._clock = clock
         self.gauges: dict[str, Gauge] = {}
+        self.freed: list[Gauge] = []
         self.count = count if count is not None else _nothing
         self.tell = tell if tell is not None else _nobody
 
@@ -108,7 +112,11 @@ class Health:
         endpoint = attempt.endpoint
         gauge = self.gauge(endpoint)
         gauge.calls += 1
+        if gauge.calls > gauge.throttle.peak or gauge.calls == 1:
+            gauge.throttle.peak = gauge.calls
         gauge.tokens += attempt.bound.input + attempt.bound.output
+        if gauge.turns is not None:
+            gauge.turns.begin(attempt, self._clock.ticks())
         if gauge.calm:
             gauge.earn()
         elif gauge.breaker.probe(attempt, self._clock.ticks()):
@@ -116,18 +124,24 @@ class Health:
         elif not attempt.wait:
             gauge.earn()
 
-    def settle(self, attempt: Attempt, outcome: Outcome, first_byte: int | None) -> None:
-        """Take how an attempt that began has ended; `first_byte` in nanoseconds from its beginning."""
+    def settle(self, attempt: Attempt, outcome: Outcome, first_byte: int | None, used: int = 0) -> None:
+        """Take how an attempt that began has ended: nanoseconds to its first byte, and the tokens that it used."""
         endpoint = attempt.endpoint
         gauge = self.gauge(endpoint)
         gauge.calls -= 1
         gauge.tokens -= attempt.bound.input + attempt.bound.output
         now = self._clock.ticks()
+        if gauge.turns is not None:
+            gauge.turns.settle(attempt, used)
+            if gauge.turns.length:
+                self.freed.append(gauge)
         if first_byte is not None:
             gauge.hear_first_byte(first_byte, now, stream=attempt.permitted.asked.stream)
         breaker = gauge.breaker
         if outcome is Outcome.WELL:
             gauge.well(now)
+            if gauge.throttle.limit is not None:
+                gauge.throttle.answered(gauge.calls + 1, now)
             if breaker.succeed(attempt, now):
                 self.count(Event.CLOSED, endpoint.deployment)
                 self.tell(Mark(endpoint.deployment, Event.CLOSED))
@@ -140,6 +154,11 @@ class Health:
                 seconds = (breaker.until - now) / NANOS_PER_SECOND
                 self.tell(Mark(endpoint.deployment, Event.OPENED, seconds, breaker.flaps))
 
+    def is_crowded(self, endpoint: Endpoint) -> bool:
+        """Whether a newcomer at a deployment must wait behind others."""
+        gauge = self.gauges.get(endpoint.deployment)
+        return gauge is not None and gauge.crowded
+
     def listen(self, endpoint: Endpoint, headers: Mapping[bytes, bytes]) -> None:
         """Take what an answer's headers say is left of its rates; only what is little is kept."""
         if not endpoint.signals.rates:
@@ -151,8 +170,23 @@ class Health:
             else:
                 gauge.quotas.pop(left.of, None)
 
+    def hear_first_byte(self, attempt: Attempt, nanos: int) -> None:
+        """Take how long a stream took to begin, where that tells of overload."""
+        gauge, now = self.gauge(attempt.endpoint), self._clock.ticks()
+        if gauge.throttle.hear(nanos, attempt.bound.input, gauge.calls, now):
+            self._throttle(attempt.endpoint.deployment, gauge)
+
+    def _throttle(self, deployment: str, gauge: Gauge) -> None:
+        gauge.calm = False
+        self.count(Event.THROTTLED, deployment)
+
     def hear(self, attempt: Attempt, fault: UpstreamFault) -> None:
-        """Take what a deployment that failed says of itself: when to come back."""
+        """Take what a deployment that failed says of itself: that it has too much to do, and when to come back."""
+        endpoint = attempt.endpoint
+        if endpoint.throttle != "off" and _is_overload(fault):
+            gauge = self.gauge(endpoint)
+            if gauge.throttle.refused(gauge.calls + 1, self._clock.ticks()):
+                self._throttle(endpoint.deployment, gauge)
         if not isinstance(fault, Declined) or (fault.status != THROTTLED and fault.retry_after is None):
             return
         deployment, now = attempt.endpoint.deployment, self._clock.ticks()
@@ -245,9 +279,16 @@ class Health:
                     State.HALF_OPEN.value: int(gauge.breaker.state is State.HALF_OPEN),
                     Event.PAUSED.value: int(now < gauge.paused_until),
                 },
+                0 if gauge.turns is None else gauge.turns.length,
+                gauge.throttle.limit or 0,
             )
             for name, gauge in tuple(self.gauges.items())
         )
+
+
+def _is_overload(fault: UpstreamFault) -> bool:
+    """Whether a deployment has too much to do: it says so, or does not answer in time."""
+    return isinstance(fault, Slow) or (isinstance(fault, Declined) and fault.status in OVERLOADED)
 
 
 def _nothing(_event: str, _deployment: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Declined, Unreachable, UpstreamFault
 from trunkline.estate.stages import Attempt, Endpoint, Permitted
 from trunkline.messages import Asked, Usage
@@ -38,6 +39,7 @@ WORDS: Final = {
     Standing.SPENT: "has too little of its quota left",
     Standing.OPEN: "has failed and is left alone",
     Standing.PAUSED: "asked to be spared",
+    Standing.CROWDED: "has no room",
 }
 
 
@@ -63,6 +65,9 @@ def route(permitted: Permitted, bound: Bound, health: Health, course: Course) ->
         health: how the deployments fare.
         course: how the call has fared; whoever sends writes its failures there.
     """
+    if course.turn is not None:
+        yield _Rest(permitted, bound, health, course).take_turn(course.turn)
+        return
     tiers = permitted.decision.tiers
     first = tiers[0]
     if len(first) == 1:
@@ -80,6 +85,7 @@ def route(permitted: Permitted, bound: Bound, health: Health, course: Course) ->
             course.late.append(chosen.deployment)
             return
         times = _limit(times, course, now, 0.0, stream=permitted.asked.stream)
+    course.number = 1
     yield _attempt(permitted, chosen, bound, 1, reason, times)
     yield from _Rest(permitted, bound, health, course, tried=(chosen,)).attempts()
 
@@ -174,7 +180,6 @@ class _Rest:
         self._health = health
         self._course = course
         self._tried = {endpoint.deployment: 1 for endpoint in tried}
-        self._number = len(tried)
         self._draw = random.random()  # noqa: S311 - spreads load, keeps no secret
         self._tokens = _tokens(permitted.asked)
 
@@ -189,6 +194,12 @@ class _Rest:
         while (again := self._again()) is not None:
             endpoint, wait = again
             yield self._make(endpoint, self._why_again(endpoint, wait), wait)
+
+    def take_turn(self, endpoint: Endpoint) -> Attempt:
+        """Return an attempt where it is the call's turn, after it has waited for room."""
+        since = self._course.waiting_since
+        waited = 0.0 if since is None else (self._health.now() - since) / NANOS_PER_SECOND
+        return self._make(endpoint, f"after {waited:.2f} s of waiting for room{self._why_full()}", 0.0)
 
     def _next(self) -> _Candidate | None:
         """The best of those that were not tried yet; None when there is none that may be called now."""
@@ -215,6 +226,9 @@ class _Rest:
                     continue
                 standing = gauge.standing(now, self._draw, self._tokens)
                 if standing is Standing.PAUSED:
+                    continue
+                if standing is Standing.CROWDED:
+                    course.crowded[endpoint.deployment] = endpoint
                     continue
                 due = gauge.breaker.state is not State.CLOSED and standing is Standing.GOOD
                 here.append(_Candidate(endpoint, place, standing, due))
@@ -244,7 +258,7 @@ class _Rest:
         if left < SHORTEST:
             return True
         usual = gauge.first_byte(now, stream=self._permitted.asked.stream)
-        return self._number > 0 and left < usual / 2
+        return self._course.number > 0 and left < usual / 2
 
     def _choose(self, equals: Sequence[_Candidate]) -> _Candidate:
         """Choose among equals: by session, by declared weight, or the less loaded of two drawn at random."""
@@ -276,7 +290,7 @@ class _Rest:
             gauge = health.gauge(endpoint)
             pause = max(0.0, (gauge.paused_until - now) / 1e9)
             tries = self._tried.get(deployment)
-            if deployment in course.late or deployment in course.ejected:
+            if deployment in course.late or deployment in course.ejected or deployment in course.crowded:
                 continue
             if tries is None:
                 wait = pause
@@ -302,11 +316,11 @@ class _Rest:
         return endpoint, wait
 
     def _make(self, endpoint: Endpoint, reason: str, wait: float) -> Attempt:
-        self._number += 1
+        self._course.number += 1
         self._tried[endpoint.deployment] = self._tried.get(endpoint.deployment, 0) + 1
         stream = self._permitted.asked.stream
         times = _limit(endpoint.times, self._course, self._health.now(), wait, stream=stream)
-        return _attempt(self._permitted, endpoint, self._bound, self._number, reason, times, wait)
+        return _attempt(self._permitted, endpoint, self._bound, self._course.number, reason, times, wait)
 
     def _fail_over(self, before: str | None, to: Endpoint) -> None:
         if before is not None and before != to.deployment and self._course.failed:
@@ -327,10 +341,13 @@ class _Rest:
             len(self._permitted.decision.tiers[chosen.place - 1]) > 1
         ):
             reason += self._why_among_equals(chosen)
-        for deployment, words in self._course.full.items():
-            reason += f"; {deployment} has no room: the limit of {words}"
+        reason += self._why_full()
         passed = self._passed_over(chosen)
         return f"{reason}; {passed}" if passed else reason
+
+    def _why_full(self) -> str:
+        full = self._course.full
+        return "".join(f"; {deployment} has no room: the limit of {words}" for deployment, words in full.items())
 
     def _why_among_equals(self, chosen: _Candidate) -> str:
         if self._permitted.asked.session is not None:

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.anthropic import answers, codec, errors, events, models, read_messages, stream, write_messages
+from trunkline.dialects.anthropic import (
+    answers,
+    codec,
+    errors,
+    events,
+    models,
+    rates,
+    read_messages,
+    stream,
+    write_messages,
+)
 from trunkline.dialects.dialect import ChatCodec, Dialect, Models
 
 ANTHROPIC: Final = Dialect(
@@ -18,6 +28,7 @@ ANTHROPIC: Final = Dialect(
     refusal_body=errors.refusal_body,
     error_event=errors.error_event,
     read_failure=errors.read_failure,
+    rate_lines=rates.rate_lines,
     forwards=(b"anthropic-beta",),
     write_count=codec.write_count,
     mark=b"anthropic-version",

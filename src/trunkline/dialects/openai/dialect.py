@@ -3,7 +3,18 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models
-from trunkline.dialects.openai import answers, codec, embed, errors, events, models, read_chat, stream, write_chat
+from trunkline.dialects.openai import (
+    answers,
+    codec,
+    embed,
+    errors,
+    events,
+    models,
+    rates,
+    read_chat,
+    stream,
+    write_chat,
+)
 
 OPENAI: Final = Dialect(
     name=codec.DIALECT,
@@ -18,6 +29,7 @@ OPENAI: Final = Dialect(
     refusal_body=errors.refusal_body,
     error_event=errors.error_event,
     read_failure=errors.read_failure,
+    rate_lines=rates.rate_lines,
     models=Models("/v1/models", models.write_list, models.write_one),
     embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
     chat=ChatCodec(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.dialects.dialect import ChatCodec, Dialect, KeptAnswers
+from trunkline.dialects.openai import rates
 from trunkline.dialects.responses import (
     answers,
     codec,
@@ -28,6 +29,7 @@ RESPONSES: Final = Dialect(
     refusal_body=errors.refusal_body,
     error_event=errors.error_event,
     read_failure=errors.read_failure,
+    rate_lines=rates.rate_lines,
     chat=ChatCodec(
         read_request=read_items.read_request,
         write_request=write_items.write_request,
