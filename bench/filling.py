@@ -53,7 +53,7 @@ INSERT INTO attempts SELECT request, attempt, at, 'key_' || key, 'unit-' || unit
 'use-case-' || use_case, 'vendor/model-' || deployment, 1 = 1, 'internal',
 'use-case-7 as internal: 3 allowed, 1 refused; first of its tier', '{PRICE}', 'EUR', 9000000,
 '0123456789abcdef01234567', 2 * n + attempt, 'ok', at + 900000000, 200, input, 0, 0, output, 0, 1 = 0, cost,
-'model-2026-10-01', 200000000, 900000000, '', NULL FROM calls ORDER BY request, attempt""",
+'model-2026-10-01', 200000000, 900000000, '', NULL, NULL FROM calls ORDER BY request, attempt""",
     f"""
 INSERT INTO lines SELECT request, attempt, 3, at + 900000000, 3, unit + 1, {UNITS} + deployment % 4 + 1, cost, 1, 'ok',
 NULL FROM calls ORDER BY request, attempt""",

@@ -47,6 +47,7 @@ def declared(vendor: Upstream, spare: Upstream) -> dict[str, Any]:
         },
     )
     made["boundaries"]["claude"] = made["boundaries"]["vendor"] | {"provider": "anthropic"}
+    made["use_cases"]["either"]["substitutes"] = ["openai/gpt-4.1-mini"]
     made["use_cases"]["loose"]["uncarried"] = "drop"
     made["use_cases"]["kind"]["instructions"] = "Be kind."
     return made

@@ -101,7 +101,7 @@ ENDS: dict[str, tuple[End, End]] = {
     ),
     "an error event": (
         ANSWERED,  # A whole answer has no events.
-        End(plain(error_after=20), 200, "broken", "counted", estimated=True),
+        End(plain(error_after=20, pace=0.01), 200, "broken", "counted", estimated=True),
     ),
 }
 CASES = [(name, stream) for name in ENDS for stream in (False, True)]

@@ -80,6 +80,7 @@ def test_a_stale_connection_is_replaced_without_a_second_tier_and_without_an_err
     vendor.default = scripts.STALE
     for _ in range(5):
         assert ask(running.port, key, HELLO | {"model": f"alone-{lane}"}).status == 200
+        assert vendor.wait_closed()
     assert len(vendor.received) == 5
 
 

@@ -51,6 +51,9 @@ def running(
             tiers[name] = [[name]]
             tiers[f"{name}-both"] = [[name], [f"{name}-next"]]
     made = estate(deployments, tiers)
+    for name in tiers:
+        if name.endswith("-both"):
+            made["use_cases"][name]["substitutes"] = ["openai/gpt-4.1-mini"]
     made["boundaries"]["claude"] = made["boundaries"]["vendor"] | {"provider": "anthropic"}
     with exchange(tmp_path_factory.mktemp("errors"), made) as started:
         yield started

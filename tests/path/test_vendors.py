@@ -55,7 +55,11 @@ def running(tmp_path_factory: pytest.TempPathFactory, vendor_of_module: Upstream
     names = [*FIXTURES, *(f"{name}+error" for name in FIXTURES)]
     deployments = {
         name.replace("+", "-"): deployment(
-            vendor_of_module.url, model="some/model", upstream_model=name, boundary=name.partition("+")[0]
+            vendor_of_module.url,
+            model="some/model",
+            upstream_model=name,
+            boundary=name.partition("+")[0],
+            probe="off",
         )
         for name in names
     }

@@ -36,7 +36,7 @@ HARMLESS = {
     ("policy/claims.py", "_published", "drop operand 1: deployment.sku or ''"),  # no SKU is named None
     ("policy/life.py", "heir", "drop operand 0: step is not None and"),  # no use case is named None
     ("policy/life.py", "heir", "drop operand 1: step is not None and"),  # a checked estate has every successor
-    ("policy/permit.py", "still_permitted", "drop operand 0: one is endpoint or"),  # the same place as itself
+    ("policy/permit.py", "_still_goes", "drop operand 0: one is endpoint or"),  # the same place as itself
     ("policy/permit.py", "_refuse_name", "plus one: 0"),  # of no names none is near
     ("policy/permit.py", "_refuse_name", "drop operand 1: caller.use_cases or ()"),  # only a bound key comes here
     ("policy/prompt_parts.py", "_use", "drop operand 1: form.messages or ''"),  # without messages nothing is found

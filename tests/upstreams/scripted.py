@@ -109,6 +109,16 @@ class Upstream:
         with self._arrived:
             return self._arrived.wait_for(lambda: len(self.received) >= count, seconds)
 
+    def notice(self) -> None:
+        """Wake who waits for something to happen here."""
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def wait_closed(self, seconds: float = 10.0) -> bool:
+        """Block until no connection is open any more; False after so many seconds."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: not self._open, seconds)
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self, self._open), "127.0.0.1", self.port
@@ -156,6 +166,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client left, when a script was still playing."""
         self._peers.discard(self)
+        asyncio.get_running_loop().call_soon(self._upstream.notice)  # Only then is the socket closed.
         if self._current is not None and not self._current.finished:
             self._current.left_at = time.monotonic()
             self._conclude(self._current)

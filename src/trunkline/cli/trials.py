@@ -45,7 +45,7 @@ def trials(
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the arms of splits, and copies with the calls that they are copies of, side by side.
+    """Compare the arms of splits, and copies with their originals.
 
     Errors are attempts that failed or broke; times are of those that ended well.
     """
