@@ -29,8 +29,9 @@ help: ## Say what there is to make
 run: $(DONE)/run ## Start the exchange; TRUNKLINE_* variables and ARGS="--port 9000" are passed on
 	@TRUNKLINE_ESTATE="$${TRUNKLINE_ESTATE:-examples/acme}" exec $(BIN)/trunkline up $(ARGS)
 
+# Tests wait more than they compute: one process more than there are cores keeps these busy.
 test: $(DONE)/dev ## Run the tests, some minutes; ARGS="tests/wire -k sse" runs some of them
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist worksteal $(ARGS)
 
 test-slow: $(DONE)/dev ## Run the tests that take many rounds
 	@$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)

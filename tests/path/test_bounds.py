@@ -108,7 +108,7 @@ def test_two_thousand_open_streams_fit_in_memory_and_leave_it(patient: Exchange,
 def test_clients_that_do_not_read_pause_the_upstream_and_take_no_memory(
     patient: Exchange, secret: str, vendor: Upstream
 ) -> None:
-    many, pieces, size = 6, 2_000, 10_000
+    many, pieces, size = 6, 8_000, 10_000  # More than the system buffers by itself: up to 32 MB of each.
     vendor.default = Script(pieces=("x" * size,) * pieces)
     before = resident(patient)
     with ExitStack() as stack:
