@@ -18,6 +18,7 @@ from bench.streams import Tally
 from bench import cpu, machine
 
 SCRIPT = Path(__file__).with_name("load.lua")
+BOOKED_WITHIN = 60.0  # seconds
 HOLD_PACE = 2.0  # seconds between the chunks of streams that are only held open
 
 
@@ -95,6 +96,19 @@ def unbooked(gateway: Gateway) -> float:
 def _client(gateway: Gateway, *options: str) -> list[str]:
     command = [sys.executable, "-m", "bench.streams", str(gateway.paced), gateway.paced_model, gateway.key, *options]
     return machine.pinned(machine.LOAD_CORE, command)
+
+
+def rest(gateway: Gateway) -> None:
+    """Return once all that was asked of an exchange is booked, so that the next figure does not pay for it.
+
+    Raises:
+        Failed: when that takes too long.
+    """
+    until = time.monotonic() + BOOKED_WITHIN
+    while unbooked(gateway):
+        if time.monotonic() > until:
+            raise Failed(f"{gateway.name} has not booked its records within {BOOKED_WITHIN:g} seconds")
+        time.sleep(0.1)
 
 
 def streamed(gateway: Gateway, streams: int, rounds: int) -> Streamed:

@@ -89,6 +89,8 @@ def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str,
             found["added p50"] = (measured.p50 - direct["p50"]) / 1000
             found["added p99"] = (measured.p99 - direct["p99"]) / 1000
             found["added p99.9"] = (measured.p999 - direct["p999"]) / 1000
+    if gateway.bridged_model:
+        load.rest(gateway)
     paced = load.streamed(gateway, STREAMS, effort.rounds)
     found |= {"chunk": paced.cpu, "first": paced.first, "jitter": paced.jitter}
     if gateway.bridged_model:
