@@ -73,7 +73,7 @@ class Caller(asyncio.Protocol):
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
         if not found:
             return
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or b"0")
         if len(rest) >= length:
             self._buffer = rest[length:]
             self._service.ask(self)
