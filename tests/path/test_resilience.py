@@ -124,7 +124,8 @@ def test_a_prompt_too_long_for_one_model_goes_to_the_next(
 ) -> None:
     said = {"error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}}
     raw = json.dumps(said).encode()
-    head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw)
+    head = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    head += b"content-length: %d\r\n\r\n" % len(raw)
     vendor.default = Script(raw=head + raw)
     assert ask(resilient.port, own_key, HELLO).status == 200
     other.default = vendor.default
@@ -134,7 +135,9 @@ def test_a_prompt_too_long_for_one_model_goes_to_the_next(
     assert got.error["code"] == "context_length_exceeded"
 
 
-def test_heartbeats_come_only_where_they_are_asked_for(resilient: Exchange, own_key: str, vendor: Upstream) -> None:
+def test_heartbeats_come_only_where_they_are_asked_for(
+    resilient: Exchange, own_key: str, vendor: Upstream, other: Upstream
+) -> None:
     vendor.default = Script(pace=0.4)
     body = HELLO | {"stream": True}
     asked = ask(resilient.port, own_key, body, headers={"x-trunkline-heartbeat": "1"})
