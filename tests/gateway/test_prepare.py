@@ -52,7 +52,11 @@ ESTATE: dict[str, Any] = {
 def compiled(**changes: Any) -> Snapshot:
     estate = msgspec.convert({**ESTATE, **changes}, Estate)
     surroundings = Surroundings(
-        vendors=load_vendors(), profiles=load_profiles(), resolve=lambda text: (text, ""), addresses={}
+        vendors=load_vendors(),
+        profiles=load_profiles(),
+        resolve=lambda text: (text, ""),
+        addresses={},
+        dialects=frozenset({"openai", "anthropic"}),
     )
     return compile_estate(estate, surroundings, SystemClock().now())
 
@@ -83,11 +87,14 @@ class SlowCashier:
         return self.held
 
 
-def call() -> tuple[Any, Attempt, Course]:
+BODY = b'{"model": "talk", "seed": 7, "messages": [{"role": "user", "content": "hi"}]}'
+
+
+def call(**changes: Any) -> tuple[Any, Attempt, Course]:
     """An exchange, an attempt that it permits, and how the call fares."""
-    snapshot = compiled()
+    snapshot = compiled(**changes)
     exchange = SimpleNamespace(snapshot=snapshot, is_ejected=lambda _: False, cashier=None)
-    asked = decode(Operation.CHAT, b'{"model": "talk", "messages": [{"role": "user", "content": "hi"}]}')
+    asked = decode(Operation.CHAT, BODY)
     caller = Caller(key=KeyId("key_1"), unit="all", cost_centre="1")
     attempt = next(iter(foresee(permit(snapshot, caller, asked), bound)))
     return exchange, attempt, Course(asked, SystemClock())
@@ -122,4 +129,13 @@ async def test_a_deployment_that_is_ejected_while_an_attempt_waits_is_left_out_a
     exchange.cashier = SlowCashier(lambda: setattr(exchange, "is_ejected", lambda _: True))
     assert await prepare(cast("Exchange", exchange), exchange.snapshot, attempt, course) is None
     assert course.ejected == ["one"]
+    assert exchange.cashier.held.settled == [0]
+
+
+async def test_what_is_held_for_an_attempt_that_cannot_be_carried_is_released_once_and_no_more() -> None:
+    other = {"one": {**ESTATE["deployments"]["one"], "dialect": "anthropic"}}
+    exchange, attempt, course = call(deployments=other)
+    exchange.cashier = SlowCashier(lambda: None)
+    assert await prepare(cast("Exchange", exchange), exchange.snapshot, attempt, course) is None
+    assert [lost.fields for _, lost in course.uncarried] == [("seed",)]
     assert exchange.cashier.held.settled == [0]

@@ -61,7 +61,7 @@ async def prepare(
     ready: Ready | None = None
     try:
         if _may_be_sent(exchange, snapshot, attempt, course):
-            ready = Ready(compose(attempt, pledge), pledge)
+            ready = Ready(compose(attempt, None if pledge is None else pledge.output_limit), pledge)
     except NotCarried as lost:
         course.uncarried.append((attempt.endpoint.deployment, lost))
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -36,35 +36,13 @@ class Letter(msgspec.Struct, frozen=True):
     bridge: Bridge | None = None
 
 
-class Bounded(Protocol):
-    """What is held for an attempt, as far as it bounds what is sent."""
-
-    @property
-    def output_limit(self) -> int | None:
-        """The bound of each answer that has to be sent, so that the hold is the most it can cost."""
-        ...
-
-    def settle(self, cost: int, /) -> None:
-        """Release the hold."""
-        ...
-
-
-def compose(attempt: Attempt, held: Bounded | None = None) -> Letter:
-    """Write what an attempt sends; what is held for one that cannot be written is released.
+def compose(attempt: Attempt, output_limit: int | None = None) -> Letter:
+    """Write what an attempt sends. `output_limit` bounds each answer, where what is held goes by it.
 
     Raises:
         NotCarried: the deployment cannot carry something of the request, and the use case does not let it be dropped.
         Malformed: a request that must be translated is not as its dialect has it.
     """
-    try:
-        return _compose(attempt, None if held is None else held.output_limit)
-    except Exception:
-        if held is not None:
-            held.settle(0)
-        raise
-
-
-def _compose(attempt: Attempt, output_limit: int | None) -> Letter:
     endpoint, asked, decision = attempt.endpoint, attempt.permitted.asked, attempt.permitted.decision
     rewrites = [
         (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
