@@ -199,8 +199,7 @@ async def test_an_engine_that_dies_breaks_its_streams_honestly_and_is_back_withi
     assert answer.choices[0].message.content
     (row,) = await asyncio.to_thread(running.attempts_of, customer, 1)
     assert (row["status"], row["estimated"]) == ("broken", True)
-    status, body = said[0]
-    assert (status, "smol" in body) == (503, True), said
+    assert any(status == 503 and "smol" in body for status, body in said), said
     assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 200
 
 
