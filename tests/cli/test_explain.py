@@ -20,7 +20,7 @@ KEYS = {
     "deployment", "pattern", "boundary", "model", "pool", "tier", "order", "allowed", "configured", "missing",
     "apart", "rule",
     "control", "claim", "value", "basis", "evidence", "verified_at", "verified_by", "expires", "source", "would_allow",
-    "checks", "depends_on", "hangs_on", "file", "line",
+    "checks", "depends_on", "hangs_on", "keeps", "file", "line",
 }  # fmt: skip
 
 
@@ -52,6 +52,17 @@ def test_every_deployment_is_a_row_with_the_same_keys(trunkline: Command) -> Non
     assert refused["verified_at"].startswith("2026-11-")
     assert "add a claim" in refused["would_allow"]
     assert found["gpt-checkout"]["pool"] is None
+
+
+def test_who_keeps_answers_is_told(trunkline: Command, tmp_path: Path) -> None:
+    path = tmp_path / "estate.yaml"
+    path.write_text(
+        ACME.read_text("utf-8").replace("  general-chat:\n", "  general-chat:\n    keeps: {days: 5}\n"), "utf-8"
+    )
+    assert "the exchange, for 5 days" in trunkline("explain", "general-chat", "--estate", path).out
+    assert "nobody" in trunkline("explain", "general-chat", "--estate", ACME).out
+    found = rows(trunkline("explain", "general-chat", "--estate", path, "--json"))
+    assert {(row["keeps"]["by"], row["keeps"]["days"]) for row in found.values()} == {("exchange", 5)}
 
 
 def test_a_class_that_nothing_satisfies_is_a_no(trunkline: Command, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,10 +11,11 @@ from tests.policy.test_compile_properties import NOW as THEN
 from tests.policy.test_compile_properties import SURROUNDINGS, allowed, compiled, estates
 
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, Claim
+from trunkline.estate.claims import Basis, Claim, Requirement
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
-from trunkline.estate.use_cases import State
+from trunkline.estate.pools import Pool
+from trunkline.estate.use_cases import Keeper, Keeping, State
 from trunkline.policy.diff import Change, Kind, diff
 from trunkline.policy.surroundings import Surroundings
 
@@ -103,6 +105,47 @@ def test_patterns_and_pools_change_decisions(acme: Estate, changes: Any) -> None
     found = changes(changed(acme, "use_cases", "general-chat", pools=("central",)))
     lost = [change for change in found if change.kind is Kind.LOST]
     assert {change.after for change in lost} == {"it does not stand in the use case's pools"}
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "kind"),
+    [
+        (None, Keeping(), Kind.KEEPS_MORE),
+        (Keeping(days=7), Keeping(days=8), Kind.KEEPS_MORE),
+        (Keeping(days=7), Keeping(by=Keeper.DEPLOYMENT), Kind.KEEPS_MORE),
+        (Keeping(by=Keeper.DEPLOYMENT), Keeping(), Kind.KEEPS_MORE),
+        (Keeping(), Keeping(days=7), Kind.KEEPS_LESS),
+        (Keeping(), None, Kind.KEEPS_LESS),
+    ],
+)
+def test_what_is_kept_of_answers_is_a_decision(
+    acme: Estate, surroundings: Surroundings, was: Keeping | None, is_now: Keeping | None, kind: Kind
+) -> None:
+    pool = Pool(owner=acme.root, tiers=(("gpt-saas",),))
+    speaks = changed(acme, "deployments", "gpt-saas", dialect="responses")
+    speaks = msgspec.structs.replace(speaks, pools={**acme.pools, "native": pool})
+    old, new = (
+        changed(speaks, "use_cases", "general-chat", data_class="public", pools=("native",), keeps=keeps)
+        for keeps in (was, is_now)
+    )
+    found = [one for one in diff((old, surroundings), (new, surroundings), NOW) if one.data_class == "public"]
+    (change,) = found
+    assert (change.kind, change.use_case, change.deployment, change.decides) == (kind, "general-chat", None, True)
+    assert change.before != change.after
+    assert "days" in change.before + change.after or "provider says" in change.before + change.after
+
+
+def test_a_store_that_may_keep_no_more_of_a_class_is_a_decision(acme: Estate, surroundings: Surroundings) -> None:
+    keeps = changed(acme, "use_cases", "general-chat", keeps=Keeping(days=30))
+    strict = Requirement(at_most=Decimal(7))
+    internal = acme.data_classes["internal"]
+    less = changed(
+        keeps, "data_classes", "internal", requires={**internal.requires, "app_state_retention_days": strict}
+    )
+    found = diff((keeps, surroundings), (less, surroundings), NOW)
+    kept = [change for change in found if change.kind is Kind.KEEPS_LESS and change.data_class == "internal"]
+    assert [(one.use_case, one.before) for one in kept] == [("general-chat", "the exchange, for 30 days")]
+    assert "app_state_retention_days is at most 7" in kept[0].after
 
 
 def test_no_secret_is_repeated(acme: Estate, changes: Any) -> None:

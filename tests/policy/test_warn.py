@@ -13,7 +13,7 @@ from trunkline.estate.deployments import Pattern
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
 from trunkline.estate.rules import Effect, Rule
-from trunkline.estate.use_cases import State
+from trunkline.estate.use_cases import Keeper, Keeping, State
 from trunkline.estate.webhooks import Webhook
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.surroundings import Surroundings
@@ -118,6 +118,18 @@ def test_what_nobody_uses_is_told(acme: Estate, told: Any) -> None:
     assert "deployment spare is unused" in found["deployments", "spare"]
     assert "pool empty is unused" in found["pools", "empty"]
     assert "boundary old is unused" in found["boundaries", "old"]
+
+
+def test_a_conversation_that_cannot_go_on_at_another_deployment_is_told(acme: Estate, told: Any) -> None:
+    path = ("use_cases", "general-chat", "keeps")
+    theirs = changed(acme, "use_cases", "general-chat", keeps=Keeping(by=Keeper.DEPLOYMENT))
+    assert "none of its answers is kept" in told(theirs)[path]
+    speak = changed(theirs, "deployments", "gpt-saas", dialect="responses")
+    assert "cannot go on at another one" in told(speak)[path]
+    pool = Pool(owner=acme.root, tiers=(("gpt-saas",),))
+    one = changed(speak, "use_cases", "general-chat", pools=("native",), keeps=Keeping(by=Keeper.DEPLOYMENT))
+    assert path not in told(msgspec.structs.replace(one, pools={**acme.pools, "native": pool}))
+    assert path not in told(changed(speak, "use_cases", "general-chat", keeps=Keeping()))
 
 
 def test_a_draft_is_not_held_against_its_routes(acme: Estate, told: Any) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.metering.made import intent, settlement
+from tests.store.test_turn_table import FIRST as TURN
 
 from trunkline import errors
 from trunkline.ids import JournalId, mint_journal_id
@@ -24,7 +25,7 @@ NOW = "2026-11-22T12:00:00Z"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    """A folder with a key, a booked call, a call that is only in its journal, and one that has not ended."""
+    """A folder with a key, a kept turn, and calls: one booked, one only in its journal, one that has not ended."""
     folder = DataFolder(tmp_path / "data")
     folder.pepper()
     (folder.path / "applied-estate").mkdir()
@@ -32,6 +33,7 @@ def folder(tmp_path: Path) -> DataFolder:
     journal = Journal.open(folder.journal_folder, mint_journal_id())
     with open_store(folder.store_path) as store:
         store.add(mint("hr", pepper=folder.pepper(), now=1)[0])
+        store.keep_turn(TURN)
         journal.append(intent(1, "req_a"))
         journal.append(settlement(2, "req_a"))
         booked = [Entry(journal.id, intent(1, "req_a")), Entry(journal.id, settlement(2, "req_a"))]
@@ -61,6 +63,7 @@ def test_a_copy_that_is_put_back_has_everything_once(folder: DataFolder, tmp_pat
     assert restored.pepper() == folder.pepper()
     with open_store(restored.store_path) as store:
         assert len(store.all()) == 1
+        assert store.turns_up_to(TURN.id, TURN.made_at, 9, 999) == (TURN,)
     assert (restored.path / "applied-estate" / "estate.yaml").read_text() == "estate: small\n"
     for path in (restored.path, *restored.path.glob("*/"), *restored.path.glob("*.db"), restored.path / "pepper"):
         assert not path.stat().st_mode & 0o077, path

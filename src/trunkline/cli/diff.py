@@ -27,6 +27,8 @@ _STYLES = {
     Kind.ADDED: "green",
     Kind.REMOVED: "red",
     Kind.AUDIENCE: "yellow",
+    Kind.KEEPS_MORE: "green",
+    Kind.KEEPS_LESS: "red",
     Kind.CHANGED: "dim",
 }
 
@@ -40,7 +42,8 @@ New = Annotated[Path, typer.Argument(metavar="NEW", exists=True, readable=True, 
 def compare(old: Old, new: New, *, as_json: AsJson = False) -> None:
     """Say which decisions change from one estate to another, and what else does.
 
-    Exit code 1 where some use case may use other deployments, is refused them for another reason, or is for others.
+    Exit code 1 where some use case may use other deployments, is refused them for another reason, is for others, or has
+    its answers kept otherwise.
     """
     before, after = consider_file(old), consider_file(new)
     changes = diff((before.estate, before.surroundings), (after.estate, after.surroundings), after.now)
@@ -87,14 +90,14 @@ def _decisions(changes: Iterable[Change]) -> list[tuple[Text, str, Text]]:
 
 
 def _decision(change: Change, classes: str) -> tuple[Text, str, Text]:
-    said = Text(f"{change.deployment}", style="bold")
+    said = Text(change.deployment or "kept answers", style="bold")
     if change.kind is Kind.GAINED:
         said.append(f"\nwas refused: {change.before}", style="not bold dim")
     elif change.kind is Kind.LOST:
         said.append(f"\n{change.after}", style="not bold dim")
     else:
         said.append(f"\nwas: {change.before}\nis:  {change.after}", style="not bold dim")
-    return Text(change.kind, style=_STYLES[change.kind]), classes, said
+    return Text(change.kind.replace("_", " "), style=_STYLES[change.kind]), classes, said
 
 
 def _declaration(change: Change) -> tuple[Text, str, Text]:

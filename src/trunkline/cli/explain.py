@@ -22,6 +22,7 @@ from trunkline.estate.use_cases import UseCase as Declared
 from trunkline.messages import Asked, Operation
 from trunkline.metering.bound import bound
 from trunkline.policy.explain import Explanation, Question, explain, narrow, settle, shut
+from trunkline.policy.keeping import kept_under
 from trunkline.policy.pending import hold_call
 from trunkline.policy.permit import offered, permit
 from trunkline.policy.trials import holds
@@ -97,7 +98,7 @@ def _explain_use_case(
     ):
         explanation = msgspec.structs.replace(explanation, closed=_not_open(considered, use_case, asks))
     if as_json:
-        print_json([row_json(row, _where(considered)) for row in shut(explanation).rows])
+        print_json([row_json(row, _where(considered), explanation.kept) for row in shut(explanation).rows])
         if explanation.closed:
             sys.stderr.write(f"trunkline: {use_case}: {explanation.closed}\n")
     else:
@@ -134,6 +135,7 @@ def _show_use_case(considered: Considered, explanation: Explanation, asked: str 
                 "patterns": ", ".join(declared.patterns or ()),
                 "substitutes": _substitutes(declared),
                 "splits": "\n".join(_split(name, one, considered.now) for name, one in declared.splits.items()),
+                "keeps answers": explanation.kept.words,
                 "shadows": "\n".join(_shadow(name, one, considered.now) for name, one in declared.shadows.items()),
             }
         )
@@ -207,7 +209,8 @@ def _explain_request(
     except Refusal as refused:
         refusal = refused
     if as_json:
-        print_json([row_json(row, _where(considered)) for row in found.rows] if found is not None else [])
+        rows = () if found is None else found.rows
+        print_json([row_json(row, _where(considered), found.kept) for row in rows] if found is not None else [])
         if refusal is not None:
             sys.stderr.write(f"trunkline: {refusal.status} {refusal.code}: {refusal.message}\n")
     else:
@@ -246,6 +249,7 @@ def _show_request(
         ready = len(tuple(decision.endpoints))
         told["asks for"] = f"{permitted.asked.operation} of {permitted.asked.model}"
         told["decision"] = f"{ready} allowed, {len(decision.unconfigured)} not configured, {refused} refused"
+        told["keeps answers"] = kept_under(decision).words
         told["note"] = permitted.note
         told["rewrites"] = "\n".join(_rewrite(one) for one in permitted.rewrites)
         told["attempts"] = Text("\n").join(

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from trunkline.config.faults import Place
 from trunkline.policy.explain import Check, Explanation, Row
+from trunkline.policy.keeping import Kept
 
 _TICK, _RING, _CROSS, _ARROW = "✓", "○", "✕", "→"
 _PLAIN = {_TICK: "+", _RING: "o", _CROSS: "x", _ARROW: "->"}
@@ -25,8 +26,8 @@ Where = Callable[[tuple[str, ...]], Place]
 """Tells where something stands in the estate's files."""
 
 
-def row_json(row: Row, where: Where) -> dict[str, Any]:
-    """Return one deployment: the verdict, then the check that tells most, then every check."""
+def row_json(row: Row, where: Where, kept: Kept) -> dict[str, Any]:
+    """Return one deployment: the verdict, the check that tells most, who keeps the use case's answers, every check."""
     return {
         "deployment": row.deployment,
         "pattern": row.pattern,
@@ -42,6 +43,7 @@ def row_json(row: Row, where: Where) -> dict[str, Any]:
         "depends_on": list(row.hangs_on),
         **_check_json(row.telling, where),
         "would_allow": _would_allow(row),
+        "keeps": msgspec.to_builtins(kept),
         "checks": [{"met": check.met, **_check_json(check, where)} for check in row.checks],
     }
 

@@ -1,6 +1,7 @@
-"""What changes between two estates: which deployments each use case gains or loses under each class, and who may ask.
+"""What changes between two estates: the deployments that each use case gains or loses, who may ask, who keeps answers.
 
-Both are compiled at the same moment. Under a class looser than a use case's own its own class counts, as in a request.
+All is told for each data class. Both are compiled at the same moment. Under a class looser than a use case's own its
+own class counts, as in a request.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from trunkline.config.environment import kind_of_reference
 from trunkline.estate.estate import Estate
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.keeping import Kept, kept_under, loosens
 from trunkline.policy.surroundings import Surroundings
 
 
@@ -26,11 +28,13 @@ class Kind(StrEnum):
     ADDED = "added"
     REMOVED = "removed"
     AUDIENCE = "audience"  # who may name the use case
+    KEEPS_MORE = "keeps_more"  # answers are kept that were not, longer, or elsewhere
+    KEEPS_LESS = "keeps_less"
     CHANGED = "changed"
 
 
-DECIDES = frozenset({Kind.GAINED, Kind.LOST, Kind.REASON, Kind.AUDIENCE})
-"""Kinds that change what a caller may do. So do use cases that come or go."""
+DECIDES = frozenset({Kind.GAINED, Kind.LOST, Kind.REASON, Kind.AUDIENCE, Kind.KEEPS_MORE, Kind.KEEPS_LESS})
+"""Kinds that change what a caller may do, or what becomes of its answers. So do use cases that come or go."""
 
 SECTIONS = (
     "use_cases",
@@ -124,6 +128,13 @@ class _Side:
             verdicts[denial.deployment] = Verdict(allowed=False, why=f"{known.why}; {said}" if known else said)
         return verdicts
 
+    def kept(self, use_case: str, data_class: str) -> Kept:
+        """Who keeps its answers."""
+        offer = self._offers.get(use_case)
+        if offer is None or data_class not in self.classes:
+            return Kept()
+        return kept_under(offer.decisions.get(data_class, offer.decisions[offer.data_class]))
+
     def absence(self, use_case: str, data_class: str, deployment: str) -> Verdict:
         """Why there is no verdict."""
         if use_case not in self.estate.use_cases:
@@ -153,6 +164,13 @@ def _decided(old: _Side, new: _Side) -> Iterator[Change]:
             refused = Kind.LOST if was.allowed else Kind.REASON
             kind = Kind.GAINED if is_now.allowed else refused
             yield Change(kind, use_case, data_class, deployment, before=was.why, after=is_now.why)
+        yield from _keeping(use_case, data_class, old.kept(use_case, data_class), new.kept(use_case, data_class))
+
+
+def _keeping(use_case: str, data_class: str, was: Kept, is_now: Kept) -> Iterator[Change]:
+    if (was.by, was.days, was.where) != (is_now.by, is_now.days, is_now.where):
+        kind = Kind.KEEPS_MORE if loosens(was, is_now) else Kind.KEEPS_LESS
+        yield Change(kind, use_case, data_class, before=was.words, after=is_now.words)
 
 
 def _declared(old: Estate, new: Estate) -> Iterator[Change]:

@@ -22,6 +22,7 @@ from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.failover import apart
+from trunkline.policy.keeping import Kept, kept_under
 from trunkline.policy.reach import reach
 from trunkline.policy.remedy import Required, remedy
 from trunkline.policy.rules import rule_words
@@ -127,6 +128,7 @@ class Explanation(msgspec.Struct, frozen=True):
     Attributes:
         own_class: the use case's own data class.
         closed: why the use case answers nobody, whatever its deployments; empty where it answers.
+        kept: who keeps its answers, for how long, and why not.
     """
 
     use_case: str
@@ -135,6 +137,7 @@ class Explanation(msgspec.Struct, frozen=True):
     data_class: str
     closed: str
     rows: tuple[Row, ...]
+    kept: Kept = Kept()
 
     @property
     def allowed(self) -> bool:
@@ -161,6 +164,7 @@ def explain(estate: Estate, surroundings: Surroundings, question: Question) -> E
         data_class=under,
         closed=_closed(estate, surroundings, question),
         rows=(*writer.inside(inside), *writer.outside(everything)),
+        kept=kept_under(inside),
     )
 
 

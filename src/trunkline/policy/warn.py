@@ -12,11 +12,12 @@ from trunkline.estate.claims import CONTROLS, ControlValue, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
 from trunkline.estate.stages import Decision, Snapshot
-from trunkline.estate.use_cases import State, UseCase
+from trunkline.estate.use_cases import Keeper, State, UseCase
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.failover import apart, as_configured
 from trunkline.policy.idle_rules import idle_rules
+from trunkline.policy.keeping import kept_under
 from trunkline.policy.remedy import write
 from trunkline.policy.satisfy import DAY, describe_claim
 from trunkline.policy.sources import expiring, trace, trace_all
@@ -50,6 +51,7 @@ def warn(estate: Estate, surroundings: Surroundings, snapshot: Snapshot, now: in
         *_routes(estate, decisions),
         *_models(decisions),
         *_trials(estate, decisions, now),
+        *_keeping(decisions),
         *_audiences(estate),
         *_priceless(estate, snapshot),
         *_webhooks(estate, surroundings),
@@ -143,6 +145,25 @@ def _trials(estate: Estate, decisions: dict[str, Decision], now: int) -> Iterato
             if holds(one, now) and denied is not None:
                 message = f"shadow {shadow} of use case {name} copies nothing: {denied.rule}, but {denied.claim}"
                 yield Unwise(("use_cases", name, "shadows", shadow), message)
+
+
+def _keeping(decisions: dict[str, Decision]) -> Iterator[Unwise]:
+    """Use cases whose deployments keep answers: where a conversation cannot go on, and where nobody keeps any."""
+    for name, decision in decisions.items():
+        kept, path = kept_under(decision), ("use_cases", name, "keeps")
+        if decision.keeps is None:
+            continue
+        if kept.by is None:
+            message = f"use case {name} declares `keeps`, but none of its answers is kept: {kept.refused[0]}"
+            yield Unwise(path, message)
+        elif kept.by is Keeper.DEPLOYMENT:
+            goes = tuple(dict.fromkeys(one.deployment for one in as_configured(decision).endpoints))
+            if len(goes) > 1:
+                yield Unwise(
+                    path,
+                    f"use case {name} has its deployment keep answers, and goes to {_list(goes)}: a conversation "
+                    "cannot go on at another one. Leave it one of them, or let the exchange keep them: `keeps: {}`",
+                )
 
 
 def _priceless(estate: Estate, snapshot: Snapshot) -> Iterator[Unwise]:
