@@ -137,7 +137,7 @@ deployments:
   near: {model: m/near, pattern: self_managed, boundary: house, url: "http://127.0.0.1:1", price: {input_mtok: 0}}
   far: {model: openai/gpt-4.1-mini, pattern: saas, boundary: shop}
 pools:
-  all: {owner: small, tiers: [[near], [far]]}
+  all: {owner: small, tiers: [[near], [far]], shares: {marketing: {guarantee: 0.2}}}
 use_cases:
   general-chat: {owner: small, audience: [small], data_class: public, pools: [all]}
 budgets:

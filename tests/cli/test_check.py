@@ -23,7 +23,7 @@ def test_an_estate_without_faults_is_shown_by_pattern_with_what_is_not_in_force(
     done = trunkline("check", estate)
     assert done.code == 0
     assert "A_VARIABLE_THAT_NOBODY_SETS" in done.out
-    assert "limits on persons are not in force yet" in done.out
+    assert "lending and shares of a pool are not in force yet" in done.out
     assert "no faults" in done.out
 
 

@@ -45,6 +45,30 @@ def test_a_key_is_printed_alone_and_works(trunkline: Command, data: Path, identi
     assert done.out.strip() not in done.err
 
 
+def test_a_key_is_issued_to_a_person_and_stays_so_when_it_is_rotated(
+    trunkline: Command, data: Path, estate: Path, identify: Identify
+) -> None:
+    words = ("--unit", "marketing", "--person", " ada ", "--data", data, "--estate", estate)
+    made = json.loads(trunkline("key", "create", *words, "--json").out)
+    assert made["person"] == identify(made["key"]).person == "ada"
+    again = json.loads(trunkline("key", "rotate", made["id"], "--data", data, "--json").out)
+    assert again["person"] == identify(again["key"]).person == "ada"
+    assert identify(trunkline("key", "create", "--unit", "small", "--data", data).out.strip()).person is None
+
+
+@pytest.mark.parametrize(
+    ("person", "said"), [("Ada", "to the letter"), ("", "printable"), ("a\nb", "printable"), ("a" * 321, "1 to 320")]
+)
+def test_a_person_that_no_budget_could_be_meant_for_is_refused(
+    trunkline: Command, data: Path, estate: Path, person: str, said: str
+) -> None:
+    words = ("--unit", "marketing", "--person", person, "--data", data, "--estate", estate)
+    done = trunkline("key", "create", *words)
+    assert done.code == 2
+    assert said in done.err
+    assert json.loads(trunkline("key", "list", "--data", data, "--json").out) == []
+
+
 def test_a_key_is_bound_to_what_was_asked_for(trunkline: Command, data: Path, estate: Path, identify: Identify) -> None:
     words = ("--unit", "marketing", "--use-case", "general-chat", "--from", "10.0.0.0/8", "--from", "::1/128")
     done = trunkline(

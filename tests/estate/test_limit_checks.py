@@ -60,22 +60,23 @@ def test_a_quota_for_a_model_that_nothing_there_has_is_a_fault(tmp_path: Path) -
         loaded(tmp_path, "on: {unit: sales}, rpm: 5", quota="{models: {openai/gpt-4.1: {rpm: 5}}}")
 
 
-def test_a_call_stands_under_its_key_customer_use_case_and_every_unit_above_it(tmp_path: Path) -> None:
-    nodes = ("unit: acme", "unit: sales", "use_case: chat", "key: k", "end_customer: shop", "unit: acme")
+def test_a_call_stands_under_its_key_person_customer_use_case_and_every_unit_above_it(tmp_path: Path) -> None:
+    nodes = ("unit: acme", "unit: sales", "use_case: chat", "key: k", "person: ada", "end_customer: shop", "unit: acme")
     limits = compile_limits(
         loaded(
-            tmp_path, *(f"on: {{{node}}}, {field}: 5" for node, field in zip(nodes, ["rpm"] * 5 + ["tpd"], strict=True))
+            tmp_path, *(f"on: {{{node}}}, {field}: 5" for node, field in zip(nodes, ["rpm"] * 6 + ["tpd"], strict=True))
         )
     )
-    assert [rate.name for rate in limits.above("sales", "chat", "k", "shop")] == [
+    assert [rate.name for rate in limits.above("sales", "chat", "k", "ada", "shop")] == [
         "key:k/rpm",
+        "person:ada/rpm",
         "end_customer:shop/rpm",
         "use_case:chat/rpm",
         "unit:sales/rpm",
         "unit:acme/rpm",
         "unit:acme/tpd",
     ]
-    assert [rate.name for rate in limits.above("acme", "other", "", "")] == ["unit:acme/rpm", "unit:acme/tpd"]
+    assert [rate.name for rate in limits.above("acme", "other", "", "", "")] == ["unit:acme/rpm", "unit:acme/tpd"]
 
 
 def test_a_deployment_stands_under_its_own_limits_its_boundarys_and_its_models_quota(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def go(step: Coroutine[Any, Any, None]) -> None:
         raise AssertionError("it waits")
 
 
-def attempt(tokens: int = 0, unit: str = "sales") -> Any:
-    caller = SimpleNamespace(unit=unit, key="key_1")
+def attempt(tokens: int = 0, unit: str = "sales", key: str = "key_1", person: str | None = None) -> Any:
+    caller = SimpleNamespace(unit=unit, key=key, person=person)
     permitted = SimpleNamespace(
         caller=caller, asked=SimpleNamespace(end_customer=None), decision=SimpleNamespace(use_case="chat")
     )
@@ -93,6 +93,27 @@ def test_so_many_requests_as_the_limit_says_pass_in_a_minute_and_as_many_in_the_
     assert not pass_through(turnstile)
     clock.time += 1
     assert [pass_through(turnstile) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_all_keys_of_a_person_count_against_one_limit_and_other_keys_against_none(page: Page) -> None:
+    two = Rate("person:ada/rpm", 'person "ada"', REQUESTS, 2, "minute")
+    turnstile = Turnstile(page, Limits({("person", "ada"): (two,)}, {}, {}), Hands())
+    passed = []
+    for key, unit, person in [
+        ("a", "hr", "ada"),
+        ("b", "it", "ada"),
+        ("c", "hr", None),
+        ("c", "hr", "bob"),
+        ("d", "hr", "ada"),
+    ]:
+        with turnstile.visit() as visit:
+            try:
+                go(visit.admit(attempt(unit=unit, key=key, person=person)))
+                passed.append(key)
+            except Full:
+                continue
+    assert passed == ["a", "b", "c", "c"]
+    assert turnstile.readings()["person:ada/rpm"].used == 2
 
 
 def test_tokens_are_held_at_the_most_and_corrected_to_what_was_used(page: Page) -> None:

@@ -48,7 +48,9 @@ def call(prompt: int, limit: int | None) -> Any:
     """An attempt with a prompt of so many tokens."""
     asked = SimpleNamespace(end_customer=None, prompt_bound=prompt * 4, output_limit=limit, answers=1)
     permitted = SimpleNamespace(
-        caller=SimpleNamespace(unit="sales", key="k"), asked=asked, decision=SimpleNamespace(use_case="chat")
+        caller=SimpleNamespace(unit="sales", key="k", person=None),
+        asked=asked,
+        decision=SimpleNamespace(use_case="chat"),
     )
     endpoint = SimpleNamespace(deployment="gpt")
     return SimpleNamespace(permitted=permitted, endpoint=endpoint, bound=Usage(input=prompt * 4, output=limit or 0))

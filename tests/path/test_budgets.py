@@ -280,6 +280,33 @@ def test_whichever_workers_are_killed_in_a_burst_nothing_is_overshot_and_the_res
 
 
 @pytest.mark.parametrize("count", ["1", "2"])
+async def test_all_keys_of_a_person_draw_on_one_budget_and_other_keys_pass_it_by(
+    vendor: Upstream, tmp_path: Path, count: str
+) -> None:
+    vendor.reset()
+    vendor.default = ANSWER
+    limit = COST * 40
+    made = declared(vendor, budget(limit, person="ada@acme.example"), budget(COST, person="bob@acme.example"))
+    with exchange(tmp_path, made, "--no-engine", "--workers", count) as running:
+        hers = [running.key(unit, "--person", "ada@acme.example") for unit in ("marketing", "finance", "marketing")]
+        rotated = json.loads(running.command("key", "rotate", running.rows("key", "list")[-1]["id"], "--json"))
+        until(lambda: running.get("/v1/models", rotated["key"])[0] == 200, "the new key is not in force")
+        bursts = await asyncio.gather(*(burst(running, key, 4, 40) for key in (*hers, rotated["key"])))
+        answered = sum(one for one, _ in bursts)
+        refused = [error for _, errors in bursts for error in errors]
+        assert len(refused) == 16
+        assert {error.code for error in refused} == {"insufficient_quota"}
+        assert 'person "ada@acme.example"' in refused[0].message
+        assert limit - int(count) * 2 * COST < answered * COST <= limit
+        assert ask(running.port, running.key("marketing"), HELLO).status == 200
+        until(lambda: stands(running, "person:ada@acme.example/month")["held"] == 0, "something is still held")
+        sums = {row["person"]: row["calls"] for row in running.rows("ledger", "sum", "--by", "person")}
+        assert sums == {"ada@acme.example": answered, None: 1}
+        persons = [row["person"] for row in running.rows("key", "list")]
+        assert persons.count("ada@acme.example") == 4
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
 def test_a_limit_that_is_lowered_binds_the_next_call(vendor: Upstream, tmp_path: Path, count: str) -> None:
     vendor.reset()
     vendor.default = ANSWER

@@ -9,14 +9,21 @@ import pytest
 from trunkline import errors
 from trunkline.ids import JournalId
 from trunkline.store.open import Store
-from trunkline.tenancy.mint import mint
+from trunkline.tenancy.mint import Restrictions, mint
 from trunkline.tenancy.rotate import revoke
 
 PEPPER = b"p" * 32
 
 
 def test_keys_are_kept_as_they_are_oldest_first(store: Store) -> None:
-    first, _ = mint("hr", pepper=PEPPER, now=1, use_cases=["a", "b"], networks=["10.0.0.0/8"], expires_at=99, label="x")
+    first, _ = mint(
+        "hr",
+        pepper=PEPPER,
+        now=1,
+        label="x",
+        person="ada",
+        only=Restrictions(use_cases=("a", "b"), networks=("10.0.0.0/8",), expires_at=99),
+    )
     second, _ = mint("it", pepper=PEPPER, now=2)
     store.add(second)
     store.add(first)

@@ -99,13 +99,15 @@ def test_a_hard_budget_grants_only_what_is_left_of_it(store: Store) -> None:
         (Covers("unit", ("nobody",), "EUR"), 0),
         (Covers("end_customer", ("shop-17",), "EUR"), 20),
         (Covers("end_customer", ("nobody",), "EUR"), 0),
+        (Covers("person", ("ada",), "EUR"), 20),
+        (Covers("person", ("nobody",), "EUR"), 0),
         (None, 0),
     ],
 )
 @pytest.mark.parametrize("at", [200 * HOUR, DECLARED - 1])
 def test_whatever_it_is_on_only_that_is_counted(store: Store, covers: Covers | None, spent: int, at: int) -> None:
     spend(store, 1, at, 10)
-    spend(store, 2, at, 20, unit="audit", boundary="here", end_customer="shop-17")
+    spend(store, 2, at, 20, unit="audit", boundary="here", end_customer="shop-17", person="ada")
     spend(
         store,
         3,
@@ -117,6 +119,7 @@ def test_whatever_it_is_on_only_that_is_counted(store: Store, covers: Covers | N
         key="key_2",
         boundary="far",
         end_customer="shop-17",
+        person="ada",
     )
     if covers is not None and covers.kind == "boundary":
         spend(store, 4, at, 10, boundary="there")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trunkline import errors
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.tenancy.keys import Key
-from trunkline.tenancy.mint import mint
+from trunkline.tenancy.mint import Restrictions, mint
 from trunkline.tenancy.ring import ADMIN, KeyRing
 from trunkline.tenancy.rotate import revoke, rotate
 
@@ -31,7 +31,7 @@ def _refused(ring: KeyRing, secret: str, peer: str = HOME, now: int = NOW) -> er
 
 
 def test_a_key_stands_for_its_unit_and_cost_centre() -> None:
-    key, secret = mint("hr", pepper=PEPPER, now=NOW, use_cases=["reports"])
+    key, secret = mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(use_cases=("reports",)))
     caller = _ring(key).identify(secret.encode(), HOME, NOW)
     assert (caller.key, caller.unit, caller.cost_centre) == (key.id, "hr", "CC-1")
     assert caller.use_cases == frozenset({"reports"})
@@ -81,7 +81,7 @@ def test_a_digest_is_worth_nothing_under_another_pepper() -> None:
 
 
 def test_a_key_works_until_the_moment_it_expires() -> None:
-    key, secret = mint("hr", pepper=PEPPER, now=NOW, expires_at=NOW + 10)
+    key, secret = mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(expires_at=NOW + 10))
     ring = _ring(key)
     assert ring.identify(secret.encode(), HOME, NOW + 9).key == key.id
     refused = _refused(ring, secret, now=NOW + 10)
@@ -110,7 +110,7 @@ def test_a_revoked_key_identifies_nobody() -> None:
     ],
 )
 def test_a_key_with_networks_works_only_from_there(peer: str, allowed: bool) -> None:
-    key, secret = mint("hr", pepper=PEPPER, now=NOW, networks=["10.0.0.0/8", "2001:db8::/32"])
+    key, secret = mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(networks=("10.0.0.0/8", "2001:db8::/32")))
     ring = _ring(key)
     if allowed:
         assert ring.identify(secret.encode(), peer, NOW).key == key.id
@@ -144,7 +144,9 @@ def test_without_an_admin_key_there_is_none(admin: str | None) -> None:
 
 
 def test_a_rotated_key_and_its_successor_work_side_by_side_for_the_grace_period() -> None:
-    key, secret = mint("hr", pepper=PEPPER, now=NOW, use_cases=["a"], networks=["127.0.0.0/8"], label="x")
+    key, secret = mint(
+        "hr", pepper=PEPPER, now=NOW, label="x", only=Restrictions(use_cases=("a",), networks=("127.0.0.0/8",))
+    )
     done = rotate(key, grace=60, pepper=PEPPER, now=NOW)
     ring = _ring(done.old, done.new)
     end = NOW + 60 * NANOS_PER_SECOND
@@ -157,13 +159,13 @@ def test_a_rotated_key_and_its_successor_work_side_by_side_for_the_grace_period(
 
 
 def test_a_rotation_never_lengthens_a_life() -> None:
-    key, _ = mint("hr", pepper=PEPPER, now=NOW, expires_at=NOW + 5)
+    key, _ = mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(expires_at=NOW + 5))
     done = rotate(key, grace=3600, pepper=PEPPER, now=NOW)
     assert (done.old.expires_at, done.new.expires_at) == (NOW + 5, NOW + 5)
 
 
 def test_an_ended_or_replaced_key_cannot_be_rotated() -> None:
-    key, _ = mint("hr", pepper=PEPPER, now=NOW, expires_at=NOW + 5)
+    key, _ = mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(expires_at=NOW + 5))
     replaced = rotate(key, grace=60, pepper=PEPPER, now=NOW).old
     for ended, now in [(revoke(key, now=NOW), NOW), (key, NOW + 5), (replaced, NOW)]:
         with pytest.raises(errors.Malformed, match=key.id):
@@ -173,12 +175,12 @@ def test_an_ended_or_replaced_key_cannot_be_rotated() -> None:
 @pytest.mark.parametrize("network", ["10.0.0.1/8", "ten", "10.0.0.0/33", ""])
 def test_a_network_that_makes_no_sense_is_refused(network: str) -> None:
     with pytest.raises(errors.Malformed, match="CIDR"):
-        mint("hr", pepper=PEPPER, now=NOW, networks=[network])
+        mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(networks=(network,)))
 
 
 def test_a_key_that_would_have_expired_already_is_refused() -> None:
     with pytest.raises(errors.Malformed):
-        mint("hr", pepper=PEPPER, now=NOW, expires_at=NOW)
+        mint("hr", pepper=PEPPER, now=NOW, only=Restrictions(expires_at=NOW))
 
 
 def test_two_keys_never_share_a_secret_or_an_id() -> None:

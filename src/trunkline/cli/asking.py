@@ -51,7 +51,7 @@ def find_caller(considered: Considered, name: str) -> Caller:
     for key in considered.keys.all() if considered.keys is not None else ():
         if key.id == name and key.unit in estate.units:
             use_cases = frozenset(key.use_cases) or None
-            return Caller(key.id, key.unit, estate.units[key.unit].cost_centre, use_cases)
+            return Caller(key.id, key.unit, estate.units[key.unit].cost_centre, use_cases, key.person)
     near = nearest(name, estate.units)
     hint = f"did you mean {near}?" if near else "name a unit, a key's id as `trunkline key list` shows it, or a key"
     raise typer.BadParameter(f"there is no unit or key {name!r}: {hint}", param_hint="--caller")

@@ -16,7 +16,7 @@ from trunkline.clock import SystemClock, iso
 from trunkline.config.faults import nearest
 from trunkline.errors import Malformed, Unstartable
 from trunkline.tenancy.keys import Key
-from trunkline.tenancy.mint import mint
+from trunkline.tenancy.mint import Restrictions, mint
 from trunkline.tenancy.rotate import revoke as revoked
 from trunkline.tenancy.rotate import rotate as rotated
 
@@ -35,6 +35,10 @@ Expires = Annotated[
     str | None,
     typer.Option("--expires", help="A span such as `30d`, a date (its end counts), or a time.", show_default="never"),
 ]
+Person = Annotated[
+    str | None,
+    typer.Option("--person", help="Whom it is issued to, as budgets name that person.", show_default="no one person"),
+]
 Label = Annotated[str, typer.Option("--label", help="What people call it.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `trunkline key list` shows it.")]
 Grace = Annotated[str, typer.Option("--grace", help="How long the old one still works: `24h`, `30m`, `0s`.")]
@@ -48,6 +52,7 @@ def create(  # noqa: PLR0913 - one for each option
     networks: Networks = None,
     expires: Expires = None,
     label: Label = "",
+    person: Person = None,
     data: Data = DEFAULT_DATA,
     store: StoreUrl = None,
     estate: EstateFile = None,
@@ -58,15 +63,16 @@ def create(  # noqa: PLR0913 - one for each option
         declared = read_declared(books.folder.path, estate)
         use_cases = tuple(use_case or ())
         _check(declared, unit, use_cases)
+        _check_person(declared, person)
         try:
+            until = None if expires is None else ahead(expires, datetime.now(UTC), declared.zone)
             key, secret = mint(
                 unit,
                 pepper=books.pepper,
                 now=SystemClock.now(),
-                use_cases=use_cases,
-                networks=tuple(networks or ()),
-                expires_at=None if expires is None else ahead(expires, datetime.now(UTC), declared.zone),
+                only=Restrictions(use_cases, tuple(networks or ()), until),
                 label=label,
+                person=person,
             )
         except (ValueError, Malformed) as wrong:
             raise typer.BadParameter(str(wrong)) from None
@@ -128,6 +134,17 @@ def _check(declared: Declared, unit: str, use_cases: tuple[str, ...]) -> None:
     _known(unit, "unit", tuple(declared.estate.units), "--unit")
     for use_case in use_cases:
         _known(use_case, "use case", tuple(declared.estate.use_cases), "--use-case")
+
+
+def _check_person(declared: Declared, person: str | None) -> None:
+    """Refuse a name that differs from one in the estate by capitals alone: nothing that it says would bind the key."""
+    if declared.estate is None or person is None:
+        return
+    nodes = [*(one.on for one in declared.estate.budgets), *(one.on for one in declared.estate.limits)]
+    for name in {node.person for node in nodes}:
+        if name is not None and name != person.strip() and name.casefold() == person.strip().casefold():
+            message = f"the estate has a budget or limit on {name!r}: names are compared to the letter"
+            raise typer.BadParameter(message, param_hint="--person")
 
 
 def _known(name: str, what: str, names: tuple[str, ...], option: str) -> None:

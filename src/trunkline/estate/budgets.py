@@ -18,7 +18,11 @@ from trunkline.estate.names import (
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a budget or limit binds: exactly one of these."""
+    """What a budget or limit binds: exactly one of these.
+
+    A `person` is named as in `trunkline key create --person`, to the letter; all keys of that person draw
+    on it together.
+    """
 
     unit: UnitName | None = None
     use_case: UseCaseName | None = None

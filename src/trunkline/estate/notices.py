@@ -66,15 +66,6 @@ def _fields(section: str, *fields: str) -> Find:
     return find
 
 
-def _on_persons(section: str) -> Find:
-    def find(declared: Declared) -> Iterator[Where]:
-        for index, one in getattr(declared, section).items():
-            if one.on.person is not None:
-                yield (section, index)
-
-    return find
-
-
 def _replicas(declared: Declared) -> Iterator[Where]:
     for name, deployment in declared.deployments.items():
         if deployment.capacity is not None and deployment.capacity.replicas is not None:
@@ -125,8 +116,6 @@ def _open_secrets(declared: Declared) -> Iterator[Where]:
 
 
 NOT_IN_FORCE: Final[tuple[tuple[str, Find], ...]] = (
-    ("budgets on persons are not in force yet: nobody signs in", _on_persons("budgets")),
-    ("limits on persons are not in force yet: nobody signs in", _on_persons("limits")),
     ("replicas are not in force yet: nothing is scaled or held back by them", _replicas),
     (
         "units are not in force: what one takes of this model is not known; say `input_tpm` and `output_ratio`",

@@ -19,7 +19,6 @@ from trunkline.money import Nano, to_nano
 
 WORDS = {"end_customer": "end customer", "use_case": "use case"}
 UNITS = "unit"
-PERSONS = "person"
 
 
 class Stands(msgspec.Struct, frozen=True):
@@ -82,15 +81,11 @@ class Budgets(msgspec.Struct, frozen=True):
 
 
 def compile_budgets(estate: Estate, declared_at: int) -> Budgets:
-    """Return the budgets of a checked estate, in force from `declared_at`, in nanoseconds since 1970.
-
-    Those on persons are left out: nobody signs in yet.
-    """
+    """Return the budgets of a checked estate, in force from `declared_at`, in nanoseconds since 1970."""
     of: dict[tuple[str, str], tuple[Stands, ...]] = {}
     for budget in estate.budgets:
         kind, name = node_of(budget.on)
-        if kind != PERSONS:
-            of[kind, name] = (*of.get((kind, name), ()), _stand(estate, budget, declared_at))
+        of[kind, name] = (*of.get((kind, name), ()), _stand(estate, budget, declared_at))
     return Budgets(of, {name: estate.lineage(name) for name in estate.units})
 
 

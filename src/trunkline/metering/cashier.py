@@ -17,6 +17,7 @@ from trunkline.money import bare
 
 CUSTOMER = "end_customer"
 KEY = "key"
+PERSON = "person"
 MOST_REMEMBERED = 100_000
 SHORTER = " It costs less with a shorter prompt, and a lower limit of its answer such as `max_tokens`."
 
@@ -77,7 +78,8 @@ class Cashier:
         permitted, endpoint = attempt.permitted, attempt.endpoint
         caller = permitted.caller
         customer = permitted.asked.end_customer or ""
-        key = (caller.unit, permitted.decision.use_case, endpoint.deployment, caller.key, customer)
+        person = caller.person or ""
+        key = (caller.unit, permitted.decision.use_case, endpoint.deployment, caller.key, person, customer)
         now = self._clock.now()
         if now >= self._good_until:
             self._look_again(now)
@@ -86,6 +88,7 @@ class Cashier:
             budgets = self._budgets
             declared = (
                 *budgets.on(KEY, caller.key),
+                *budgets.on(PERSON, person),
                 *budgets.on(CUSTOMER, customer),
                 *budgets.above(caller.unit, permitted.decision.use_case, endpoint.deployment, endpoint.boundary),
             )

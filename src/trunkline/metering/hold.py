@@ -58,6 +58,7 @@ def reserve(book: Book, attempt: Attempt, request: RequestId, pledge: Pledge | N
         attempt.bound,
         () if pledge is None else pledge.leases,
         decision.trial,
+        caller.person,
     )
     try:
         book.journal.append(intent, None if pledge is None else pledge.journal)

@@ -103,7 +103,7 @@ class Covers(msgspec.Struct, frozen=True):
     """Which of the ledger's attempts an allowance is of: those of one of these names, in this currency.
 
     Attributes:
-        kind: what is named: `unit`, `use_case`, `deployment`, `boundary`, `key` or `end_customer`.
+        kind: what is named: `unit`, `use_case`, `deployment`, `boundary`, `key`, `person` or `end_customer`.
     """
 
     kind: str

@@ -14,7 +14,7 @@ from trunkline.estate.boundaries import Quota, Rates
 from trunkline.estate.budgets import Limit
 from trunkline.estate.deployments import Capacity
 from trunkline.estate.estate import Estate
-from trunkline.metering.budgets import PERSONS, UNITS, WORDS, node_of, owner_of
+from trunkline.metering.budgets import UNITS, WORDS, node_of, owner_of
 from trunkline.metering.periods import FOREVER, Period, period_at
 
 MINUTE = 60 * NANOS_PER_SECOND
@@ -87,21 +87,20 @@ class Limits(msgspec.Struct, frozen=True):
     def __bool__(self) -> bool:
         return bool(self.of or self.at)
 
-    def above(self, unit: str, use_case: str, key: str, customer: str) -> tuple[Rate, ...]:
+    def above(self, unit: str, use_case: str, key: str, person: str, customer: str) -> tuple[Rate, ...]:
         """Return the limits above a caller's calls of a use case; those at the root last."""
-        nodes = [("key", key), ("end_customer", customer), ("use_case", use_case)]
+        nodes = [("key", key), ("person", person), ("end_customer", customer), ("use_case", use_case)]
         nodes += [(UNITS, name) for name in self.lineage.get(unit, (unit,))]
         return tuple(rate for node in nodes for rate in self.of.get(node, ()))
 
 
 def compile_limits(estate: Estate) -> Limits:
-    """Return the limits of a checked estate. Those on persons are left out: nobody signs in yet."""
+    """Return the limits of a checked estate."""
     zone = find_zone(estate.time_zone) or UTC
     of: dict[tuple[str, str], tuple[Rate, ...]] = {}
     for limit in estate.limits:
         kind, name = node_of(limit.on)
-        if kind != PERSONS:
-            of[kind, name] = (*of.get((kind, name), ()), *_rates(estate, limit, kind, name, zone))
+        of[kind, name] = (*of.get((kind, name), ()), *_rates(estate, limit, kind, name, zone))
     at: dict[str, tuple[Rate, ...]] = {}
     for name, deployment in estate.deployments.items():
         rates = [*of.get(("deployment", name), ()), *of.get(("boundary", deployment.boundary), ())]

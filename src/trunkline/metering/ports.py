@@ -12,7 +12,9 @@ from trunkline.metering.leases import Allowance, Answer, Ask, Lease, LeaseId
 from trunkline.metering.lines import Adjustment, LineRow, Verified
 from trunkline.metering.records import AttemptRow, Entry
 
-SUM_KEYS = ("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "end_customer")
+SUM_KEYS = (
+    "unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "person", "end_customer",
+)  # fmt: skip
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
             this endpoint.
         leases: those that it is held in.
         trial: `split NAME: ARM` or `shadow NAME` where it belongs to one; else empty.
+        person: whose key it was, where that was issued to one person.
     """
 
     sequence: int
@@ -62,6 +63,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
     bound: Usage
     leases: tuple[str, ...] = ()
     trial: str = ""
+    person: str | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, array_like=True, tag="s"):
@@ -121,6 +123,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     error: str
     journal: JournalId
     trial: str = ""
+    person: str | None = None
 
     @property
     def is_copy(self) -> bool:

@@ -115,7 +115,7 @@ class Turnstile:
         with self.page.locked():
             counters = {rate.name: Counter(self.page, rate) for rate in limits}
         self._limits, self._counters = limits, counters
-        self._above: dict[tuple[str, str, str, str], _Rows] = {}
+        self._above: dict[tuple[str, str, str, str, str], _Rows] = {}
         self._at = {name: self._rows(rates) for name, rates in limits.at.items()}
         self.in_force = bool(limits)
 
@@ -135,7 +135,8 @@ class Turnstile:
         """Return the counters above a caller's calls."""
         permitted = attempt.permitted
         caller = permitted.caller
-        key = (caller.unit, permitted.decision.use_case, caller.key, permitted.asked.end_customer or "")
+        customer = permitted.asked.end_customer or ""
+        key = (caller.unit, permitted.decision.use_case, caller.key, caller.person or "", customer)
         found = self._above.get(key)
         if found is None:
             if len(self._above) >= MOST_REMEMBERED:  # Callers name their end customers as they like.

@@ -86,4 +86,5 @@ def _key(row: Row[Any]) -> Key:
         revoked_at=row.revoked_at,
         successor=None if row.successor is None else KeyId(row.successor),
         label=row.label,
+        person=row.person,
     )

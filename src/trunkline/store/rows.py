@@ -48,8 +48,8 @@ def intent_values(journal: JournalId, intent: Intent) -> Values:
 
 
 def lease_values(intent: Intent) -> Values:
-    """Return the last columns: which leases the attempt was held in, and which trial it belongs to."""
-    return (" ".join(intent.leases) or None, intent.trial or None)
+    """Return the last columns: which leases the attempt was held in, which trial it belongs to, and whose it is."""
+    return (" ".join(intent.leases) or None, intent.trial or None, intent.person)
 
 
 def held_values(intent: Intent) -> Values:
@@ -113,6 +113,7 @@ def attempt_row(row: Row[Any]) -> AttemptRow:
         error=row.error,
         journal=JournalId(row.journal),
         trial=row.trial or "",
+        person=row.person,
     )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0011"
+HEAD = "0012"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -86,6 +86,8 @@ attempts = Table(
     Column("leases", Text),
     # Which split and arm, or which shadow, an attempt belongs to; most belong to none.
     Column("trial", Text),
+    # Whose key it was, where it was issued to one person.
+    Column("person", Text),
 )
 Index("attempts_at", attempts.c.at)
 Index(
@@ -108,6 +110,14 @@ Index(
     attempts.c.at,
     sqlite_where=attempts.c.end_customer.is_not(None),
     postgresql_where=attempts.c.end_customer.is_not(None),
+)
+
+Index(
+    "attempts_of_persons",
+    attempts.c.person,
+    attempts.c.at,
+    sqlite_where=attempts.c.person.is_not(None),
+    postgresql_where=attempts.c.person.is_not(None),
 )
 
 strays = Table(
@@ -243,6 +253,7 @@ keys = Table(
     Column("revoked_at", BigInteger),
     Column("successor", Text),
     Column("label", Text, nullable=False),
+    Column("person", Text),
 )
 
 claims = Table(

@@ -1,6 +1,6 @@
 """What was spent of a node before a budget on it was declared: from roll-ups for whole hours, else from attempts.
 
-Roll-ups know no end customers; the attempts of one are found by an index of their own.
+Roll-ups know no end customers and no persons; the attempts of one are found by an index of their own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BEFORE = "before:"
 """Before the name of an allowance and its period: the row of what was spent in the period before it was declared."""
 
 
-ATTEMPTS_ONLY = frozenset({"end_customer"})
+ATTEMPTS_ONLY = frozenset({"end_customer", "person"})
 """What roll-ups are not kept apart by."""
 
 

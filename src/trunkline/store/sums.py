@@ -11,7 +11,7 @@ from trunkline.metering.ports import SUM_KEYS, Span, SumRow
 from trunkline.store.posting import DAY, HOUR
 from trunkline.store.schema import SUMMED, attempts, cells, day_cells, days, repeats, rollups
 
-NOT_ROLLED_UP = frozenset({"end_customer"})
+NOT_ROLLED_UP = frozenset({"end_customer", "person"})
 """Keys of which there may be any number: they are summed from the attempts."""
 
 

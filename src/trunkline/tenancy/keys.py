@@ -17,6 +17,7 @@ class Key(msgspec.Struct, frozen=True):
         digest: HMAC-SHA-256 of the secret under the data folder's pepper.
         networks: the addresses it may come from, in CIDR form; empty for any.
         successor: the key that replaced it in a rotation; this one then expires after the grace period.
+        person: whom it was issued to, where that is one person; all that person's keys share one budget and one limit.
     """
 
     id: KeyId
@@ -30,6 +31,7 @@ class Key(msgspec.Struct, frozen=True):
     revoked_at: int | None = None
     successor: KeyId | None = None
     label: str = ""
+    person: str | None = None
 
 
 class KeyStore(Protocol):

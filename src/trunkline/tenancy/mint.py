@@ -3,7 +3,8 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Sequence
+
+import msgspec
 
 from trunkline import errors
 from trunkline.ids import mint_key_id
@@ -11,7 +12,26 @@ from trunkline.tenancy.keys import Key
 
 SECRET_PREFIX = "tl-"  # noqa: S105 - the visible beginning of every secret
 VISIBLE = 8
+LONGEST_NAME = 320
+"""Characters of a person's name: as many as an address of electronic mail may have."""
 _RANDOM_BYTES = 32
+
+
+class Restrictions(msgspec.Struct, frozen=True):
+    """What a key is restricted to.
+
+    Attributes:
+        use_cases: the only ones it may name; empty for all of its unit's.
+        networks: the only addresses it may come from, in CIDR form; empty for any.
+        expires_at: when it ends, in nanoseconds since 1970; None for never.
+    """
+
+    use_cases: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    expires_at: int | None = None
+
+
+NONE = Restrictions()
 
 
 def mint(
@@ -19,10 +39,9 @@ def mint(
     *,
     pepper: bytes,
     now: int,
-    use_cases: Sequence[str] = (),
-    networks: Sequence[str] = (),
-    expires_at: int | None = None,
+    only: Restrictions = NONE,
     label: str = "",
+    person: str | None = None,
 ) -> tuple[Key, str]:
     """Make a key for a unit; return it with its secret (`tl-` and 43 random characters), which is kept nowhere.
 
@@ -30,15 +49,14 @@ def mint(
         unit: whom it acts for.
         pepper: the data folder's.
         now: nanoseconds since 1970.
-        use_cases: the only use cases it may name; empty for all of its unit's.
-        networks: the only addresses it may come from, in CIDR form; empty for any.
-        expires_at: when it ends, in nanoseconds since 1970; None for never.
+        only: what it is restricted to.
         label: what people call it.
+        person: whom it is issued to; None for no one person.
 
     Raises:
-        errors.Malformed: a network is not in CIDR form, or the key would have expired already.
+        errors.Malformed: a network is not in CIDR form, the key would have expired already, or the person has no name.
     """
-    if expires_at is not None and expires_at <= now:
+    if only.expires_at is not None and only.expires_at <= now:
         raise errors.Malformed("the key would have expired already: give a later time", param="expires_at")
     secret = SECRET_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     key = Key(
@@ -47,10 +65,11 @@ def mint(
         digest=digest(pepper, secret),
         unit=unit,
         created_at=now,
-        use_cases=tuple(use_cases),
-        networks=tuple(_network(text) for text in networks),
-        expires_at=expires_at,
+        use_cases=only.use_cases,
+        networks=tuple(_network(text) for text in only.networks),
+        expires_at=only.expires_at,
         label=label,
+        person=None if person is None else _person(person),
     )
     return key, secret
 
@@ -58,6 +77,15 @@ def mint(
 def digest(pepper: bytes, secret: str | bytes) -> bytes:
     """Return what is kept of a secret: its HMAC-SHA-256 under the data folder's pepper."""
     return hmac.digest(pepper, secret.encode() if isinstance(secret, str) else secret, "sha256")
+
+
+def _person(text: str) -> str:
+    """Return a person's name as budgets compare it: to the letter, without blanks around it."""
+    name = text.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        message = f"a person is named by 1 to {LONGEST_NAME} printable characters, such as ada@acme.example"
+        raise errors.Malformed(message, param="person")
+    return name
 
 
 def _network(text: str) -> str:

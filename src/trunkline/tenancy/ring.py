@@ -104,7 +104,7 @@ class KeyRing:
 
 def _know(key: Key, cost_centres: Mapping[str, str]) -> _Known:
     use_cases = frozenset(key.use_cases) or None
-    caller = Caller(key.id, key.unit, cost_centres.get(key.unit, ""), use_cases)
+    caller = Caller(key.id, key.unit, cost_centres.get(key.unit, ""), use_cases, key.person)
     refusal = inside = ""
     if key.revoked_at is not None:
         refusal = "the API key was revoked: ask for a new one"

@@ -5,7 +5,7 @@ import msgspec
 from trunkline import errors
 from trunkline.clock import NANOS_PER_SECOND, iso
 from trunkline.tenancy.keys import Key
-from trunkline.tenancy.mint import mint
+from trunkline.tenancy.mint import Restrictions, mint
 
 
 class Rotation(msgspec.Struct, frozen=True):
@@ -32,10 +32,9 @@ def rotate(key: Key, *, grace: float, pepper: bytes, now: int) -> Rotation:
         key.unit,
         pepper=pepper,
         now=now,
-        use_cases=key.use_cases,
-        networks=key.networks,
-        expires_at=key.expires_at,
+        only=Restrictions(key.use_cases, key.networks, key.expires_at),
         label=key.label,
+        person=key.person,
     )
     end = now + int(max(grace, 0) * NANOS_PER_SECOND)
     if key.expires_at is not None:
