@@ -15,6 +15,7 @@ from trunkline.dialects.neutral import (
     Conversation,
     Document,
     Image,
+    Inline,
     Message,
     Reasoning,
     ResponseFormat,
@@ -35,8 +36,8 @@ OBJECT: Final = msgspec.Raw(
     b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}'
 )
 TOOL: Final = Tool("get_weather", "Tells the weather.", OBJECT)
-PNG: Final = Source("image/png", data="iVBORw0KGgo=")
-PDF: Final = Source("application/pdf", data="JVBERi0xLjQK")
+PNG: Final = Source("image/png", data=Inline(b"iVBORw0KGgo="))
+PDF: Final = Source("application/pdf", data=Inline(b"JVBERi0xLjQK"))
 PASSES, MAPPED, DROPPED, REFUSED, NONE = "passes", "mapped", "hint dropped", "refused", "-"
 
 
@@ -87,7 +88,7 @@ FEATURES: Final = {
     "images in the request": talk(said(Text("what?"), Image(PNG))),
     "images by address": talk(said(Text("what?"), Image(Source(url="https://example.com/a.png")))),
     "documents in the request": talk(said(Text("what?"), Document(PDF, title="a.pdf"))),
-    "audio": talk(said(Text("what?"), Audio(Source("audio/wav", data="UklGRg==")))),
+    "audio": talk(said(Text("what?"), Audio(Source("audio/wav", data=Inline(b"UklGRg=="))))),
     "JSON of any kind": talk(response_format=ResponseFormat()),
     "JSON by a schema": talk(response_format=ResponseFormat(OBJECT, "weather", strict=True)),
     "reasoning by effort": talk(thinking=Thinking(effort="high")),

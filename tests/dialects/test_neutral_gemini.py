@@ -30,6 +30,7 @@ from trunkline.dialects.neutral import (
     Document,
     Failure,
     Image,
+    Inline,
     Message,
     Reasoning,
     ResponseFormat,
@@ -454,7 +455,7 @@ def test_media_by_address_and_plain_documents_are_written() -> None:
     parts = (
         Image(Source(url="https://a.example/b.webp"), detail="high"),
         Document(Source(text="words"), title="T"),
-        Document(Source(mime="application/pdf", data="AAAA")),
+        Document(Source(mime="application/pdf", data=Inline(b"AAAA"))),
     )
     body, lost = written(messages=(Message(Role.USER, parts, at="m"),), response_format=ResponseFormat())
     assert lost == {"m.parts[0].detail": True}

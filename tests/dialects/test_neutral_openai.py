@@ -10,7 +10,19 @@ import pytest
 from tests.dialects.ways import There, deltas_of
 
 from trunkline.dialects.deltas import Delta, Ended, Kind, PartStarted, PartStopped, Piece, Started, Stopped, Used
-from trunkline.dialects.neutral import Choice, Image, Reasoning, Role, Stop, Text, ToolCall, ToolResult, Trouble
+from trunkline.dialects.neutral import (
+    Choice,
+    Image,
+    Inline,
+    Reasoning,
+    Role,
+    Source,
+    Stop,
+    Text,
+    ToolCall,
+    ToolResult,
+    Trouble,
+)
 from trunkline.dialects.openai.answers import read_answer, write_answer
 from trunkline.dialects.openai.codec import decode
 from trunkline.dialects.openai.errors import read_failure
@@ -83,7 +95,7 @@ def test_a_conversation_with_tools_is_read_into_turns() -> None:
     assert [text.text for text in conversation.system] == ["be brief"]
     look, called, results, and_then = conversation.messages
     assert isinstance(look.parts[1], Image)
-    assert (look.parts[1].source.mime, look.parts[1].source.data) == ("image/png", "AAAA")
+    assert look.parts[1].source == Source("image/png", Inline(b"AAAA"))
     assert called.parts == (Reasoning("hm", origin="openai"), ToolCall("c1", "f", '{"a":1}'), ToolCall("c2", "f", '{"a":1}'))  # fmt: skip  # noqa: E501
     assert (results.role, results.parts) == (Role.USER, (ToolResult("c1", (Text("one"),)), ToolResult("c2", (Text("two"),))))  # fmt: skip  # noqa: E501
     assert and_then.parts == (Text("and?"),)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
 from trunkline.dialects.fields import LARGE, read_fields
+from trunkline.dialects.neutral import Inline
 from trunkline.errors import Malformed
 from trunkline.messages import Asked
 
@@ -53,6 +56,34 @@ def write_fields(asked: Asked, fields: dict[str, msgspec.Raw]) -> bytes:
     for name, raw in fields.items():
         pieces += (b"," if len(pieces) > 1 else b"", _encode(name), b":", raw)
     return b"".join((*pieces, b"}"))
+
+
+def without_none(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are given."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def write_body(body: dict[str, Any]) -> bytes:
+    """Return a body as JSON; what stands in it inline is copied once, into its place."""
+    found: list[Inline] = []
+    # Nobody who wrote the rest can have guessed it.
+    mark = b'"%b"' % secrets.token_hex(16).encode()
+
+    def leave_room(value: object) -> msgspec.Raw:
+        if not isinstance(value, Inline):
+            raise TypeError(value)
+        found.append(value)
+        return msgspec.Raw(mark)
+
+    written = msgspec.json.encode(body, enc_hook=leave_room)
+    if not found:
+        return written
+    pieces: list[bytes | memoryview] = []
+    for before, inline in zip(written.split(mark), (*found, None), strict=True):
+        pieces.append(before)
+        if inline is not None:
+            pieces += (_encode(inline.head)[:-1], inline.letters, b'"')
+    return b"".join(pieces)
 
 
 def _invalid(error: msgspec.ValidationError) -> Malformed:

@@ -27,6 +27,11 @@ _decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
 
+def is_nothing(raw: msgspec.Raw) -> bool:
+    """Whether a raw value says nothing, told without a copy of it."""
+    return len(memoryview(raw)) <= len(NOTHING[-1]) and bytes(raw) in NOTHING
+
+
 def read_fields(text: bytes | msgspec.Raw, within: str = "") -> dict[str, msgspec.Raw]:
     """Return the fields of a JSON object, each value as it was written.
 

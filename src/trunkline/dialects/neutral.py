@@ -43,6 +43,41 @@ class Cache(msgspec.Struct, frozen=True):
     ttl: str | None = None
 
 
+class Inline:
+    """Content in base64 that stands in a request itself: a view of it, as what is so large is not to be copied.
+
+    Attributes:
+        letters: as they stand between the quotes of a JSON string, escapes among them.
+        head: what goes before them in the same string, such as the beginning of a `data:` URL.
+    """
+
+    __slots__ = ("head", "letters")
+
+    def __init__(self, letters: memoryview | bytes, head: str = "") -> None:
+        self.letters = memoryview(letters)
+        self.head = head
+
+    def behind(self, head: str) -> Inline:
+        """Return the same with something before it."""
+        return Inline(self.letters, head)
+
+    def text(self) -> str:
+        """Return the base64 itself, without the head."""
+        return msgspec.json.decode(b"".join((b'"', self.letters, b'"')), type=str)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another is written in the same letters."""
+        return isinstance(other, Inline) and (self.head, self.letters) == (other.head, other.letters)
+
+    def __hash__(self) -> int:
+        """Of the letters."""
+        return hash((self.head, self.letters))
+
+    def __repr__(self) -> str:
+        """Tell how long it is: what it is, may be confidential."""
+        return f"Inline({self.head!r}, {len(self.letters)} letters)"
+
+
 class Source(msgspec.Struct, frozen=True):
     """Where content stands that is no plain text: exactly one of `data` (base64), `url`, `file_id` and `text` is set.
 
@@ -50,7 +85,7 @@ class Source(msgspec.Struct, frozen=True):
     """
 
     mime: str | None = None
-    data: str | None = None
+    data: Inline | None = None
     url: str | None = None
     file_id: str | None = None
     text: str | None = None

@@ -7,10 +7,9 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from trunkline.dialects.neutral import Uncarried
+from trunkline.dialects.fields import is_nothing
+from trunkline.dialects.neutral import Inline, Uncarried
 from trunkline.errors import Malformed
-
-NULL: Final = b"null"
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -41,7 +40,7 @@ class Taking:
 
     def __contains__(self, name: str) -> bool:
         raw = self._fields.get(name)
-        return raw is not None and bytes(raw) != NULL
+        return raw is not None and not is_nothing(raw)
 
     def where(self, name: str) -> str:
         """How a field of this object is called in messages."""
@@ -50,7 +49,7 @@ class Taking:
     def raw(self, name: str) -> msgspec.Raw | None:
         """Take a field as it was written."""
         raw = self._fields.pop(name, None)
-        return None if raw is None or bytes(raw) == NULL else raw
+        return None if raw is None or is_nothing(raw) else raw
 
     def text(self, name: str) -> str | None:
         """Take a text."""
@@ -61,7 +60,23 @@ class Taking:
         """Take a text that must be there."""
         taken = self.text(name)
         if taken is None:
-            raise Malformed(f"`{self.where(name)}` is missing.", code="missing_field", param=self.where(name))
+            raise self._missing(name)
+        return taken
+
+    def inline(self, name: str) -> Inline | None:
+        """Take a text that may be large, as it stands in the request."""
+        raw = self.raw(name)
+        if raw is None:
+            return None
+        if not is_text(raw):
+            raise _wrong(self.where(name), _CALLED[str], "not a text")
+        return Inline(memoryview(raw)[1:-1])
+
+    def needed_inline(self, name: str) -> Inline:
+        """Take a text that may be large, and must be there."""
+        taken = self.inline(name)
+        if taken is None:
+            raise self._missing(name)
         return taken
 
     def flag(self, name: str) -> bool | None:
@@ -125,6 +140,10 @@ class Taking:
         for name in tuple(self._fields):
             self.lose(name, why)
 
+    def _missing(self, name: str) -> Malformed:
+        where = self.where(name)
+        return Malformed(f"`{where}` is missing.", code="missing_field", param=where)
+
     def _take(self, name: str, kind: Any) -> Any:
         raw = self.raw(name)
         if raw is None:
@@ -158,5 +177,5 @@ def read_text(raw: msgspec.Raw, where: str) -> str:
         raise _wrong(where, "text", error) from error
 
 
-def _wrong(where: str, wanted: str, error: msgspec.DecodeError) -> Malformed:
+def _wrong(where: str, wanted: str, error: msgspec.DecodeError | str) -> Malformed:
     return Malformed(f"`{where}` must be {wanted}.", code="invalid_type", param=where, inside=str(error))

@@ -191,5 +191,5 @@ def write_count(tokens: int) -> bytes:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = sum(len(bytes(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
+    prompt = sum(len(memoryview(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
     return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)

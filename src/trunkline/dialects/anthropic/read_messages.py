@@ -213,7 +213,7 @@ def _source(taking: Taking) -> Source | None:
     source = taking.inner("source")
     kind = source.needed("type") if source is not None else None
     if source is not None and kind == "base64":
-        return Source(mime=source.needed("media_type"), data=source.needed("data"))
+        return Source(mime=source.needed("media_type"), data=source.needed_inline("data"))
     if source is not None and kind == "url":
         return Source(url=source.needed("url"))
     if source is not None and kind == "file":

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.anthropic.codec import DIALECT
+from trunkline.dialects.bodies import without_none, write_body
 from trunkline.dialects.dialect import Target, Written
 from trunkline.dialects.neutral import (
     Audio,
@@ -53,7 +54,7 @@ _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it."""
     writing = _Writing(conversation, target)
-    return Written(_encode(writing.body()), tuple(writing.lost))
+    return Written(write_body(writing.body()), tuple(writing.lost))
 
 
 def as_object(arguments: str) -> msgspec.Raw:
@@ -124,7 +125,7 @@ class _Writing:
             else:
                 body["temperature"] = sampling.temperature
         stops = list(sampling.stop) or None
-        body |= _without_none(top_p=sampling.top_p, top_k=sampling.top_k, stop_sequences=stops)
+        body |= without_none(top_p=sampling.top_p, top_k=sampling.top_k, stop_sequences=stops)
         if sampling.seed is not None:
             self._lose("seed", "Anthropic has no such field")
         for name in ("frequency_penalty", "presence_penalty"):
@@ -142,7 +143,7 @@ class _Writing:
         chosen = asked.tool_choice
         allowed = chosen.names if chosen is not None and chosen.choice is not Choice.NAMED else ()
         body["tools"] = [
-            _without_none(
+            without_none(
                 name=tool.name,
                 description=tool.description,
                 input_schema=tool.schema or NO_ARGUMENTS,
@@ -276,7 +277,7 @@ class _Writing:
         return {
             "type": "document",
             "source": source,
-            **_without_none(title=document.title, context=document.context),
+            **without_none(title=document.title, context=document.context),
             **({"citations": {"enabled": True}} if document.cite else {}),
             **_marked(document.cache),
         }
@@ -318,7 +319,7 @@ def _document_source(source: Source) -> dict[str, Any] | None:
         return {"type": "base64", "media_type": "application/pdf", "data": source.data}
     if source.data is not None and mime.startswith("text/"):
         try:
-            text = base64.b64decode(source.data, validate=True).decode()
+            text = base64.b64decode(source.data.text(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return None
         return {"type": "text", "media_type": "text/plain", "data": text}
@@ -347,7 +348,3 @@ def _marked(cache: Cache | None) -> dict[str, Any]:
 def _id(given: str) -> str:
     """A call's id in the letters that Anthropic takes; the same id always becomes the same."""
     return NOT_IN_ID.sub("_", given) or "call"
-
-
-def _without_none(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -165,14 +165,16 @@ def _instruct(instructions: str, messages: msgspec.Raw) -> msgspec.Raw:
     """Put the instructions first. There is one system message at the beginning: the caller's goes on in it."""
     turns = _decode_list(messages)
     content: list[object] = [{"type": "text", "text": instructions}]
-    if turns and (first := _turn(turns[0])).role == "system":
-        said = bytes(first.content)
+    if turns and (own := _turn(turns[0])).role == "system":
+        said = bytes(own.content)
         if said[:1] == b'"':
-            content.append({"type": "text", "text": first.content})
+            content.append({"type": "text", "text": own.content})
         elif said[:1] == b"[":
             content += _decode_list(said)
         turns = turns[1:]
-    return msgspec.Raw(_encode([{"role": "system", "content": content}, *turns]))
+    first = _encode({"role": "system", "content": content})
+    rest = (piece for turn in turns for piece in (b",", turn))
+    return msgspec.Raw(b"".join((b"[", first, *rest, b"]")))
 
 
 def _turn(raw: msgspec.Raw) -> Turn:
@@ -211,5 +213,5 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
     named = PROMPT_FIELDS[asked.operation]
-    prompt = sum(len(bytes(asked.fields[name])) for name in named if name in asked.fields)
+    prompt = sum(len(memoryview(asked.fields[name])) for name in named if name in asked.fields)
     return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)

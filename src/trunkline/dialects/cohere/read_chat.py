@@ -27,6 +27,7 @@ from trunkline.dialects.neutral import (
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.sources import read_url
 from trunkline.dialects.taking import Taking, is_text, read_text
 from trunkline.errors import Malformed
 from trunkline.messages import Asked
@@ -262,7 +263,7 @@ def _part(taking: Taking) -> Part | None:
         case "thinking":
             made = Reasoning(taking.needed("thinking"), origin=DIALECT)
         case "image_url" if (image := taking.inner("image_url")) is not None:
-            made = Image(_source(image.needed("url")), image.text("detail"))
+            made = Image(read_url(image.needed_inline("url"), image.where("url")), image.text("detail"))
         case "document" if (inner := taking.inner("document")) is not None:
             title, text = _words(inner.raw("data") or msgspec.Raw(b"{}"), inner.at)
             made = Document(Source(mime="text/plain", text=text), title)
@@ -272,14 +273,3 @@ def _part(taking: Taking) -> Part | None:
             return None
     taking.leave(OURS_ALONE)
     return made
-
-
-def _source(url: str) -> Source:
-    """Take a `data:` URL apart (RFC 2397); any other is kept."""
-    if not url.startswith("data:"):
-        return Source(url=url)
-    head, comma, data = url.partition(",")
-    mime, _, coding = head.removeprefix("data:").partition(";")
-    if not comma or not coding.endswith("base64"):
-        raise Malformed("A `data:` URL must be base64: `data:image/png;base64,...`.", code="invalid_value")
-    return Source(mime=mime or None, data=data)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.bodies import without_none, write_body
 from trunkline.dialects.cohere.codec import DIALECT
 from trunkline.dialects.dialect import Target, Written
 from trunkline.dialects.neutral import (
@@ -19,13 +20,13 @@ from trunkline.dialects.neutral import (
     Reasoning,
     Refused,
     Role,
-    Source,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.sources import as_text, joined, write_url
 
 HIGHEST_TEMPERATURE: Final = 1.0
 HIGHEST_P: Final = 0.99
@@ -35,13 +36,11 @@ BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192}
 CHOICES: Final = {Choice.REQUIRED: "REQUIRED", Choice.NAMED: "REQUIRED", Choice.NONE: "NONE"}
 NO_SCHEMA: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
 
-_encode = msgspec.json.Encoder().encode
-
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it."""
     writing = _Writing(conversation)
-    return Written(_encode(writing.body(target)), tuple(writing.lost))
+    return Written(write_body(writing.body(target)), tuple(writing.lost))
 
 
 class _Writing:
@@ -58,7 +57,7 @@ class _Writing:
         if self._documents:
             body["documents"] = self._documents
         self._tools(body)
-        body |= _without_none(
+        body |= without_none(
             response_format=self._format(),
             max_tokens=asked.max_output,
             thinking=self._thinking(asked.thinking),
@@ -104,7 +103,7 @@ class _Writing:
             self._lose("top_logprobs", "Cohere tells of each token that was drawn, not of others")
         if sampling.answers != 1:
             self._lose("n", "Cohere gives one answer")
-        return _without_none(
+        return without_none(
             temperature=temperature,
             p=top_p,
             k=sampling.top_k,
@@ -128,7 +127,7 @@ class _Writing:
         if self._asked.tools or self._documents:
             self._lose("response_format", "Cohere gives no JSON beside tools or documents")
             return None
-        return _without_none(type="json_object", json_schema=wanted.schema)
+        return without_none(type="json_object", json_schema=wanted.schema)
 
     def _thinking(self, thinking: Thinking | None) -> dict[str, Any] | None:
         if thinking is None or (thinking.on is None and thinking.effort is None and thinking.budget is None):
@@ -140,7 +139,7 @@ class _Writing:
             budget = BUDGETS.get(thinking.effort)
             said = f"sent as a budget of {budget} tokens" if budget is not None else "sent without a budget of tokens"
             self._lose("reasoning_effort", said, hint=True)
-        return _without_none(type="enabled", token_budget=budget)
+        return without_none(type="enabled", token_budget=budget)
 
     def _tools(self, body: dict[str, Any]) -> None:
         asked = self._asked
@@ -148,7 +147,7 @@ class _Writing:
             body["tools"] = [
                 {
                     "type": "function",
-                    "function": _without_none(
+                    "function": without_none(
                         name=tool.name, description=tool.description, parameters=tool.schema or NO_SCHEMA
                     ),
                 }
@@ -183,7 +182,7 @@ class _Writing:
                 said = [part for part in message.parts if not isinstance(part, ToolResult)]
                 if said or not message.parts:
                     written.append({"role": "user", "content": self._content(said, message.at)})
-        return [{"role": "system", "content": _joined(tuple(system))}, *written] if system else written
+        return [{"role": "system", "content": joined(tuple(system))}, *written] if system else written
 
     def _assistant(self, message: Message) -> dict[str, Any]:
         """A turn of the model: what it says before it calls tools is its plan."""
@@ -219,13 +218,13 @@ class _Writing:
         for part in message.parts:
             if not isinstance(part, ToolResult):
                 continue
-            texts = tuple(text for one in part.parts if (text := _as_text(one)) is not None)
+            texts = tuple(text for one in part.parts if (text := as_text(one)) is not None)
             if len(texts) < len(part.parts):
                 self._lose(message.at, "results of tools are text alone at Cohere")
             if part.is_error:
                 said = "results of tools cannot be marked as errors; their text must say so"
                 self._lose(message.at, said, hint=True)
-            results.append({"role": "tool", "tool_call_id": part.id, "content": _joined(texts)})
+            results.append({"role": "tool", "tool_call_id": part.id, "content": joined(texts)})
         return results
 
     def _content(self, parts: Sequence[Part], at: str) -> str | list[dict[str, Any]]:
@@ -236,39 +235,13 @@ class _Writing:
 
     def _part(self, part: Part, at: str) -> dict[str, Any] | None:
         if isinstance(part, Document) and part.cite and part.source.text is not None:
-            data = _without_none(title=part.title, context=part.context, text=part.source.text)
+            data = without_none(title=part.title, context=part.context, text=part.source.text)
             self._documents.append({"id": str(len(self._documents)), "data": data})
             return None
-        text = _as_text(part)
+        text = as_text(part)
         if text is not None:
             return {"type": "text", "text": text.text}
-        if isinstance(part, Image) and (url := _url(part.source)) is not None:
-            return {"type": "image_url", "image_url": _without_none(url=url, detail=part.detail)}
+        if isinstance(part, Image) and (url := write_url(part.source)) is not None:
+            return {"type": "image_url", "image_url": without_none(url=url, detail=part.detail)}
         self._lose(at, f"Cohere takes no {type(part).__name__.lower()} from there")
         return None
-
-
-def _as_text(part: Part) -> Text | None:
-    """A part as plain text; a document of plain text is told with its title."""
-    if isinstance(part, Text):
-        return part
-    if isinstance(part, Document) and part.source.text is not None:
-        head = "\n".join(said for said in (part.title, part.context) if said)
-        return Text(f"{head}\n\n{part.source.text}" if head else part.source.text)
-    return None
-
-
-def _joined(texts: tuple[Text, ...]) -> str | list[dict[str, str]]:
-    if len(texts) == 1:
-        return texts[0].text
-    return [{"type": "text", "text": text.text} for text in texts] if texts else ""
-
-
-def _url(source: Source) -> str | None:
-    if source.data is None:
-        return source.url
-    return f"data:{source.mime or 'application/octet-stream'};base64,{source.data}"
-
-
-def _without_none(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -16,7 +16,7 @@ import msgspec
 from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
-from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
+from trunkline.dialects.fields import ABSENT, NOTHING, is_nothing, read_fields
 from trunkline.dialects.gemini.embed import ONE
 from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_ONE, MODELS, STREAMED, named
 from trunkline.dialects.gemini.proto import DIALECT, respell
@@ -163,7 +163,7 @@ def _embed(model: str, method: str, body: bytes, fields: dict[str, msgspec.Raw])
         fields = {"requests": msgspec.Raw(b"[%b]" % body), ONE: msgspec.Raw(b"true")}
     else:
         needed = fields.get("requests", ABSENT)
-    if bytes(needed) in NOTHING:
+    if is_nothing(needed):
         name = "content" if method == EMBED_ONE else "requests"
         raise Malformed(f"The request has no `{name}`.", code="missing_field", param=name)
     return Asked(
@@ -180,8 +180,8 @@ def _count(model: str, body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
     """A prompt whose tokens are to be counted stands alone, or in the request that it is to be part of."""
     respell(fields, "", FIELDS)
     whole = fields.get(WITHIN, ABSENT)
-    if bytes(whole) not in NOTHING:
-        if bytes(fields.get("contents", b"null")) not in NOTHING:
+    if not is_nothing(whole):
+        if not is_nothing(fields.get("contents", ABSENT)):
             raise Malformed(f"`contents` and `{WITHIN}` exclude each other.", code="invalid_value", param=WITHIN)
         fields = read_fields(whole, f"{WITHIN}.")
         fields.pop("model", None)
@@ -346,5 +346,5 @@ def write_count(tokens: int) -> bytes:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = sum(len(bytes(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
+    prompt = sum(len(memoryview(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
     return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)

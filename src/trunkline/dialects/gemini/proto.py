@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from typing import Final, Self
 
 import msgspec
 
-from trunkline.dialects.neutral import Uncarried
+from trunkline.dialects.neutral import Inline, Uncarried
 from trunkline.dialects.origins import ORIGINS
 from trunkline.dialects.taking import Taking
 from trunkline.errors import Malformed
@@ -22,6 +23,10 @@ REDACTED: Final = "redacted:"
 """Stands before a thought that is encrypted as a whole, among signatures."""
 HEAD: Final = 20
 """Letters of a signature in base64, a multiple of four, that hold the longest name of an origin and its colon."""
+
+OF_URLS: Final = re.compile(rb"[-_]")
+TO_PLAIN: Final = bytes.maketrans(b"-_", b"+/")
+PIECE: Final = 65_536
 
 
 def camel(name: str) -> str:
@@ -69,6 +74,17 @@ class Proto(Taking):
         """Take one of the words of an enumeration."""
         said = self.text(name)
         return None if said is None else said.upper()
+
+
+def plain_inline(data: Inline) -> Inline:
+    """Return the same, piece by piece, of what stands in a request."""
+    letters = data.letters
+    if OF_URLS.search(letters) is None:
+        return data
+    plain = bytearray(len(letters))
+    for at in range(0, len(letters), PIECE):
+        plain[at : at + PIECE] = bytes(letters[at : at + PIECE]).translate(TO_PLAIN)
+    return Inline(memoryview(plain).toreadonly())
 
 
 def plain_base64(data: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.gemini.proto import DIALECT, Proto, plain_base64, unseal_bytes
+from trunkline.dialects.gemini.proto import DIALECT, Proto, plain_inline, unseal_bytes
 from trunkline.dialects.gemini.schema import as_json_schema
 from trunkline.dialects.neutral import (
     Audio,
@@ -295,10 +295,10 @@ def _said(taking: Proto, calls: _Calls | None) -> Part | None:
     if text is not None:
         return Text(text)
     if (blob := taking.inner("inlineData")) is not None:
-        return _media(blob, Source(mime=blob.needed("mimeType"), data=plain_base64(blob.needed("data"))))
+        return _media(blob, Source(mime=blob.needed("mimeType"), data=plain_inline(blob.needed_inline("data"))))
     if (file := taking.inner("fileData")) is not None:
         uri, mime = file.needed("fileUri"), file.text("mimeType")
-        return _media(file, Source(mime=mime, **{"file_id" if uri.startswith(STORED) else "url": uri}))
+        return _media(file, Source(mime, file_id=uri) if uri.startswith(STORED) else Source(mime, url=uri))
     if calls is not None and (call := taking.inner("functionCall")) is not None:
         name, args = call.needed("name"), call.raw("args")
         made = ToolCall(calls.called(name, call.text("id")), name, "{}" if args is None else bytes(args).decode())

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.bodies import without_none, write_body
 from trunkline.dialects.dialect import Target, Written
 from trunkline.dialects.gemini.proto import DIALECT
 from trunkline.dialects.gemini.read_generate import AS_IT_SEES_FIT, JSON, STORED
@@ -31,6 +32,7 @@ from trunkline.dialects.neutral import (
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.sources import as_text
 
 MODES: Final = {Choice.AUTO: "AUTO", Choice.REQUIRED: "ANY", Choice.NAMED: "ANY", Choice.NONE: "NONE"}
 LEVELS: Final = {"max": "high", "xhigh": "high"}
@@ -48,7 +50,7 @@ _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it. The target's model stands in the path."""
     writing = _Writing(conversation, target.features)
-    return Written(_encode(writing.body()), tuple(writing.lost))
+    return Written(write_body(writing.body()), tuple(writing.lost))
 
 
 def as_args(arguments: str) -> msgspec.Raw:
@@ -117,7 +119,7 @@ class _Writing:
         if top is not None and top > MOST_LOGPROBS:
             self._lose("top_logprobs", f"Gemini tells {MOST_LOGPROBS} at most")
             top = None
-        return _without_none(
+        return without_none(
             temperature=sampling.temperature,
             topP=sampling.top_p,
             topK=sampling.top_k,
@@ -134,12 +136,12 @@ class _Writing:
         wanted = self._asked.response_format
         if wanted is None:
             return {}
-        return _without_none(responseMimeType=JSON, responseJsonSchema=wanted.schema)
+        return without_none(responseMimeType=JSON, responseJsonSchema=wanted.schema)
 
     def _thinking(self, thinking: Thinking | None) -> dict[str, Any]:
         if thinking is None:
             return {}
-        config: dict[str, Any] = _without_none(includeThoughts=thinking.shown)
+        config: dict[str, Any] = without_none(includeThoughts=thinking.shown)
         if thinking.on is False or thinking.effort == "none":
             config["thinkingBudget"] = 0
         elif thinking.budget is not None:
@@ -159,7 +161,7 @@ class _Writing:
         asked = self._asked
         if asked.tools:
             declared = [
-                _without_none(name=tool.name, description=tool.description, parametersJsonSchema=tool.schema)
+                without_none(name=tool.name, description=tool.description, parametersJsonSchema=tool.schema)
                 for tool in asked.tools
             ]
             body["tools"] = [{"functionDeclarations": declared}]
@@ -230,7 +232,7 @@ class _Writing:
                 return {"text": part.text} if part.text else None
             case ToolCall():
                 self._names[part.id] = part.name
-                called = _without_none(id=part.id or None, name=part.name, args=as_args(part.arguments))
+                called = without_none(id=part.id or None, name=part.name, args=as_args(part.arguments))
                 return {"functionCall": called}
             case ToolResult():
                 return self._result(part, at)
@@ -244,9 +246,8 @@ class _Writing:
         if isinstance(part, Document):
             if part.cite:
                 self._lose(f"{at}.citations", "Gemini cites no documents of a prompt")
-            if part.source.text is not None:
-                head = "\n".join(said for said in (part.title, part.context) if said)
-                return {"text": f"{head}\n\n{part.source.text}" if head else part.source.text}
+            if (text := as_text(part)) is not None:
+                return {"text": text.text}
             if part.context:
                 self._lose(f"{at}.context", "Gemini's files have no words beside them")
         source = part.source
@@ -271,7 +272,7 @@ class _Writing:
                 self._lose(at, "documents of plain text are no results of tools at Gemini")
         if media := [made for made in media if "text" not in made]:
             told["parts"] = media
-        return {"functionResponse": _without_none(id=result.id or None, name=name or "", **told)}
+        return {"functionResponse": without_none(id=result.id or None, name=name or "", **told)}
 
 
 def _sign_first(parts: list[dict[str, Any]]) -> None:
@@ -309,7 +310,3 @@ def _mime(source: Source, part: Image | Audio | Document) -> str:
     if guessed is not None:
         return guessed
     return "image/png" if isinstance(part, Image) else "audio/wav" if isinstance(part, Audio) else "application/pdf"
-
-
-def _without_none(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

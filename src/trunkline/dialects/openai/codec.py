@@ -6,6 +6,7 @@ API reference, "Create chat completion" and "Create embeddings".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Final
 
@@ -23,6 +24,8 @@ from trunkline.messages import Asked, Operation, Usage
 DIALECT: Final = "openai"
 PATHS: Final = {Operation.CHAT: "/chat/completions", Operation.EMBEDDINGS: "/embeddings"}
 DOORS: Final = {f"/v1{path}": operation for operation, path in PATHS.items()}
+ENDED: Final = re.compile(rb"[ \t\r\n]*\]")
+"""What is left of a list of which nothing is left."""
 PROMPT_FIELDS: Final = {Operation.CHAT: "messages", Operation.EMBEDDINGS: "input"}
 
 
@@ -116,7 +119,7 @@ def _chat(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
     read = _decode_chat(body)
     if "stream_options" in fields and read.stream_options is not None:
         read_fields(fields["stream_options"], "stream_options.")
-    if bytes(read.messages)[:1] != b"[":
+    if bytes(memoryview(read.messages)[:1]) != b"[":
         raise Malformed("`messages` must be a list of messages.", param="messages")
     limit = read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens
     answers = 1 if read.n is None else read.n
@@ -169,7 +172,7 @@ def encode(
     fields["model"] = msgspec.Raw(_encode(model))
     if asked.operation is Operation.CHAT:
         if instructions:
-            fields["messages"] = _instruct(instructions, bytes(fields["messages"]))
+            fields["messages"] = _instruct(instructions, fields["messages"])
         if asked.stream and not asked.wants_usage and ("stream_options", None) not in rewrites:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
     return write_fields(asked, fields)
@@ -181,10 +184,10 @@ def limit(asked: Asked, target: Target, most: int) -> tuple[str, bytes]:
     return target.output_limit, b"%d" % most
 
 
-def _instruct(instructions: str, messages: bytes) -> msgspec.Raw:
+def _instruct(instructions: str, messages: msgspec.Raw) -> msgspec.Raw:
     first = _encode({"role": "system", "content": instructions})
-    rest = messages[1:].lstrip()
-    return msgspec.Raw(b"[" + first + (b"" if rest == b"]" else b",") + rest)
+    rest = memoryview(messages)[1:]
+    return msgspec.Raw(b"".join((b"[", first, b"" if ENDED.match(rest) else b",", rest)))
 
 
 def _ask_for_usage(options: msgspec.Raw | None) -> msgspec.Raw:
@@ -217,4 +220,4 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and of what was produced."""
     prompt = asked.fields[PROMPT_FIELDS[asked.operation]]
-    return Usage(input=estimate_tokens(len(bytes(prompt))), output=estimate_tokens(produced), estimated=True)
+    return Usage(input=estimate_tokens(len(memoryview(prompt))), output=estimate_tokens(produced), estimated=True)

@@ -35,6 +35,7 @@ from trunkline.dialects.neutral import (
 )
 from trunkline.dialects.openai.codec import DIALECT
 from trunkline.dialects.origins import ORIGINS
+from trunkline.dialects.sources import read_url, take_url
 from trunkline.dialects.taking import Taking, is_text, read_text
 from trunkline.errors import Malformed
 from trunkline.messages import Asked
@@ -272,12 +273,11 @@ def _part(taking: Taking) -> Part | None:
         case "refusal":
             made = Refused(taking.needed("refusal"))
         case "image_url" if (image := taking.inner("image_url")) is not None:
-            made = Image(_source(image.needed("url")), image.text("detail"))
+            made = Image(read_url(image.needed_inline("url"), image.where("url")), image.text("detail"))
         case "input_audio" if (audio := taking.inner("input_audio")) is not None:
-            made = Audio(Source(mime=f"audio/{audio.needed('format')}", data=audio.needed("data")))
+            made = Audio(Source(mime=f"audio/{audio.needed('format')}", data=audio.needed_inline("data")))
         case "file" if (file := taking.inner("file")) is not None:
-            data = file.text("file_data")
-            source = _source(data) if data is not None else Source(file_id=file.text("file_id"))
+            source = take_url(file, "file_data") or Source(file_id=file.text("file_id"))
             made = Document(source, title=file.text("filename"))
         case kind:
             taking.lost.append(Uncarried(taking.at, f"parts of type {kind} are known here alone"))
@@ -285,14 +285,3 @@ def _part(taking: Taking) -> Part | None:
     taking.lose("prompt_cache_breakpoint", OURS_ALONE, hint=True)
     taking.leave(OURS_ALONE)
     return made
-
-
-def _source(url: str) -> Source:
-    """Take a `data:` URL apart (RFC 2397); any other is kept."""
-    if not url.startswith("data:"):
-        return Source(url=url)
-    head, comma, data = url.partition(",")
-    mime, _, coding = head.removeprefix("data:").partition(";")
-    if not comma or not coding.endswith("base64"):
-        raise Malformed("A `data:` URL must be base64: `data:image/png;base64,...`.", code="invalid_value")
-    return Source(mime=mime or None, data=data)

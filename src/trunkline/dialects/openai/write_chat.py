@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
+from trunkline.dialects.bodies import without_none, write_body
 from trunkline.dialects.dialect import Target, Written
 from trunkline.dialects.neutral import (
     Audio,
@@ -17,27 +16,25 @@ from trunkline.dialects.neutral import (
     Reasoning,
     Refused,
     Role,
-    Source,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.sources import as_text, joined, write_url
 
 EFFORTS: Final = {"max": "xhigh"}
 LOW_BUDGET: Final = 4_096
 HIGH_BUDGET: Final = 16_384
 """Budgets of thought below the first are sent as low effort, from the second on as high; between them as medium."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it."""
     writing = _Writing(conversation)
     body = writing.body(target)
-    return Written(_encode(body), tuple(writing.lost))
+    return Written(write_body(body), tuple(writing.lost))
 
 
 class _Writing:
@@ -52,14 +49,14 @@ class _Writing:
             body["tools"] = [
                 {
                     "type": "function",
-                    "function": _without_none(
+                    "function": without_none(
                         name=tool.name, description=tool.description, parameters=tool.schema, strict=tool.strict
                     ),
                 }
                 for tool in asked.tools
             ]
             self._lose_caches("tools", any(tool.cache for tool in asked.tools))
-        body |= _without_none(
+        body |= without_none(
             tool_choice=self._tool_choice(),
             parallel_tool_calls=asked.parallel_tools if asked.tools else None,
             response_format=self._response_format(),
@@ -100,7 +97,7 @@ class _Writing:
         written: list[dict[str, Any]] = []
         if asked.system:
             self._lose_caches("system", any(text.cache for text in asked.system))
-            written.append({"role": "system", "content": _joined(asked.system)})
+            written.append({"role": "system", "content": joined(asked.system)})
         for message in asked.messages:
             self._lose_caches(message.at, any(getattr(part, "cache", None) for part in message.parts))
             if message.role is Role.ASSISTANT:
@@ -118,13 +115,13 @@ class _Writing:
         for part in message.parts:
             if not isinstance(part, ToolResult):
                 continue
-            texts = tuple(text for one in part.parts if (text := _as_text(one)) is not None)
+            texts = tuple(text for one in part.parts if (text := as_text(one)) is not None)
             if len(texts) < len(part.parts):
                 self.lost.append(Uncarried(message.at, "results of tools are text alone in OpenAI's chat requests"))
             if part.is_error:
                 said = "results of tools cannot be marked as errors; their text must say so"
                 self.lost.append(Uncarried(message.at, said, hint=True))
-            results.append({"role": "tool", "tool_call_id": part.id, "content": _joined(texts)})
+            results.append({"role": "tool", "tool_call_id": part.id, "content": joined(texts)})
         return results
 
     def _assistant(self, message: Message) -> dict[str, Any]:
@@ -139,7 +136,7 @@ class _Writing:
             self.lost.append(Uncarried(message.at, "thoughts of earlier turns are not sent back", hint=True))
         if any(isinstance(part, Image | Document | Audio) for part in message.parts):
             self.lost.append(Uncarried(message.at, "what an assistant said is text alone in OpenAI's chat requests"))
-        written: dict[str, Any] = {"role": "assistant", "content": _joined(texts) if texts else None}
+        written: dict[str, Any] = {"role": "assistant", "content": joined(texts) if texts else None}
         if refusals:
             written["refusal"] = "".join(refusals)
         if calls:
@@ -157,16 +154,16 @@ class _Writing:
         return written
 
     def _part(self, part: Any, at: str) -> dict[str, Any] | None:
-        text = _as_text(part)
+        text = as_text(part)
         if isinstance(part, Document) and part.cite:
             self.lost.append(Uncarried(f"{at}.citations", "OpenAI's chat answers cite no documents"))
         if text is not None:
             return {"type": "text", "text": text.text}
-        if isinstance(part, Image) and (url := _url(part.source)) is not None:
-            return {"type": "image_url", "image_url": _without_none(url=url, detail=part.detail)}
+        if isinstance(part, Image) and (url := write_url(part.source)) is not None:
+            return {"type": "image_url", "image_url": without_none(url=url, detail=part.detail)}
         if isinstance(part, Document) and part.source.data is not None:
             name = part.title or "document"
-            return {"type": "file", "file": {"filename": name, "file_data": _url(part.source)}}
+            return {"type": "file", "file": {"filename": name, "file_data": write_url(part.source)}}
         if isinstance(part, Audio) and part.source.data is not None and part.source.mime is not None:
             form = part.source.mime.removeprefix("audio/")
             return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": form}}
@@ -191,7 +188,7 @@ class _Writing:
             return None
         if wanted.schema is None:
             return {"type": "json_object"}
-        schema = _without_none(
+        schema = without_none(
             name=wanted.name or "answer", description=wanted.description, schema=wanted.schema, strict=wanted.strict
         )
         return {"type": "json_schema", "json_schema": schema}
@@ -214,31 +211,5 @@ class _Writing:
             self.lost.append(Uncarried(at, "what is cached is the provider's own choice", hint=True))
 
 
-def _as_text(part: Any) -> Text | None:
-    """A part as plain text; a document of plain text is told with its title."""
-    if isinstance(part, Text):
-        return part
-    if isinstance(part, Document) and part.source.text is not None:
-        head = "\n".join(said for said in (part.title, part.context) if said)
-        return Text(f"{head}\n\n{part.source.text}" if head else part.source.text)
-    return None
-
-
-def _joined(texts: tuple[Text, ...]) -> str | list[dict[str, str]]:
-    if len(texts) == 1:
-        return texts[0].text
-    return [{"type": "text", "text": text.text} for text in texts] if texts else ""
-
-
 def _name(message: Message) -> dict[str, str]:
     return {} if message.name is None else {"name": message.name}
-
-
-def _url(source: Source) -> str | None:
-    if source.data is None:
-        return source.url
-    return f"data:{source.mime or 'application/octet-stream'};base64,{source.data}"
-
-
-def _without_none(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -5,6 +5,7 @@ Source: OpenAI API reference, "Create a model response".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,6 +26,7 @@ DOORS: Final = {f"/v1{PATH}": Operation.CHAT}
 PROMPT_FIELDS: Final = ("instructions", "input", "tools")
 STATE: Final = ("previous_response_id", "conversation", "prompt")
 """Fields by which a provider puts something before the prompt that does not stand in the request."""
+ID: Final = re.compile(rb'"id"|\\u')
 STORED_MOST: Final = 2_000_000
 """Tokens that such a prompt may have: the longest context that models are offered with."""
 
@@ -114,7 +116,7 @@ def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
     elif begins not in (b'"', b"["):
         raise Malformed("`input` must be text or a list of items.", code="invalid_type", param="input")
     elif begins == b"[":
-        stored = _refers(bytes(read.input)) or stored
+        stored = _refers(read.input) or stored
     if read.background:
         raise Malformed(
             "`background` cannot be true here: an answer that comes later cannot be fetched through the exchange. "
@@ -138,14 +140,14 @@ def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
     )
 
 
-def _refers(items: bytes) -> bool:
+def _refers(items: msgspec.Raw) -> bool:
     """Whether the input refers to items that the provider stored; such a one may not say what it is.
 
     Raises:
         Malformed: an item says neither its type nor its role, so that only the provider would know what it is.
     """
     # Only an item with an `id`, be it written with escapes, can refer to a stored one.
-    if b'"id"' not in items and b"\\u" not in items:
+    if ID.search(memoryview(items)) is None:
         return False
     heads = _decode_heads(items)
     for index, head in enumerate(heads):
@@ -210,5 +212,5 @@ def _size(output: msgspec.Raw) -> int:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = sum(len(bytes(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
+    prompt = sum(len(memoryview(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
     return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)

@@ -30,6 +30,7 @@ from trunkline.dialects.neutral import (
 )
 from trunkline.dialects.responses.codec import STATE
 from trunkline.dialects.responses.thoughts import read_thought
+from trunkline.dialects.sources import is_data_url, read_url
 from trunkline.dialects.taking import Taking, is_text, read_text
 from trunkline.errors import Malformed, NotCarried
 from trunkline.messages import Asked
@@ -292,7 +293,7 @@ def _part(taking: Taking) -> Part | None:
             taking.lose("detail", OURS_ALONE, hint=True)
             made = Document(source, title=taking.text("filename"))
         case "input_audio" if (audio := taking.inner("input_audio")) is not None:
-            made = Audio(Source(mime=f"audio/{audio.needed('format')}", data=audio.needed("data")))
+            made = Audio(Source(mime=f"audio/{audio.needed('format')}", data=audio.needed_inline("data")))
         case kind:
             taking.lost.append(Uncarried(taking.at, f"parts of type {kind} are known here alone"))
             return None
@@ -303,19 +304,12 @@ def _part(taking: Taking) -> Part | None:
 
 def _source(taking: Taking, data_field: str, url_field: str) -> Source | None:
     """Where a picture or file stands; a `data:` URL is taken apart (RFC 2397), base64 alone is taken as it is."""
-    data = taking.text(data_field)
+    data = taking.inline(data_field)
     url = taking.text(url_field) if url_field != data_field else None
     file_id = taking.text("file_id")
-    if data is not None and data.startswith("data:"):
-        head, comma, content = data.partition(",")
-        mime, _, coding = head.removeprefix("data:").partition(";")
-        if not comma or not coding.endswith("base64"):
-            where = taking.where(data_field)
-            said = f"`{where}`: a `data:` URL must be base64: `data:image/png;base64,...`."
-            raise Malformed(said, code="invalid_value", param=where)
-        return Source(mime=mime or None, data=content)
     if data is not None:
-        return Source(url=data) if url_field == data_field else Source(data=data)
+        alone = url_field != data_field and not is_data_url(data)
+        return Source(data=data) if alone else read_url(data, taking.where(data_field))
     if url is not None:
         return Source(url=url)
     return None if file_id is None else Source(file_id=file_id)

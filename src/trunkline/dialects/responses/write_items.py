@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from trunkline.dialects.bodies import without_none, write_body
 from trunkline.dialects.dialect import Target, Written
 from trunkline.dialects.neutral import (
     Choice,
@@ -20,7 +19,6 @@ from trunkline.dialects.neutral import (
     Reasoning,
     Refused,
     Role,
-    Source,
     Text,
     Thinking,
     ToolCall,
@@ -31,14 +29,13 @@ from trunkline.dialects.openai.write_chat import HIGH_BUDGET, LOW_BUDGET
 from trunkline.dialects.responses.codec import DIALECT
 from trunkline.dialects.responses.read_items import ENCRYPTED, LIKELY
 from trunkline.dialects.responses.thoughts import write_thought
-
-_encode = msgspec.json.Encoder().encode
+from trunkline.dialects.sources import as_text, write_url
 
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it."""
     writing = _Writing(conversation)
-    return Written(_encode(writing.body(target)), tuple(writing.lost))
+    return Written(write_body(writing.body(target)), tuple(writing.lost))
 
 
 class _Writing:
@@ -60,7 +57,7 @@ class _Writing:
                 {
                     "type": "function",
                     "name": tool.name,
-                    **_without_none(description=tool.description),
+                    **without_none(description=tool.description),
                     "parameters": tool.schema,
                     # Elsewhere a tool is not strict unless it says so; here it is.
                     "strict": tool.strict or False,
@@ -68,10 +65,10 @@ class _Writing:
                 for tool in asked.tools
             ]
             self._lose_caches("tools", any(tool.cache for tool in asked.tools))
-        body |= _without_none(
+        body |= without_none(
             tool_choice=self._tool_choice(),
             parallel_tool_calls=asked.parallel_tools if asked.tools else None,
-            text=_without_none(format=self._format(), verbosity=asked.verbosity) or None,
+            text=without_none(format=self._format(), verbosity=asked.verbosity) or None,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_logprobs=sampling.top_logprobs,
@@ -175,15 +172,12 @@ class _Writing:
         if isinstance(part, Document) and part.cite:
             self._lose(f"{at}.citations", "OpenAI's Responses cite no documents that stand in the request")
         match part:
-            case Text():
-                return {"type": "input_text", "text": part.text}
-            case Document() if part.source.text is not None:
-                head = "\n".join(said for said in (part.title, part.context) if said)
-                return {"type": "input_text", "text": f"{head}\n\n{part.source.text}" if head else part.source.text}
-            case Image() if (url := _url(part.source)) is not None:
+            case Text() | Document() if (text := as_text(part)) is not None:
+                return {"type": "input_text", "text": text.text}
+            case Image() if (url := write_url(part.source)) is not None:
                 return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
             case Document() if part.source.data is not None:
-                return {"type": "input_file", "filename": part.title or "document", "file_data": _url(part.source)}
+                return {"type": "input_file", "filename": part.title or "document", "file_data": write_url(part.source)}
             case Document() if part.source.url is not None:
                 return {"type": "input_file", "file_url": part.source.url}
         self._lose(at, f"OpenAI's Responses take no {type(part).__name__.lower()} from there")
@@ -206,7 +200,7 @@ class _Writing:
             return None
         if wanted.schema is None:
             return {"type": "json_object"}
-        return _without_none(
+        return without_none(
             type="json_schema",
             name=wanted.name or "answer",
             description=wanted.description,
@@ -229,7 +223,7 @@ class _Writing:
         elif effort is None and thinking.budget is not None:
             effort = "low" if thinking.budget < LOW_BUDGET else "medium" if thinking.budget < HIGH_BUDGET else "high"
             self._lose("thinking.budget_tokens", f"sent as the effort {effort}", hint=True)
-        return _without_none(effort=effort, summary="auto" if thinking.shown else None) or None
+        return without_none(effort=effort, summary="auto" if thinking.shown else None) or None
 
 
 def _flush(words: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
@@ -237,13 +231,3 @@ def _flush(words: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
         items.append({"role": "assistant", "content": words[0]["text"]})
     elif words:
         items.append({"type": "message", "role": "assistant", "content": words})
-
-
-def _url(source: Source) -> str | None:
-    if source.data is None:
-        return source.url
-    return f"data:{source.mime or 'application/octet-stream'};base64,{source.data}"
-
-
-def _without_none(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
