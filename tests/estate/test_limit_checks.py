@@ -89,6 +89,7 @@ def test_a_deployment_stands_under_its_own_limits_its_boundarys_and_its_models_q
         ("boundary:azure/rpm", True, "acme"),
         ("deployment:gpt/capacity/concurrency", True, "acme"),
         ("boundary:azure/quota/tpm", True, "acme"),
+        ("boundary:azure/quota/tpm/burst", True, "acme"),
         ("boundary:azure/quota/openai/gpt-4.1-mini/rpm", True, "acme"),
     ]
     assert not limits.of

@@ -134,7 +134,7 @@ def test_what_is_given_out_is_never_more_than_the_limit_nor_less_than_nothing(
     granted = 0
     for amount, need, more, limit in steps:
         due = need + more
-        given = share_out(Want("a", 0, 1, limit, amount, need, due), granted)
+        given = share_out(Want("a", 0, 1, limit, amount, need, due), granted, 0)
         if amount > 0:
             assert 0 <= given <= max(amount, 0)
             assert given == 0 or granted + given <= limit
@@ -144,3 +144,23 @@ def test_what_is_given_out_is_never_more_than_the_limit_nor_less_than_nothing(
             assert amount <= given <= 0
         granted += given
         assert granted >= 0
+
+
+@given(
+    st.integers(1, 1_000),
+    st.integers(1, 60),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 300), st.integers(0, 20)), max_size=60),
+)
+def test_what_is_given_out_evenly_is_never_ahead_of_its_time_by_more_than_the_burst(
+    limit: int, burst: int, steps: list[tuple[int, int, int]]
+) -> None:
+    granted = now = 0
+    for later, amount, need in steps:
+        now = min(now + later, 60)
+        given = share_out(Want("a", 0, 60, limit, amount, need, need, burst), granted, now)
+        granted += given
+        assert given >= 0
+        assert granted <= min(limit, limit * (now + burst) / 60)
+    if limit * burst >= 60:  # Else not even one may go at the beginning.
+        assert share_out(Want("a", 0, 60, limit, 1, 1, 1, burst), 0, 0) == 1
+    assert share_out(Want("a", 0, 60, limit, limit, limit, limit, burst), 0, 60) == limit

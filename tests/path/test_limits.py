@@ -120,6 +120,33 @@ async def test_a_boundary_whose_quota_is_used_up_is_passed_over_and_the_ledger_s
             assert len(why) == 2
 
 
+async def test_a_quota_is_used_evenly_calls_wait_a_little_for_it_and_those_that_would_wait_too_long_go_elsewhere(
+    vendor: Upstream, tmp_path: Path
+) -> None:
+    with in_thread() as spare:
+        boundary = {"provider": "openai", "account": "a", "owner": "acme"}
+        made = estate(
+            {"gpt": deployment(vendor.url), "other": deployment(spare.url, boundary="second")},
+            {"chat": [["gpt"]], "elsewhere": [["other"]]},
+            boundaries={
+                "vendor": boundary | {"quota": {"rpm": 60, "burst": 1}},
+                "second": boundary | {"quota": {"rpm": 2, "burst": 1}},  # one in thirty seconds
+            },
+        )
+        with exchange(tmp_path, made) as running:
+            key = running.key("marketing")
+            within_one_minute()
+            assert await outcomes(running.url, key, 4) == [None] * 4
+            assert len(vendor.received) == 4
+            async with openai.AsyncOpenAI(api_key=key, base_url=running.url, max_retries=0, timeout=60) as client:
+                await client.chat.completions.create(**HELLO | {"model": "elsewhere"})
+                with pytest.raises(openai.RateLimitError) as refused:
+                    await client.chat.completions.create(**HELLO | {"model": "elsewhere"})
+            assert 1 <= int(refused.value.response.headers["retry-after"]) <= 30
+            assert "takes 2 requests a minute, and 1 at once" in refused.value.message
+            assert len(spare.received) == 1
+
+
 async def test_no_more_calls_run_at_once_than_a_limit_says_and_an_sdk_comes_back_when_told_to(
     vendor: Upstream, tmp_path: Path
 ) -> None:

@@ -19,11 +19,16 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `tpm` and `rpm` bind all that is sent there, `models` each what is sent to one model there. A provider that counts
     by region has a boundary for each region.
+
+    A quota is used evenly: no more than `burst` seconds' worth of it goes at once, and then as much as a second allows.
+    Without it, that is a second's worth of requests, at least ten of them, and ten seconds' worth of tokens; 60 means
+    that all of a minute may go at once.
     """
 
     tpm: Count | None = None
     rpm: Count | None = None
     models: dict[ModelName, Rates] = {}
+    burst: Annotated[int, msgspec.Meta(ge=1, le=60)] | None = None
 
 
 class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

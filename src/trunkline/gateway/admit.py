@@ -7,12 +7,14 @@ from typing import Final
 
 from trunkline.errors import Unavailable
 from trunkline.estate.stages import Attempt, Permitted
-from trunkline.metering.limits import REQUESTS
+from trunkline.metering.limits import REQUESTS, REQUESTS_AT_ONCE
 from trunkline.metering.turnstile import Full, Visit
 from trunkline.observability.metrics import Metrics
 from trunkline.upstream.course import Course
 from trunkline.upstream.waiting import Waited, Waiting
 
+SENT: Final = (REQUESTS, REQUESTS_AT_ONCE)
+"""Of what is counted, what does not become free when a call ends."""
 MOST_IN_FLIGHT: Final = 10_000
 ROOM: Final = (0.5, 0.8, 1.0)
 """The part of what the exchange carries that calls of low, normal and high priority may fill."""
@@ -145,7 +147,7 @@ def _may_pass(full: Full, attempt: Attempt) -> bool:
     """Whether there may be room within the time that a call waits.
 
     Calls that end make room for calls at once, and for tokens that they held and did not use; requests that were sent
-    stay counted until their window ends.
+    stay counted until their window ends, or as many may go again.
     """
     refusal, longest = full.refusal, attempt.permitted.decision.wait
-    return not refusal.final and (full.rate.counts != REQUESTS or (refusal.retry_after or 0) <= longest)
+    return not refusal.final and (full.rate.counts not in SENT or (refusal.retry_after or 0) <= longest)

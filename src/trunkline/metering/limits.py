@@ -22,6 +22,14 @@ TOKENS = "tokens"
 REQUESTS = "requests"
 CALLS = "calls at once"
 PROVISIONED = "tokens of its units"
+REQUESTS_AT_ONCE = "requests at once"
+TOKENS_AT_ONCE = "tokens at once"
+REQUESTS_BURST = 1
+FEWEST_REQUESTS = 10
+"""Seconds' worth of a quota of requests that may go at once, and how many at least: providers count them in windows of
+one to ten seconds (Azure OpenAI, "Manage Azure OpenAI Service quota": understanding rate limits)."""
+TOKENS_BURST = 10
+"""The same for tokens, which providers count by the minute, or in a bucket of a minute's that fills evenly."""
 UNIT_SECONDS = 60
 """How many seconds' worth of its units a deployment is taken to give at once; providers do not publish it."""
 MEASURES = {
@@ -40,13 +48,14 @@ class Rate(msgspec.Struct, frozen=True):
     Attributes:
         name: the same for all workers: what it binds, and the field that says it.
         words: what it binds, in words.
-        counts: `TOKENS`, `REQUESTS`, `CALLS` or `PROVISIONED`.
+        counts: `TOKENS`, `REQUESTS` or `CALLS`; of buckets `PROVISIONED`, `REQUESTS_AT_ONCE` or `TOKENS_AT_ONCE`.
         per: `minute`, `day`, or nothing.
         zone: whose days they are.
         owner: the unit to ask for more; empty where the estate names none.
         provided: whether it says what a provider or a deployment can take, so that another one may be tried.
-        drains: of units, the input tokens per minute by which what is used ebbs away.
+        drains: of a bucket, by how much per minute what is used ebbs away; its limit is then how much fits into it.
         ratio: of units, how many input tokens a token of output counts as.
+        burst: of a quota that is used evenly, how many nanoseconds' worth of it may go at once; 0 for all of it.
     """
 
     name: str
@@ -59,6 +68,7 @@ class Rate(msgspec.Struct, frozen=True):
     provided: bool = False
     drains: int = 0
     ratio: int = 1
+    burst: int = 0
 
     def window(self, moment: int) -> Period:
         """Return the window in which a moment lies: minutes of the clock, days of the zone."""
@@ -176,9 +186,11 @@ def _quotas(quota: Quota | None, estate: Estate, boundary: str, model: str) -> I
     if quota is None:
         return
     owner = owner_of(estate, "boundary", boundary)
-    yield from _quota(f"boundary:{boundary}/quota", f'boundary "{boundary}"', quota, owner)
+    yield from quota_rates(f"boundary:{boundary}/quota", f'boundary "{boundary}"', quota, owner)
     if (said := quota.models.get(model)) is not None:
-        yield from _quota(f"boundary:{boundary}/quota/{model}", f'{model} in boundary "{boundary}"', said, owner)
+        of_model = Quota(said.tpm, said.rpm, burst=quota.burst)
+        words = f'{model} in boundary "{boundary}"'
+        yield from quota_rates(f"boundary:{boundary}/quota/{model}", words, of_model, owner)
 
 
 def _quota(name: str, words: str, said: Rates | Quota, owner: str) -> Iterator[Rate]:
@@ -187,3 +199,24 @@ def _quota(name: str, words: str, said: Rates | Quota, owner: str) -> Iterator[R
         if most is not None:
             counts, per = MEASURES[field]
             yield Rate(f"{name}/{field}", words, counts, most, per, owner=owner, provided=True)
+
+
+def quota_rates(name: str, words: str, quota: Quota, owner: str) -> Iterator[Rate]:
+    """Yield what a provider allows of all that is bound together, each with the bucket by which it is used evenly."""
+    for rate in _quota(name, words, quota, owner):
+        requests = rate.counts == REQUESTS
+        if quota.burst is not None:
+            at_once = rate.limit * quota.burst // 60
+        elif requests:
+            at_once = max(rate.limit * REQUESTS_BURST // 60, FEWEST_REQUESTS)
+        else:
+            at_once = rate.limit * TOKENS_BURST // 60
+        at_once = max(at_once, 1)
+        if at_once >= rate.limit:
+            yield rate
+            continue
+        yield msgspec.structs.replace(rate, burst=MINUTE * at_once // rate.limit if requests else 0)
+        counts = REQUESTS_AT_ONCE if requests else TOKENS_AT_ONCE
+        yield msgspec.structs.replace(
+            rate, name=f"{rate.name}/burst", counts=counts, limit=at_once, per="", drains=rate.limit
+        )

@@ -44,6 +44,7 @@ class Want(msgspec.Struct, frozen=True):
         amount: how much; below zero gives back.
         need: without so much, none of it helps.
         due: what all that wait need together.
+        burst: nanoseconds' worth of the limit that are given ahead of time, where it is given out evenly; 0 where not.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Want(msgspec.Struct, frozen=True):
     amount: int
     need: int = 0
     due: int = 0
+    burst: int = 0
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -71,11 +73,15 @@ class ShareStore(Protocol):
         ...
 
 
-def share_out(want: Want, granted: int) -> int:
-    """Return what is given to who wants it, where so much of the window was given out before."""
+def share_out(want: Want, granted: int, now: int) -> int:
+    """Return what is given at a moment to who wants it, where so much of the window was given out before."""
     if want.amount <= 0:
         return -min(-want.amount, granted)
-    left = want.limit - granted
+    limit = want.limit
+    if want.burst:
+        past = max(now - want.starts, 0) + want.burst
+        limit = min(limit, limit * past // (want.ends - want.starts))
+    left = limit - granted
     if left <= 0 or left < want.need:
         return 0
     return min(want.amount, left, max(want.due, left // SHARE, 1))
@@ -114,6 +120,7 @@ class Shares:
         self._waiting: list[_Waiter] = []
         self._wake = asyncio.Event()
         self._dry: dict[str, tuple[int, int]] = {}
+        self._left: dict[str, tuple[int, int]] = {}
         self._offset = 0
         self._away = False
 
@@ -125,6 +132,11 @@ class Shares:
         """Whether the store had too little left a moment ago for as much."""
         dry = self._dry.get(counter.rate.name)
         return dry is not None and amount >= dry[0] and self._clock.ticks() < dry[1]
+
+    def comes(self, counter: Counter) -> bool:
+        """Whether more of a limit's window comes, as it is given out evenly: it was not all given when last asked."""
+        starts, left = self._left.get(counter.rate.name, (0, 0))
+        return starts == counter.starts and left > 0
 
     async def more(self, counter: Counter, amount: int) -> None:
         """Wait until there is more of a limit in hand, or until it is known that there is not.
@@ -158,7 +170,9 @@ class Shares:
         """Ask soon where little is left in hand. Only while the page is locked."""
         now = self.now()
         for counter in counters:
-            if counter.rate.per and 2 * (counter.granted - counter.used(now)) < self._part(counter):
+            if not counter.rate.per or counter.rate.burst:  # What is given out evenly comes no sooner by asking.
+                continue
+            if 2 * (counter.granted - counter.used(now)) < self._part(counter):
                 self._wake.set()
 
     def _part(self, counter: Counter) -> int:
@@ -184,6 +198,8 @@ class Shares:
         ticks = self._clock.ticks()
         with self._page.locked():
             for (counter, want), share in zip(wants, answers, strict=True):
+                if want.burst:
+                    self._left[counter.rate.name] = (want.starts, share.left)
                 if share.given > 0:
                     counter.receive(share.given, want.starts)
                     self._dry.pop(counter.rate.name, None)
@@ -201,7 +217,7 @@ class Shares:
         waiting = [one.amount for one in asked if one.counter.rate.name == rate.name]
         part = self._part(counter)
         due = max(sum(waiting) - room, 0)
-        this = Want(rate.name, counter.starts, ends, rate.limit, 0)
+        this = Want(rate.name, counter.starts, ends, rate.limit, 0, burst=rate.burst)
         wants: list[Want] = []
         if waiting:
             need = max(min(waiting) - room, 1)
@@ -213,7 +229,7 @@ class Shares:
             wants.append(msgspec.structs.replace(this, amount=part - room))
         if used and ends - now < AHEAD and counter.ahead == 0:
             later = rate.window(ends)
-            wants.append(Want(rate.name, later.starts, later.ends, rate.limit, part))
+            wants.append(Want(rate.name, later.starts, later.ends, rate.limit, part, burst=rate.burst))
         return [(counter, want) for want in wants]
 
     def _lost(self, fault: Exception, asked: Sequence[_Waiter]) -> None:

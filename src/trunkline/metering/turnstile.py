@@ -14,14 +14,22 @@ from trunkline.errors import RateLeft, RateLimited, RatesLeft
 from trunkline.estate.stages import Attempt
 from trunkline.metering.counters import Counter, Page
 from trunkline.metering.hold import Hold
-from trunkline.metering.limits import CALLS, PROVISIONED, REQUESTS, TOKENS, Limits, Rate
+from trunkline.metering.limits import (
+    CALLS,
+    PROVISIONED,
+    REQUESTS,
+    REQUESTS_AT_ONCE,
+    TOKENS,
+    TOKENS_AT_ONCE,
+    Limits,
+    Rate,
+)
 from trunkline.metering.records import Settlement, Status
 from trunkline.metering.shares import Scarce, Shares, ShareStore
 from trunkline.metering.slots import Slots, SlotStore
 from trunkline.observability.metrics import LimitReading
 
 MOST_REMEMBERED = 100_000
-EACH = (TOKENS, REQUESTS, CALLS, PROVISIONED)
 BYTES_PER_TOKEN = 4
 USUAL_OUTPUT = 256
 """Tokens of an answer that are supposed where neither the caller says a limit nor any answer was seen."""
@@ -49,15 +57,15 @@ class Full(Exception):
 
 
 class _Rows(msgspec.Struct, frozen=True):
-    """The counters of a node, by what they count."""
+    """The counters of a node, by what they count; buckets are what drains by itself."""
 
     tokens: tuple[Counter, ...] = ()
     requests: tuple[Counter, ...] = ()
     calls: tuple[Counter, ...] = ()
-    units: tuple[Counter, ...] = ()
+    buckets: tuple[Counter, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.tokens or self.requests or self.calls or self.units)
+        return bool(self.tokens or self.requests or self.calls or self.buckets)
 
 
 _NO_ROWS = _Rows()
@@ -182,7 +190,7 @@ class Turnstile:
 
         So the depth of its bucket, which nobody publishes, is learnt; each answer lets it rise a little again.
         """
-        units = self.at(deployment).units
+        units = [one for one in self.at(deployment).buckets if one.rate.counts == PROVISIONED]
         if not units:
             return
         now = self._now()
@@ -191,17 +199,22 @@ class Turnstile:
                 self._ceilings[counter.rate.name] = max(counter.used(now) * SAFELY_BELOW, counter.rate.limit * LEAST)
 
     def foresee(self, attempt: Attempt, rate: Rate) -> int:
-        """Return what an attempt will take of its deployment's units: its prompt, more or less, and its output limit.
+        """Return what an attempt will put into a bucket: its prompt, more or less, and its output limit.
 
-        Without a limit it is what answers there usually have. What it took in the end replaces this.
+        Without a limit it is what answers there usually have, and for a quota no more than that anyway. What it took in
+        the end replaces this.
         """
+        if rate.counts == REQUESTS_AT_ONCE:
+            return 1
         asked = attempt.permitted.asked
         limit = asked.output_limit
-        each = self._usual.get(rate.name, USUAL_OUTPUT) if limit is None else limit
+        each = self._usual.get(rate.name, USUAL_OUTPUT)
+        if limit is not None:
+            each = min(limit, each) if rate.counts == TOKENS_AT_ONCE else limit
         return asked.prompt_bound // BYTES_PER_TOKEN + rate.ratio * int(each) * asked.answers
 
     def worked(self, taken: list[Taken], settlement: Settlement) -> list[Taken]:
-        """Return what is to be taken back of units that were foreseen; a token that was cached took nothing.
+        """Return what is to be taken back of what was foreseen; a token that was cached took nothing of units.
 
         Where nobody says what was used, what was foreseen stays: the most that it can have been would be far too much.
         """
@@ -211,12 +224,15 @@ class Turnstile:
             return given
         for one, held, starts in taken:
             rate = one.rate
+            if rate.counts == REQUESTS_AT_ONCE:
+                continue
             if settlement.status is Status.OK:
                 usual = self._usual.get(rate.name, USUAL_OUTPUT)
                 self._usual[rate.name] = usual + (usage.output - usual) * SMOOTH
                 if (ceiling := self._ceilings.get(rate.name)) is not None:
                     self._ceilings[rate.name] = min(ceiling * RISE, rate.limit)
-            given.append((one, held - (usage.input - usage.cached) - rate.ratio * usage.output, starts))
+            cached = usage.cached if rate.counts == PROVISIONED else 0
+            given.append((one, held - (usage.input - cached) - rate.ratio * usage.output, starts))
         return given
 
     async def more(self, scarce: Scarce) -> None:
@@ -266,14 +282,21 @@ class Turnstile:
 
     def _rows(self, rates: Iterable[Rate]) -> _Rows:
         counters = [self._counters[rate.name] for rate in rates]
-        by = {what: tuple(one for one in counters if one.rate.counts == what) for what in EACH}
-        return _Rows(by[TOKENS], by[REQUESTS], by[CALLS], by[PROVISIONED])
+        by = {what: tuple(one for one in counters if one.rate.counts == what) for what in (TOKENS, REQUESTS, CALLS)}
+        buckets = tuple(one for one in counters if one.rate.drains)
+        return _Rows(by[TOKENS], by[REQUESTS], by[CALLS], buckets)
 
     def _refuse(self, counter: Counter, amount: int, now: int) -> RateLimited:
         rate = counter.rate
         if rate.drains:
             wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
-            return RateLimited(f"There is no room in {rate.words}. Some will be in {wait} s.", retry_after=wait)
+            if rate.counts == PROVISIONED:
+                return RateLimited(f"There is no room in {rate.words}. Some will be in {wait} s.", retry_after=wait)
+            what = REQUESTS if rate.counts == REQUESTS_AT_ONCE else TOKENS
+            message = (
+                f"{rate.words} takes {rate.drains} {what} a minute, and {rate.limit} at once: so many are under way."
+            )
+            return RateLimited(f"{_begin(message)} The next may go in {wait} s.", retry_after=wait)
         whom = f'For more, ask unit "{rate.owner}".' if rate.owner else "For more, ask who declared it."
         if rate.counts == CALLS:
             return RateLimited(
@@ -289,6 +312,12 @@ class Turnstile:
                 final=True,
             )
         wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
+        if rate.burst and self.shares is not None and self.shares.comes(counter):
+            return RateLimited(
+                f"{_begin(rate.words)} takes {rate.limit} {rate.counts} a minute, evenly, for all exchanges together. "
+                f"Try again in a moment. {whom}",
+                retry_after=MOMENT,
+            )
         most = rate.limit if self.shares is None else min(rate.limit, counter.granted)
         left = max(most - counter.used(now), 0)
         need = f", and this call may use up to {amount}" if rate.counts == TOKENS else ""
@@ -297,6 +326,10 @@ class Turnstile:
             retry_after=wait,
             final=wait > SOON,
         )
+
+
+def _begin(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _tightest(counters: Iterable[Counter], now: int) -> RateLeft | None:
@@ -321,7 +354,7 @@ class Visit:
         told: whether the caller was told what is left of its limits.
     """
 
-    __slots__ = ("_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "_units", "hold", "told")
+    __slots__ = ("_buckets", "_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "hold", "told")
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile = turnstile
@@ -329,7 +362,7 @@ class Visit:
         self._call: list[Taken] = []
         self._requests: list[Taken] = []
         self._tokens: list[Taken] = []
-        self._units: list[Taken] = []
+        self._buckets: list[Taken] = []
         self._ongoing: list[Taken] = []
         self.hold: Hold | None = None
         self.told = False
@@ -357,8 +390,8 @@ class Visit:
             *((one, 1) for one in (*call, *at.calls, *at.requests)),
             *((one, tokens) for one in held),
         ]
-        if at.units:
-            wanted += [(one, turnstile.foresee(attempt, one.rate)) for one in at.units]
+        if at.buckets:
+            wanted += [(one, turnstile.foresee(attempt, one.rate)) for one in at.buckets]
         while True:
             try:
                 taken = turnstile.take(wanted)
@@ -371,9 +404,9 @@ class Visit:
         began = len(call) + len(at.calls)
         self._ongoing = taken[len(call) : began]
         self._requests = taken[began : began + len(at.requests)]
-        units = len(taken) - len(at.units)
-        self._tokens = taken[began + len(at.requests) : units]
-        self._units = taken[units:]
+        buckets = len(taken) - len(at.buckets)
+        self._tokens = taken[began + len(at.requests) : buckets]
+        self._buckets = taken[buckets:]
 
     def _end_attempt(self, *, last: bool = False) -> None:
         """Release what an attempt had under way, and correct what it held."""
@@ -383,15 +416,15 @@ class Visit:
             usage = settlement.usage
             used = usage.input + usage.output
             given = given + [(counter, held - used, starts) for counter, held, starts in self._tokens]
-            if self._units:
-                given = given + self._turnstile.worked(self._units, settlement)
+            if self._buckets:
+                given = given + self._turnstile.worked(self._buckets, settlement)
         elif self.hold is None:
-            given = given + self._tokens + self._requests + self._units
+            given = given + self._tokens + self._requests + self._buckets
         if last:
             given = given + self._call
         if given:
             self._turnstile.give(given)
-        self._ongoing, self._tokens, self._requests, self._units, self.hold = [], [], [], [], None
+        self._ongoing, self._tokens, self._requests, self._buckets, self.hold = [], [], [], [], None
 
     def __enter__(self) -> Self:
         return self

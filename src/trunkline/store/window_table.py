@@ -34,7 +34,7 @@ class WindowTable:
                     connection.execute(delete(windows).where(*old))
                 here = (windows.c.name == want.name, windows.c.starts == want.starts)
                 granted = connection.execute(select(windows.c.granted).where(*here).with_for_update()).scalar_one()
-                given = share_out(want, int(granted)) if want.ends > now else 0
+                given = share_out(want, int(granted), now) if want.ends > now else 0
                 if given:
                     connection.execute(update(windows).where(*here).values(granted=granted + given))
                 answers[place] = Share(given, want.limit - int(granted) - given, now)
