@@ -38,7 +38,7 @@ def test_what_is_kept_is_listed_without_what_it_says(trunkline: Command, kept: P
 
 def test_turns_are_erased_by_whom_they_belong_to(trunkline: Command, kept: Path) -> None:
     done = trunkline("kept", "erase", "--unit", "sales", "--data", kept, "--json")
-    assert json.loads(done.out) == {"erased": 2}
+    assert json.loads(done.out) == {"erased": 2, "items": 0}
     assert trunkline("kept", "erase", "--before", "1d", "--data", kept).out.strip() == "1 turn is erased"
     assert "nothing is kept" in trunkline("kept", "list", "--data", kept).out
 

@@ -3,16 +3,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
+from tests.store.test_dialogue_table import DIALOGUE, ITEM
 from tests.store.test_turn_table import FIRST
 
 from trunkline.clock import SystemClock
 from trunkline.conversations import conversations as module
-from trunkline.conversations.conversations import MOST_WAITING, SWEPT_AT_ONCE, Conversations
+from trunkline.conversations.conversations import BOUNDS, MOST_WAITING, SWEPT_AT_ONCE, Conversations
+from trunkline.conversations.dialogues import Appended, Bounds, Dialogue, Item
 from trunkline.conversations.turns import Belonging, Held, TooMuch, Turn
-from trunkline.errors import TooLarge, Unavailable
+from trunkline.errors import Malformed, TooLarge, Unavailable
 
 OF_A_KIND = msgspec.structs.replace(FIRST, id="resp_2")
 
@@ -27,13 +30,17 @@ class Shelf:
         self.changed = threading.Event()
         self.away = False
         self.sweeps: list[int] = []
+        self.dialogue_sweeps: list[int] = []
+        self.items: set[str] = set()
+        self.appends: Appended | TooMuch = Appended.WELL
+        self.forgotten = threading.Event()
 
     def _pass(self) -> None:
         self.flows.wait(20)
         if self.away:
             raise Unavailable("away")
 
-    def keep_turn(self, turn: Turn) -> None:
+    def keep_turn(self, turn: Turn, item_ids: Sequence[str] = ()) -> None:
         self._pass()
         self.turns[turn.id] = turn
 
@@ -52,6 +59,24 @@ class Shelf:
         self.changed.set()
         return self.sweeps.pop() if self.sweeps else 0
 
+    def append(
+        self, dialogue: Dialogue, items: Sequence[Item], turn: Turn | None, bounds: Bounds | None
+    ) -> Appended | TooMuch:
+        self._pass()
+        if self.appends is Appended.WELL:
+            self.items |= {one.id for one in items}
+        return self.appends
+
+    def forget_item(self, dialogue: Dialogue, item_id: str) -> bool:
+        self._pass()
+        self.items.discard(item_id)
+        self.forgotten.set()
+        return True
+
+    def sweep_dialogues(self, now: int, most: int) -> int:
+        self._pass()
+        return self.dialogue_sweeps.pop() if self.dialogue_sweeps else 0
+
     def erase_turns(self, whose: Belonging, before: int | None = None) -> int:
         raise NotImplementedError
 
@@ -67,7 +92,8 @@ def shelf() -> Shelf:
 @pytest.fixture
 async def kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Conversations]:
     monkeypatch.setattr(module, "WITHIN", 0.05)
-    made = Conversations(shelf, SystemClock())
+    dialogues: Any = shelf
+    made = Conversations(shelf, dialogues, SystemClock())
     yield made
     shelf.flows.set()
     made.close()
@@ -100,6 +126,39 @@ async def test_a_store_that_is_away_is_told_so_and_what_is_new_is_not_kept(kept:
         assert (caught.value.code, caught.value.retry_after) == ("store_unavailable", 5)
 
 
+async def test_items_that_were_told_not_to_be_kept_are_taken_out_if_the_store_took_them_late(
+    kept: Conversations, shelf: Shelf
+) -> None:
+    shelf.flows.clear()
+    assert await kept.keep_in(DIALOGUE, [ITEM], FIRST) is None
+    shelf.flows.set()
+    await asyncio.to_thread(shelf.forgotten.wait, 10)
+    assert shelf.forgotten.is_set()
+    assert shelf.items == set()
+
+
+async def test_an_item_that_was_there_before_stays_where_another_of_its_id_came_too_late(
+    kept: Conversations, shelf: Shelf
+) -> None:
+    shelf.items, shelf.appends = {ITEM.id}, Appended.TWICE
+    shelf.flows.clear()
+    assert await kept.keep_in(DIALOGUE, [ITEM], FIRST) is None
+    shelf.flows.set()
+    await asyncio.to_thread(shelf.changed.wait, 10)  # The turn is taken out in any case.
+    assert shelf.changed.is_set()
+    with pytest.raises(Malformed, match="without `id`"):
+        await kept.add_items(DIALOGUE, [ITEM])
+    assert shelf.items == {ITEM.id}
+
+
+async def test_a_dialogue_that_would_become_too_long_is_refused(kept: Conversations, shelf: Shelf) -> None:
+    shelf.appends = TooMuch(9, 9)
+    with pytest.raises(TooLarge):
+        await kept.add_items(DIALOGUE, [ITEM])
+    with pytest.raises(TooLarge):
+        await kept.begin(DIALOGUE, [ITEM] * (BOUNDS.items + 1))
+
+
 async def test_few_wait_for_a_store_that_hangs_and_the_others_are_told_at_once(
     kept: Conversations, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,11 +185,12 @@ async def test_sweeping_goes_on_until_nothing_is_left_and_over_a_store_that_is_a
 ) -> None:
     monkeypatch.setattr(module, "SWEEP_EVERY", 0.001)
     shelf.sweeps = [3, SWEPT_AT_ONCE, SWEPT_AT_ONCE]
+    shelf.dialogue_sweeps = [2, 1, SWEPT_AT_ONCE, 0, 0]
     shelf.away = True
     following = asyncio.create_task(kept.follow())
     assert await kept.keep(FIRST) is False
     shelf.away = False
-    while shelf.sweeps:
+    while shelf.sweeps or shelf.dialogue_sweeps:
         shelf.changed.clear()
         await asyncio.to_thread(shelf.changed.wait, 10)
         assert shelf.changed.is_set()

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.store.test_dialogue_table import DIALOGUE, ITEM, PLENTY
 from tests.store.test_turn_table import FIRST, turn
 
 from trunkline.app.content import content_box
 from trunkline.conversations.boxes import make_box
-from trunkline.conversations.sealed import SealedTurns
+from trunkline.conversations.dialogues import Appended, Span
+from trunkline.conversations.sealed import SealedDialogues, SealedTurns
 from trunkline.conversations.turns import Turn
 from trunkline.errors import Unavailable, Unstartable
 from trunkline.store.open import Store, open_store
@@ -105,3 +107,33 @@ def test_a_key_is_only_ever_referred_to(tmp_path: Path, monkeypatch: pytest.Monk
         assert box is not None
         assert box.open(box.seal(b"x", b"here"), b"here") == b"x"
         assert box.open(box.seal(b"x", b"here"), b"there") is None
+
+
+def test_items_and_metadata_are_encrypted_and_cannot_be_moved(store: Store, tmp_path: Path) -> None:
+    box = make_box(key())
+    sealed = SealedDialogues(store, box)
+    said = msgspec.structs.replace(ITEM, content=b'"a secret"')
+    sealed.add_dialogue(DIALOGUE, [said])
+    assert sealed.append(DIALOGUE, [msgspec.structs.replace(said, id="msg_2")], SAID, None) is Appended.WELL
+    assert sealed.read_dialogue(DIALOGUE.id, 500, PLENTY) == (
+        DIALOGUE,
+        (said, msgspec.structs.replace(said, id="msg_2")),
+    )
+    assert sealed.find_item(DIALOGUE, said.id) == said
+    assert sealed.page_items(DIALOGUE, Span(9, "msg_2")) == (said,)
+    assert sealed.find_items("sales", "chat", [said.id], 500)[said.id].item == said
+    assert found(SealedTurns(store, box), SAID) == (SAID,)
+    assert sealed.change_dialogue(msgspec.structs.replace(DIALOGUE, metadata=b'{"an":"other secret"}'))
+    assert b"secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    (kept,) = store.page_items(DIALOGUE, Span(9, "msg_2")) or ()
+    elsewhere = msgspec.structs.replace(DIALOGUE, id="conv_2", metadata=b"")
+    store.add_dialogue(elsewhere, [kept])
+    readers: list[Callable[[], object]] = [
+        lambda: sealed.read_dialogue(elsewhere.id, 500, PLENTY),
+        lambda: sealed.find_item(elsewhere, said.id),
+        lambda: SealedDialogues(store, None).find_dialogue(DIALOGUE.id, 500),
+        lambda: SealedDialogues(store, make_box(key())).find_items("sales", "chat", ["msg_2"], 500),
+    ]
+    for reads in readers:
+        with pytest.raises(Unavailable):
+            reads()

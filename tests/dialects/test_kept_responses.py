@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.dialects.dialect import Marks, Past
+from trunkline.dialects.dialect import Before, Marks, Past
 from trunkline.dialects.responses.codec import decode
 from trunkline.dialects.responses.kept import (
     check_query,
@@ -43,7 +43,7 @@ def prompt(resumed: Asked) -> list[dict[str, Any]]:
 
 def test_thoughts_go_back_only_to_the_deployment_that_answered_last_and_thought_them() -> None:
     turns = (past(THOUGHT | {"encrypted_content": "old"}, SAID, deployment="claude"), past(THOUGHT, SAID))
-    resumed = resume(asked(input="hi", previous_response_id="x"), turns)
+    resumed = resume(asked(input="hi", previous_response_id="x"), Before(turns))
     assert [item["type"] for item in prompt(resumed)] == ["message", "message", "message"]
     thoughts = resumed.thoughts
     assert thoughts is not None
@@ -55,7 +55,7 @@ def test_thoughts_go_back_only_to_the_deployment_that_answered_last_and_thought_
 
 
 def test_a_thought_that_nobody_could_take_up_again_is_not_sent() -> None:
-    resumed = resume(asked(input="hi"), [past(THOUGHT | {"encrypted_content": None}, SAID)])
+    resumed = resume(asked(input="hi"), Before([past(THOUGHT | {"encrypted_content": None}, SAID)]))
     assert resumed.thoughts is None
 
 
@@ -63,7 +63,8 @@ def test_items_are_sent_without_the_ids_under_which_they_were_told_unless_only_t
     call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "x"}
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     resumed = resume(
-        asked(previous_response_id="x"), [past(call, search, SAID, items=json.loads(items_of(asked(input="hi"))))]
+        asked(previous_response_id="x"),
+        Before([past(call, search, SAID, items=json.loads(items_of(asked(input="hi"))))]),
     )
     assert [item.get("id") for item in prompt(resumed)] == [None, None, "ws_1", None]
     assert prompt(resumed)[1]["call_id"] == "call_1"
@@ -74,7 +75,7 @@ def test_items_are_sent_without_the_ids_under_which_they_were_told_unless_only_t
 def test_a_resumed_call_is_held_for_what_it_says_and_no_more() -> None:
     alone = asked(input="hi", previous_response_id="resp_1")
     assert alone.prompt_bound >= 2_000_000
-    assert resume(alone, [past(SAID)]).prompt_bound < 1_000
+    assert resume(alone, Before([past(SAID)])).prompt_bound < 1_000
 
 
 @pytest.mark.parametrize(
@@ -149,8 +150,8 @@ def test_a_wish_of_the_wrong_type_is_refused_by_name(fields: dict[str, Any]) -> 
 
 def test_a_reference_is_seen_however_it_is_spelled() -> None:
     spelled = b'{"model":"m","input":[{"role":"user","content":"x"},{"type":"item\\u005freference","id":"a"}]}'
-    assert read_wish(decode(Operation.CHAT, spelled)).elsewhere == "input[1]"
-    assert read_wish(asked(input="an item_reference")).elsewhere == ""
+    assert read_wish(decode(Operation.CHAT, spelled)).references == {"input[1]": "a"}
+    assert read_wish(asked(input="an item_reference")).references == {}
 
 
 def test_ids_are_of_one_make_and_cannot_be_guessed() -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.metering.made import intent, settlement
+from tests.store.test_dialogue_table import DIALOGUE, ITEM
 from tests.store.test_turn_table import FIRST as TURN
 
 from trunkline import errors
+from trunkline.conversations.dialogues import Bounds
 from trunkline.ids import JournalId, mint_journal_id
 from trunkline.metering.frames import Record
 from trunkline.metering.journal import Journal
@@ -25,7 +27,7 @@ NOW = "2026-11-22T12:00:00Z"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    """A folder with a key, a kept turn, and calls: one booked, one only in its journal, one that has not ended."""
+    """A folder with a key, what is kept for callers, and calls: one booked, one only in its journal, one not ended."""
     folder = DataFolder(tmp_path / "data")
     folder.pepper()
     (folder.path / "applied-estate").mkdir()
@@ -34,6 +36,7 @@ def folder(tmp_path: Path) -> DataFolder:
     with open_store(folder.store_path) as store:
         store.add(mint("hr", pepper=folder.pepper(), now=1)[0])
         store.keep_turn(TURN)
+        store.add_dialogue(DIALOGUE, [ITEM])
         journal.append(intent(1, "req_a"))
         journal.append(settlement(2, "req_a"))
         booked = [Entry(journal.id, intent(1, "req_a")), Entry(journal.id, settlement(2, "req_a"))]
@@ -64,6 +67,7 @@ def test_a_copy_that_is_put_back_has_everything_once(folder: DataFolder, tmp_pat
     with open_store(restored.store_path) as store:
         assert len(store.all()) == 1
         assert store.turns_up_to(TURN.id, TURN.made_at, 9, 999) == (TURN,)
+        assert store.read_dialogue(DIALOGUE.id, DIALOGUE.made_at, Bounds(9, 999)) == (DIALOGUE, (ITEM,))
     assert (restored.path / "applied-estate" / "estate.yaml").read_text() == "estate: small\n"
     for path in (restored.path, *restored.path.glob("*/"), *restored.path.glob("*.db"), restored.path / "pepper"):
         assert not path.stat().st_mode & 0o077, path

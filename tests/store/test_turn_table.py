@@ -95,7 +95,7 @@ def test_what_is_kept_is_summed_by_unit_and_use_case(store: Store) -> None:
     keep(store, FIRST, turn(2, 1), turn(3, None, unit="hr"))
     size = len(FIRST.items) + len(FIRST.answer)
     assert list(store.held_turns(Belonging())) == [
-        Held("hr", "chat", 1, size, 103, 103),
-        Held("sales", "chat", 2, 2 * size, 100, 102),
+        Held("hr", "chat", 1, 0, 0, size, 103, 103),
+        Held("sales", "chat", 2, 0, 0, 2 * size, 100, 102),
     ]
-    assert list(store.held_turns(Belonging(unit="hr"))) == [Held("hr", "chat", 1, size, 103, 103)]
+    assert list(store.held_turns(Belonging(unit="hr"))) == [Held("hr", "chat", 1, 0, 0, size, 103, 103)]

@@ -28,7 +28,7 @@ from trunkline.app.probing import Prober
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.conversations.conversations import Conversations
-from trunkline.conversations.sealed import SealedTurns
+from trunkline.conversations.sealed import SealedDialogues, SealedTurns
 from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway, refusal_body
@@ -136,8 +136,9 @@ class Answering:
         self.exchange.overran = self._courier.note_overrun
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
+        box = content_box(options.content_key)
         self._conversations = self.exchange.conversations = Conversations(
-            SealedTurns(ground.store, content_box(options.content_key)), clock
+            SealedTurns(ground.store, box), SealedDialogues(ground.store, box), clock
         )
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
         self._turnstile = self.exchange.turnstile = Turnstile(

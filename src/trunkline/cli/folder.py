@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from trunkline.clock import SystemClock
+from trunkline.conversations.dialogues import DialogueStore
 from trunkline.conversations.turns import TurnStore
 from trunkline.errors import DataFolderUnusable
 from trunkline.metering.ports import LeaseStore, LedgerStore
@@ -28,6 +29,7 @@ class Books(msgspec.Struct, frozen=True):
     ledger: LedgerStore
     leases: LeaseStore
     turns: TurnStore
+    dialogues: DialogueStore
     pepper: bytes
 
 
@@ -51,4 +53,4 @@ def open_books(data: Path, store: str | None = None, *, make: bool = False) -> I
     folder = DataFolder(path)
     with open_store(place_of(folder, store or os.environ.get(VARIABLE))) as opened:
         catch_up(folder, opened, SystemClock.now())
-        yield Books(folder, opened, opened, opened, opened, opened.pepper(folder.pepper()))
+        yield Books(folder, opened, opened, opened, opened, opened, opened.pepper(folder.pepper()))

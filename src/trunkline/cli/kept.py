@@ -18,6 +18,8 @@ COLUMNS: Final = (
     Column("unit"),
     Column("use case"),
     Column("turns", number=True),
+    Column("conversations", number=True),
+    Column("items", number=True),
     Column("bytes", number=True),
     Column("first", rank=2),
     Column("last", rank=1),
@@ -47,7 +49,7 @@ def list_held(
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how many turns are kept, by unit and use case; what they say is not shown."""
+    """Say how many turns, conversations and their items are kept, by unit and use case; what they say is not shown."""
     with open_books(data, store) as books:
         held = books.turns.held_turns(Belonging(unit, use_case, key, end_customer))
     if as_json:
@@ -72,7 +74,7 @@ def erase(  # noqa: PLR0913 - one for each option
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Erase turns that all given options fit, at once and for good."""
+    """Erase turns, conversations and their items that all given options fit, at once and for good."""
     whose = Belonging(unit, use_case, key, end_customer)
     if (whose == Belonging() and before is None) is not everything:
         raise typer.BadParameter("say which turns, or --all by itself", param_hint="--unit, --use-case, ...")
@@ -82,10 +84,13 @@ def erase(  # noqa: PLR0913 - one for each option
         raise typer.BadParameter(str(wrong), param_hint="--before") from None
     with open_books(data, store) as books:
         count = books.turns.erase_turns(whose, until)
+        items = books.dialogues.erase_dialogues(whose, until)
     if as_json:
-        print_json({"erased": count})
+        print_json({"erased": count, "items": items})
     else:
-        console().print(f"{count} turns are erased" if count != 1 else "1 turn is erased")
+        said = f"{count} turns" if count != 1 else "1 turn"
+        said += f" and {items} items of conversations" if items else ""
+        console().print(f"{said} {'is' if (count, items) == (1, 0) else 'are'} erased")
 
 
 def _row(held: Held) -> dict[str, object]:
@@ -93,6 +98,8 @@ def _row(held: Held) -> dict[str, object]:
         "unit": held.unit,
         "use_case": held.use_case,
         "turns": held.turns,
+        "conversations": held.dialogues,
+        "items": held.items,
         "bytes": held.bytes,
         "first": iso(held.first_at),
         "last": iso(held.last_at),

@@ -6,19 +6,24 @@ that class before policy sees it: a conversation never flows to a deployment tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
+from trunkline.clock import NANOS_PER_SECOND
 from trunkline.conversations.conversations import Conversations
+from trunkline.conversations.dialogues import Dialogue, Found, Item
 from trunkline.conversations.turns import Turn
-from trunkline.dialects.dialect import KeptAnswers, Past, Wish
+from trunkline.dialects.dialect import Before, Dialect, KeptAnswers, Past, Wish
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unknown
 from trunkline.estate.stages import Decision, Denial, Snapshot
-from trunkline.estate.use_cases import Keeper
+from trunkline.estate.use_cases import Keeper, days_kept
 from trunkline.messages import Asked
 from trunkline.policy.permit import find_decision, find_offer, strictest
 from trunkline.tenancy.callers import Caller
+
+DAY: Final = 24 * 60 * 60 * NANOS_PER_SECOND
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -27,33 +32,58 @@ class Recalled(msgspec.Struct, frozen=True):
     Attributes:
         asked: the call as it goes on, with all that was said before.
         id: of its answer.
-        before: the turn that it goes on from.
         keeps: whether its answer is to be kept, if policy still allows it when it comes.
+        before: the turn that it goes on from.
+        dialogue: the conversation that it goes on with.
+        taken: the ids of all items in that.
         items: what it asks by itself, to be kept.
         note: why it is not kept although nobody said that it should not be; empty otherwise.
     """
 
     asked: Asked
     id: str
-    before: Turn | None
     keeps: bool
-    items: bytes
+    before: Turn | None = None
+    dialogue: Dialogue | None = None
+    taken: frozenset[str] = frozenset()
+    items: bytes = b""
     note: str = ""
 
 
+class _Found(msgspec.Struct, frozen=True):
+    """All that a call goes on from, as it was found."""
+
+    turns: tuple[Turn, ...] = ()
+    dialogue: Dialogue | None = None
+    items: tuple[Item, ...] = ()
+    referred: Mapping[str, Found] = {}
+
+    @property
+    def classes(self) -> Iterator[str]:
+        yield from (turn.data_class for turn in self.turns)
+        yield from (item.data_class for item in self.items)
+        yield from (found.data_class for found in self.referred.values())
+
+    @property
+    def before(self) -> Before:
+        said = (*map(past, self.turns), *map(_alone, self.items))
+        return Before(said, {name: _found(found) for name, found in self.referred.items()})
+
+
 async def recall(
-    conversations: Conversations, kept: KeptAnswers, snapshot: Snapshot, caller: Caller, asked: Asked
+    conversations: Conversations, dialect: Dialect, snapshot: Snapshot, caller: Caller, asked: Asked
 ) -> tuple[Asked, Recalled | None]:
     """Return a call as it goes on, and what is to become of its answer; None for that where nobody here keeps it.
 
     Raises:
         Malformed: it refers to what is not there, is not kept, or cannot be kept here.
+        Unknown: it goes on with a conversation, or refers to an item, that is not there.
         NotPermitted: it wants to be kept, or goes on from what was kept, and policy says no.
         Unavailable: it goes on from something, and the store is away.
         TooLarge: what it goes on from is too long.
     """
-    decision = find_decision(snapshot, caller, asked)
-    if decision is None:
+    kept, decision = dialect.kept, find_decision(snapshot, caller, asked)
+    if decision is None or kept is None:
         return asked, None  # Policy says why.
     wish = kept.wish(asked)
     keeps = decision.keeps
@@ -62,33 +92,37 @@ async def recall(
     if keeps.by is Keeper.DEPLOYMENT:
         if wish.before is not None and kept.is_ours(wish.before):
             raise _not_found(wish.before)
+        if wish.dialogue is not None and dialect.dialogues is not None and dialect.dialogues.is_ours(wish.dialogue):
+            raise no_dialogue(wish.dialogue, "conversation")
         return asked, None
-    if wish.elsewhere:
-        raise Malformed(
-            f"`{wish.elsewhere}` cannot be followed here: the exchange keeps answers, and goes on from them by "
-            "`previous_response_id`. Send that, or the items themselves.",
-            code="not_supported",
-            param=wish.elsewhere,
-        )
-    turns: tuple[Turn, ...] = ()
-    if wish.before is not None:
-        turns = await _find(conversations, kept, decision, caller, wish.before)
-        asked = _raised(snapshot, caller, asked, turns)
+    found = _Found()
+    if wish.field:
+        found = await _find(conversations, dialect, decision, caller, wish)
+        asked = _raised(snapshot, caller, asked, tuple(found.classes))
         decision = find_decision(snapshot, caller, asked) or decision
     note = ""
     if wish.store is not False and decision.unkept:
-        if wish.store:
-            raise _may_not(decision, decision.unkept[0])
+        if wish.store or wish.dialogue is not None:
+            raise may_not_keep(decision, "store" if wish.store else "conversation")
         note = f"not kept: {_why(decision.unkept[0])}"
-    if wish.store is False and not turns:
+    if wish.store is False and not wish.field:
         return asked, None
-    answer_id = kept.mint()
-    root = turns[-1].root if turns else answer_id
-    resumed = kept.resume(asked, [past(turn) for turn in turns])
-    resumed = msgspec.structs.replace(resumed, session=asked.session or root)
     store = wish.store is not False and not decision.unkept
-    items = kept.items(asked) if store else b""
-    return resumed, Recalled(resumed, answer_id, turns[-1] if turns else None, store, items, note)
+    answer_id, before = kept.mint(), found.before
+    last = found.turns[-1] if found.turns else None
+    root = found.dialogue.id if found.dialogue is not None else answer_id if last is None else last.root
+    resumed = kept.resume(asked, before)
+    resumed = msgspec.structs.replace(resumed, session=asked.session or root)
+    return resumed, Recalled(
+        asked=resumed,
+        id=answer_id,
+        keeps=store,
+        before=last,
+        dialogue=found.dialogue,
+        taken=frozenset(one.id for one in found.items),
+        items=kept.items(asked, before) if store else b"",
+        note=note,
+    )
 
 
 async def find_kept(
@@ -108,14 +142,9 @@ async def find_kept(
         Unavailable: the store is away.
     """
     turns = await conversations.find(turn_id) if kept.is_ours(turn_id) else ()
-    if not turns or not _is_of(turns[-1], caller) or not (snapshot is None or _is_open(snapshot, caller, turns[-1])):
+    if not turns or not is_of(turns[-1], caller) or not (snapshot is None or is_open(snapshot, caller, turns[-1])):
         raise Unknown(f"Response with id {turn_id[:100]!r} not found for this key.", code="response_not_found")
     return turns
-
-
-def _is_open(snapshot: Snapshot, caller: Caller, turn: Turn) -> bool:
-    offer = find_offer(snapshot, caller, turn.use_case)
-    return offer is not None and offer.use_case == turn.use_case
 
 
 def past(turn: Turn) -> Past:
@@ -123,13 +152,34 @@ def past(turn: Turn) -> Past:
     return Past(turn.items, turn.answer, turn.deployment)
 
 
-def _is_of(turn: Turn, caller: Caller) -> bool:
-    return turn.unit == caller.unit and (caller.use_cases is None or turn.use_case in caller.use_cases)
+def _alone(item: Item) -> Past:
+    return Past(b"[%b]" % item.content, b"{}", item.deployment)
+
+
+def _found(found: Found) -> Past:
+    if found.turn is not None:
+        return past(found.turn)
+    return Past(b"[]", b"{}", "") if found.item is None else _alone(found.item)
+
+
+def is_of(kept: Turn | Dialogue, caller: Caller) -> bool:
+    """Whether what is kept is the caller's: of its unit, and of a use case that its key is for."""
+    return kept.unit == caller.unit and (
+        caller.use_cases is None or not kept.use_case or kept.use_case in caller.use_cases
+    )
+
+
+def is_open(snapshot: Snapshot, caller: Caller, kept: Turn | Dialogue) -> bool:
+    """Whether the use case of what is kept is open to the caller still; one that is no use case's yet is."""
+    if not kept.use_case:
+        return True
+    offer = find_offer(snapshot, caller, kept.use_case)
+    return offer is not None and offer.use_case == kept.use_case
 
 
 def _without(kept: KeptAnswers, decision: Decision, asked: Asked, wish: Wish) -> Asked:
     """The call where nobody keeps anything: its deployment is told so."""
-    named = "previous_response_id" if wish.before is not None else wish.elsewhere
+    named = wish.field
     if named:
         raise Malformed(
             f"`{named}`: use case {decision.use_case} keeps no answers, so there is nothing to go on from. Send the "
@@ -151,10 +201,33 @@ def _without(kept: KeptAnswers, decision: Decision, asked: Asked, wish: Wish) ->
 
 
 async def _find(
+    conversations: Conversations, dialect: Dialect, decision: Decision, caller: Caller, wish: Wish
+) -> _Found:
+    found = _Found()
+    if wish.before is not None and dialect.kept is not None:
+        found = _Found(turns=await _find_turns(conversations, dialect.kept, decision, caller, wish.before))
+    if wish.dialogue is not None:
+        found = await _find_dialogue(conversations, dialect, decision, caller, wish.dialogue)
+    if wish.references:
+        ids = tuple(dict.fromkeys(wish.references.values()))
+        referred = await conversations.find_items(caller.unit, decision.use_case, ids)
+        missing = next((where for where, named in wish.references.items() if named not in referred), "")
+        if missing:
+            raise Unknown(
+                f"`{missing}`: item with id {wish.references[missing][:100]!r} not found for this key and use case. "
+                "Only items of answers that were kept can be referred to; send the item itself.",
+                code="item_not_found",
+                param=missing,
+            )
+        found = msgspec.structs.replace(found, referred=referred)
+    return found
+
+
+async def _find_turns(
     conversations: Conversations, kept: KeptAnswers, decision: Decision, caller: Caller, before: str
 ) -> tuple[Turn, ...]:
     turns = await conversations.find(before) if kept.is_ours(before) else ()
-    if not turns or not all(_is_of(turn, caller) and turn.use_case == decision.use_case for turn in turns):
+    if not turns or not all(is_of(turn, caller) and turn.use_case == decision.use_case for turn in turns):
         raise _not_found(before)
     if turns[0].before is not None:
         raise Malformed(
@@ -163,23 +236,54 @@ async def _find(
             code="previous_response_not_found",
             param="previous_response_id",
         )
+    if turns[0].dialogue is not None:
+        raise Malformed(
+            f"This answer was given in a conversation. Go on with `conversation`: {turns[0].dialogue!r}.",
+            code="invalid_value",
+            param="previous_response_id",
+        )
     return turns
 
 
-def _raised(snapshot: Snapshot, caller: Caller, asked: Asked, turns: Sequence[Turn]) -> Asked:
-    """The call under the strictest class of its conversation."""
+async def _find_dialogue(
+    conversations: Conversations, dialect: Dialect, decision: Decision, caller: Caller, dialogue_id: str
+) -> _Found:
+    ours = dialect.dialogues is not None and dialect.dialogues.is_ours(dialogue_id)
+    read = await conversations.read_dialogue(dialogue_id) if ours else None
+    if read is None or not is_of(read[0], caller) or read[0].use_case not in ("", decision.use_case):
+        raise no_dialogue(dialogue_id, "conversation")
+    return _Found(dialogue=read[0], items=read[1])
+
+
+def no_dialogue(dialogue_id: str, param: str | None = None) -> Unknown:
+    """Return the refusal of a conversation that is not there, or somebody else's: nobody can tell which."""
+    return Unknown(
+        f"Conversation with id {dialogue_id[:100]!r} not found for this key.",
+        code="conversation_not_found",
+        param=param,
+    )
+
+
+def settled(dialogue: Dialogue, decision: Decision, now: int) -> Dialogue:
+    """Return a dialogue as the use case's that it is used for first; erased so many days later as that one says."""
+    if dialogue.use_case or decision.keeps is None:
+        return dialogue
+    expires_at = now + days_kept(decision.keeps) * DAY
+    return msgspec.structs.replace(dialogue, use_case=decision.use_case, expires_at=expires_at)
+
+
+def _raised(snapshot: Snapshot, caller: Caller, asked: Asked, classes: Sequence[str]) -> Asked:
+    """The call under the strictest class of all that it goes on from."""
     own = find_offer(snapshot, caller, asked.model)
-    unknown = [turn.data_class for turn in turns if turn.data_class not in snapshot.classes]
+    unknown = [one for one in classes if one not in snapshot.classes]
     if unknown or own is None:
         raise NotPermitted(
             f"the conversation holds data of class {', '.join(dict.fromkeys(unknown))}, which the estate does not have "
             "any more; begin a new one",
             code="no_deployment_allowed",
-            param="previous_response_id",
         )
     if asked.data_class is not None and asked.data_class not in snapshot.classes:
         return asked  # Policy refuses it.
-    classes = [turn.data_class for turn in turns]
     found = strictest(snapshot, own.data_class, asked.data_class or own.data_class, *classes)
     return asked if found in (own.data_class, asked.data_class) else msgspec.structs.replace(asked, data_class=found)
 
@@ -192,12 +296,13 @@ def _not_found(before: str) -> Refusal:
     )
 
 
-def _may_not(decision: Decision, denial: Denial) -> NotPermitted:
+def may_not_keep(decision: Decision, param: str) -> NotPermitted:
+    """Return the refusal of what asks to be kept and may not be."""
     return NotPermitted(
-        f"`store`: the answer may not be kept: {_why(denial)}. Send the call without, or ask unit {decision.owner}, "
-        f"the owner of use case {decision.use_case}",
+        f"`{param}`: this may not be kept: {_why(decision.unkept[0])}. Send the call without, or ask unit "
+        f"{decision.owner}, the owner of use case {decision.use_case}",
         code="keeping_not_permitted",
-        param="store",
+        param=param,
     )
 
 

@@ -1,12 +1,22 @@
-"""Turns whose content is encrypted before it reaches the store, and decrypted when it comes back."""
+"""Turns and dialogues whose content is encrypted before it reaches the store, and decrypted when it comes back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
+from trunkline.conversations.dialogues import (
+    Appended,
+    Bounds,
+    Dialogue,
+    DialogueStore,
+    Found,
+    Item,
+    Span,
+    Transcript,
+)
 from trunkline.conversations.turns import Belonging, Held, TooMuch, Turn, TurnStore
 from trunkline.errors import Unavailable
 
@@ -36,14 +46,9 @@ class SealedTurns:
         self._store = store
         self._box = box
 
-    def keep_turn(self, turn: Turn) -> None:
-        """Keep a turn."""
-        box = self._box
-        if box is not None:
-            items = SEALED + box.seal(turn.items, _place(turn, "items"))
-            answer = SEALED + box.seal(turn.answer, _place(turn, "answer"))
-            turn = msgspec.structs.replace(turn, items=items, answer=answer)
-        self._store.keep_turn(turn)
+    def keep_turn(self, turn: Turn, item_ids: Sequence[str] = ()) -> None:
+        """Keep a turn, which can be found by the ids of its items, too."""
+        self._store.keep_turn(_seal_turn(self._box, turn), item_ids)
 
     def turns_up_to(self, turn_id: str, now: int, most_turns: int, most_bytes: int) -> tuple[Turn, ...] | TooMuch:
         """Return a turn with all before it, oldest first.
@@ -71,19 +76,169 @@ class SealedTurns:
         return self._store.held_turns(whose)
 
     def _opened(self, turn: Turn) -> Turn:
-        items, answer = self._open(turn, "items", turn.items), self._open(turn, "answer", turn.answer)
-        return msgspec.structs.replace(turn, items=items, answer=answer)
+        return _open_turn(self._box, turn)
 
-    def _open(self, turn: Turn, name: str, content: bytes) -> bytes:
-        if not content.startswith(SEALED):
-            return content
-        opened = None if self._box is None else self._box.open(content[len(SEALED) :], _place(turn, name))
-        if opened is None:
-            inside = f"turn {turn.id} is encrypted, and no key of this exchange opens it: give the one that sealed it"
-            raise Unavailable("The conversation cannot be read here.", inside=f"{inside} with --content-key")
+
+class SealedDialogues:
+    """A store of dialogues in which items and metadata are encrypted, if there is a key; implements `DialogueStore`.
+
+    Whose they are, their classes and times and the ids of items stay readable: by them they are found and erased.
+    """
+
+    def __init__(self, store: DialogueStore, box: Box | None) -> None:
+        self._store = store
+        self._box = box
+
+    def add_dialogue(self, dialogue: Dialogue, items: Sequence[Item]) -> None:
+        """Keep a new one."""
+        self._store.add_dialogue(self._seal(dialogue), self._seal_items(dialogue, items))
+
+    def find_dialogue(self, dialogue_id: str, now: int) -> Dialogue | None:
+        """Return one that has not expired.
+
+        Raises:
+            Unavailable: no key of this exchange fits.
+        """
+        found = self._store.find_dialogue(dialogue_id, now)
+        return None if found is None else self._open(found)
+
+    def read_dialogue(self, dialogue_id: str, now: int, bounds: Bounds) -> Transcript | TooMuch | None:
+        """Return one with all its items.
+
+        Raises:
+            Unavailable: no key of this exchange fits.
+        """
+        found = self._store.read_dialogue(dialogue_id, now, bounds)
+        if found is None or isinstance(found, TooMuch):
+            return found
+        dialogue, items = found
+        return self._open(dialogue), self._open_items(dialogue, items)
+
+    def page_items(self, dialogue: Dialogue, span: Span) -> tuple[Item, ...] | None:
+        """Return some of its items; None where there is none that they should come after.
+
+        Raises:
+            Unavailable: no key of this exchange fits.
+        """
+        found = self._store.page_items(dialogue, span)
+        return None if found is None else self._open_items(dialogue, found)
+
+    def find_item(self, dialogue: Dialogue, item_id: str) -> Item | None:
+        """Return one of its items.
+
+        Raises:
+            Unavailable: no key of this exchange fits.
+        """
+        found = self._store.find_item(dialogue, item_id)
+        return None if found is None else self._open_items(dialogue, (found,))[0]
+
+    def find_items(self, unit: str, use_case: str, ids: Sequence[str], now: int) -> Mapping[str, Found]:
+        """Return what is kept under these ids in dialogues and turns of a unit and use case.
+
+        Raises:
+            Unavailable: no key of this exchange fits.
+        """
+        opened: dict[str, Found] = {}
+        for name, found in self._store.find_items(unit, use_case, ids, now).items():
+            if found.turn is not None:
+                opened[name] = Found(turn=_open_turn(self._box, found.turn))
+            elif found.item is not None:
+                place = _item_place(found.dialogue, unit, use_case, found.item)
+                content = _open(self._box, found.item.content, place, found.dialogue)
+                item = msgspec.structs.replace(found.item, content=content)
+                opened[name] = Found(item=item, dialogue=found.dialogue)
         return opened
+
+    def append(
+        self, dialogue: Dialogue, items: Sequence[Item], turn: Turn | None, bounds: Bounds | None
+    ) -> Appended | TooMuch:
+        """Add items at the end, with the turn that said them: all of it and nothing between them, or nothing at all."""
+        sealed = None if turn is None else _seal_turn(self._box, turn)
+        return self._store.append(dialogue, self._seal_items(dialogue, items), sealed, bounds)
+
+    def change_dialogue(self, dialogue: Dialogue) -> bool:
+        """Write its metadata and use case anew; return whether it was still there and no other use case's."""
+        return self._store.change_dialogue(self._seal(dialogue))
+
+    def forget_dialogue(self, dialogue_id: str) -> bool:
+        """Erase one with its items; return whether it was there."""
+        return self._store.forget_dialogue(dialogue_id)
+
+    def forget_item(self, dialogue: Dialogue, item_id: str) -> bool:
+        """Erase one of its items; return whether it was there."""
+        return self._store.forget_item(dialogue, item_id)
+
+    def sweep_dialogues(self, now: int, most: int) -> int:
+        """Erase those that have expired, so many at most; return how many."""
+        return self._store.sweep_dialogues(now, most)
+
+    def erase_dialogues(self, whose: Belonging, before: int | None = None) -> int:
+        """Erase dialogues and items that belong so, all or those made before a time; return how many items."""
+        return self._store.erase_dialogues(whose, before)
+
+    def _seal(self, dialogue: Dialogue) -> Dialogue:
+        if not dialogue.metadata:
+            return dialogue
+        sealed = _seal(self._box, dialogue.metadata, _dialogue_place(dialogue))
+        return msgspec.structs.replace(dialogue, metadata=sealed)
+
+    def _open(self, dialogue: Dialogue) -> Dialogue:
+        opened = _open(self._box, dialogue.metadata, _dialogue_place(dialogue), dialogue.id)
+        return msgspec.structs.replace(dialogue, metadata=opened)
+
+    def _seal_items(self, dialogue: Dialogue, items: Sequence[Item]) -> Sequence[Item]:
+        return [
+            msgspec.structs.replace(
+                one,
+                content=_seal(self._box, one.content, _item_place(dialogue.id, dialogue.unit, dialogue.use_case, one)),
+            )
+            for one in items
+        ]
+
+    def _open_items(self, dialogue: Dialogue, items: Sequence[Item]) -> tuple[Item, ...]:
+        return tuple(
+            msgspec.structs.replace(
+                one,
+                content=_open(
+                    self._box, one.content, _item_place(dialogue.id, dialogue.unit, dialogue.use_case, one), dialogue.id
+                ),
+            )
+            for one in items
+        )
+
+
+def _seal_turn(box: Box | None, turn: Turn) -> Turn:
+    items, answer = _seal(box, turn.items, _place(turn, "items")), _seal(box, turn.answer, _place(turn, "answer"))
+    return msgspec.structs.replace(turn, items=items, answer=answer)
+
+
+def _open_turn(box: Box | None, turn: Turn) -> Turn:
+    items = _open(box, turn.items, _place(turn, "items"), turn.id)
+    return msgspec.structs.replace(turn, items=items, answer=_open(box, turn.answer, _place(turn, "answer"), turn.id))
+
+
+def _seal(box: Box | None, content: bytes, place: bytes) -> bytes:
+    return content if box is None else SEALED + box.seal(content, place)
+
+
+def _open(box: Box | None, content: bytes, place: bytes, whose: str) -> bytes:
+    if not content.startswith(SEALED):
+        return content
+    opened = None if box is None else box.open(content[len(SEALED) :], place)
+    if opened is None:
+        inside = f"{whose} is encrypted, and no key of this exchange opens it: give the one that sealed it"
+        raise Unavailable("The conversation cannot be read here.", inside=f"{inside} with --content-key")
+    return opened
 
 
 def _place(turn: Turn, name: str) -> bytes:
     """What content is bound to: it cannot be passed off as another turn's, or another unit's."""
     return msgspec.json.encode((name, turn.id, turn.before, turn.unit, turn.use_case, turn.data_class))
+
+
+def _dialogue_place(dialogue: Dialogue) -> bytes:
+    return msgspec.json.encode(("metadata", dialogue.id, dialogue.unit, dialogue.use_case, dialogue.data_class))
+
+
+def _item_place(dialogue_id: str, unit: str, use_case: str, item: Item) -> bytes:
+    return msgspec.json.encode(("item", dialogue_id, item.id, unit, use_case, item.data_class, item.deployment))

@@ -21,6 +21,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         expires_at: when it is erased.
         items: what was asked, in the dialect of the call, without what was said before.
         answer: as it was told to the caller.
+        dialogue: the conversation with an id of its own that it was said in; then it has nothing before it by itself.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
     items: bytes
     answer: bytes
+    dialogue: str | None = None
 
 
 class Belonging(msgspec.Struct, frozen=True):
@@ -48,28 +50,37 @@ class Belonging(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What is kept of one use case for one unit: how many turns, their bytes, when the first and last were made."""
+    """What is kept of one use case for one unit.
+
+    Attributes:
+        turns: how many answers can be gone on from.
+        dialogues: how many conversations with ids of their own.
+        items: how many items these have.
+        bytes: of turns, items and metadata.
+    """
 
     unit: str
     use_case: str
     turns: int
+    dialogues: int
+    items: int
     bytes: int
     first_at: int
     last_at: int
 
 
 class TooMuch(msgspec.Struct, frozen=True):
-    """In place of a conversation that is longer than was asked for: how many turns and bytes were counted so far."""
+    """In place of a conversation longer than was asked for: how many turns or items, and bytes, were counted."""
 
-    turns: int
+    count: int
     bytes: int
 
 
 class TurnStore(Protocol):
     """Where turns are kept. All methods may raise `errors.Unavailable`; each is one transaction."""
 
-    def keep_turn(self, turn: Turn) -> None:
-        """Keep a turn."""
+    def keep_turn(self, turn: Turn, item_ids: Sequence[str] = ()) -> None:
+        """Keep a turn, which can be found by the ids of its items, too."""
         ...
 
     def turns_up_to(self, turn_id: str, now: int, most_turns: int, most_bytes: int) -> tuple[Turn, ...] | TooMuch:

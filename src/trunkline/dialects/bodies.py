@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,10 +14,12 @@ from trunkline.dialects.neutral import Inline
 from trunkline.errors import Malformed
 from trunkline.messages import Asked
 
+T = TypeVar("T")
+
 _encode = msgspec.json.Encoder().encode
 
 
-def read_body(body: bytes, parse: Callable[[bytes, dict[str, msgspec.Raw]], Asked]) -> Asked:
+def read_body(body: bytes, parse: Callable[[bytes, dict[str, msgspec.Raw]], T]) -> T:
     """Read a request body: `parse` gets it with its top-level fields, each as it was written.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -175,28 +175,64 @@ class Wish(msgspec.Struct, frozen=True):
     Attributes:
         store: whether its own answer is to be kept; None where it does not say.
         before: the id of the answer that it goes on from.
-        elsewhere: the field by which it refers to something kept that is no such answer; empty for none.
+        dialogue: the id of the conversation that it goes on with.
+        references: by where it stands in the request, the id of each kept item that it refers to.
     """
 
     store: bool | None = None
     before: str | None = None
-    elsewhere: str = ""
+    dialogue: str | None = None
+    references: dict[str, str] = {}
+
+    @property
+    def field(self) -> str:
+        """The first field by which it refers to something kept; empty where it does not."""
+        named = ("previous_response_id" if self.before else "", "conversation" if self.dialogue else "")
+        return next(filter(None, (*named, *self.references)), "")
 
 
 class Past(msgspec.Struct, frozen=True):
-    """One earlier turn: what was asked and answered, as it was kept, and which deployment answered."""
+    """What was said earlier, as it was kept: items, then those of an answer, and which deployment answered."""
 
     items: bytes
     answer: bytes
     deployment: str
 
 
+class Before(msgspec.Struct, frozen=True):
+    """All that a call goes on from.
+
+    Attributes:
+        said: oldest first.
+        referred: by its id, where each item was found that the call refers to.
+    """
+
+    said: Sequence[Past] = ()
+    referred: Mapping[str, Past] = {}
+
+
 class Marks(msgspec.Struct, frozen=True):
-    """What the exchange writes into an answer: its own id, the id before it, and whether it is kept."""
+    """What the exchange writes into an answer: its id, the id before it, its conversation, and whether it is kept."""
 
     id: str
     before: str | None
     kept: bool
+    dialogue: str | None = None
+
+
+class Single(msgspec.Struct, frozen=True):
+    """One item with its id, as JSON."""
+
+    id: str
+    content: bytes
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Which items of a list a caller wants."""
+
+    limit: int
+    after: str | None
+    newest_first: bool
 
 
 class KeptAnswers(msgspec.Struct, frozen=True):
@@ -208,8 +244,9 @@ class KeptAnswers(msgspec.Struct, frozen=True):
         mint: makes the id of an answer.
         is_ours: whether an id is of that make.
         unkept: the request, so that no deployment keeps its answer.
-        resume: the same, with all earlier turns before it; none of the exchange's ids is left in it.
+        resume: the same, with all that was said earlier before it; none of the exchange's ids is left in it.
         items: what a request asks by itself, as it is kept: each item with an id.
+        split: the items of a request and of its answer, one by one, none of them under one of the ids that are given.
         mark: a whole answer with other marks; None where it is none that can be gone on from.
         mark_event: one event of a stream with other marks, and whether it is the last one of a whole answer.
         find: the answer that the last event of a stream holds.
@@ -223,13 +260,44 @@ class KeptAnswers(msgspec.Struct, frozen=True):
     mint: Callable[[], str]
     is_ours: Callable[[str], bool]
     unkept: Callable[[Asked], Asked]
-    resume: Callable[[Asked, Sequence[Past]], Asked]
-    items: Callable[[Asked], bytes]
+    resume: Callable[[Asked, Before], Asked]
+    items: Callable[[Asked, Before], bytes]
+    split: Callable[[bytes, bytes, Collection[str]], Sequence[Single]]
     mark: Callable[[bytes, Marks], bytes | None]
     mark_event: Callable[[bytes, Marks], tuple[bytes, bool]]
     find: Callable[[bytes], bytes]
     write_items: Callable[[Sequence[Past], str], bytes]
     check_query: Callable[[str], None]
+    write_deleted: Callable[[str], bytes]
+
+
+class Dialogues(msgspec.Struct, frozen=True):
+    """How a dialect has conversations with ids of their own, which callers make and put items into.
+
+    Attributes:
+        path: where they are made; each has its id behind it, its items below.
+        items: what stands behind the id where its items are.
+        mint: makes the id of one.
+        is_ours: whether an id is of that make.
+        read_new: the items and the metadata of a new one. Raises Malformed.
+        read_metadata: the metadata that one is to have. Raises Malformed.
+        read_items: the items that one is to get. Raises Malformed.
+        read_page: which items a query asks for. Raises Malformed.
+        write: one of them, made at a time in nanoseconds since 1970, with its metadata.
+        write_page: items as a list, so many at most; one more says that there are more.
+        write_deleted: what tells that one was erased.
+    """
+
+    path: str
+    items: str
+    mint: Callable[[], str]
+    is_ours: Callable[[str], bool]
+    read_new: Callable[[bytes], tuple[Sequence[Single], bytes]]
+    read_metadata: Callable[[bytes], bytes]
+    read_items: Callable[[bytes], Sequence[Single]]
+    read_page: Callable[[str], Page]
+    write: Callable[[str, int, bytes], bytes]
+    write_page: Callable[[Sequence[Single], int], bytes]
     write_deleted: Callable[[str], bytes]
 
 
@@ -268,6 +336,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         write_count: the answer to a caller who asked for the tokens of a prompt; None where that cannot be asked.
         models: how it lists what may be named; None where it has no such list.
         kept: how it has answers kept and goes on from them; None where it does not.
+        dialogues: how it has conversations with ids of their own; None where it has none.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
         rate_lines: the header lines that tell a caller what is left of its limits; None where it has none.
         forwards: headers of a caller, in lower case, that go on to an upstream of the same dialect.
@@ -291,6 +360,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     write_count: Callable[[int], bytes] | None = None
     models: Models | None = None
     kept: KeptAnswers | None = None
+    dialogues: Dialogues | None = None
     mark: bytes = b""
     forwards: tuple[bytes, ...] = ()
     rate_lines: Callable[[RatesLeft], bytes] | None = None

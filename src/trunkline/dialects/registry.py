@@ -7,7 +7,7 @@ from typing import Final
 
 from trunkline.dialects.anthropic.dialect import ANTHROPIC
 from trunkline.dialects.cohere.dialect import COHERE
-from trunkline.dialects.dialect import Dialect, Door, KeptAnswers
+from trunkline.dialects.dialect import Dialect, Dialogues, Door, KeptAnswers
 from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.dialects.openai.dialect import OPENAI
 from trunkline.dialects.responses.dialect import RESPONSES
@@ -39,6 +39,22 @@ def find_kept(path: str) -> tuple[Dialect, KeptAnswers, str] | None:
     """Return whose kept answers a path names, and what stands behind; None where it names none."""
     return next(
         ((dialect, kept, path[len(above) + 1 :]) for above, dialect, kept in KEPT if path.startswith(above + "/")), None
+    )
+
+
+DIALOGUES: Final = tuple((dialect.dialogues.path, dialect, dialect.dialogues) for dialect in ALL if dialect.dialogues)
+"""The paths at and below which conversations with ids of their own are found."""
+
+
+def find_dialogues(path: str) -> tuple[Dialect, Dialogues, str] | None:
+    """Return whose conversations a path names, and what stands behind; None where it names none."""
+    return next(
+        (
+            (dialect, dialogues, path[len(above) + 1 :])
+            for above, dialect, dialogues in DIALOGUES
+            if path == above or path.startswith(above + "/")
+        ),
+        None,
     )
 
 

@@ -60,7 +60,9 @@ class Keeper(StrEnum):
 
 
 class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How answers are kept that OpenAI's Responses go on from by their ids (`store`, `previous_response_id`).
+    """How answers and conversations are kept that OpenAI's Responses go on from by their ids.
+
+    These are `store`, `previous_response_id`, `conversation` and `item_reference`, and `/v1/conversations`.
 
     The `exchange` keeps them itself, before deployments of every dialect, where their data class allows it, and erases
     each so many `days` after it was made (30 where none are given). Or a `deployment` that speaks Responses keeps its

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from trunkline.clock import NANOS_PER_SECOND
 from trunkline.conversations.conversations import Conversations
-from trunkline.conversations.recall import Recalled, find_kept, past, recall
+from trunkline.conversations.dialogues import Appended, Item
+from trunkline.conversations.recall import DAY, Recalled, find_kept, past, recall, settled
 from trunkline.conversations.turns import Turn
-from trunkline.dialects.dialect import Dialect, KeptAnswers, Marks
+from trunkline.dialects.dialect import Dialect, KeptAnswers, Marks, Single
 from trunkline.dialects.registry import DIALECTS
 from trunkline.errors import Unknown, WrongMethod
 from trunkline.estate.stages import Attempt, Snapshot
@@ -25,7 +25,6 @@ from trunkline.wire.server import Reply, Request
 from trunkline.wire.sse import Framer
 
 OK: Final = 200
-DAY: Final = 24 * 60 * 60 * NANOS_PER_SECOND
 ITEMS: Final = "/input_items"
 AWAY: Final = "not kept: the store did not answer"
 
@@ -43,7 +42,8 @@ class KeptReply:
         self._kept = kept
         self._recalled = recalled
         before = None if recalled.before is None else recalled.before.id
-        self._marks = Marks(recalled.id, before, recalled.keeps)
+        dialogue = None if recalled.dialogue is None else recalled.dialogue.id
+        self._marks = Marks(recalled.id, before, recalled.keeps, dialogue)
         self._headers = b""
         self._body: bytes | None = None
         self._held: list[bytes] = []
@@ -117,7 +117,7 @@ class KeptReply:
         marked = self._kept.mark(answer, self._marks) if self._marks.kept else None
         if conversations is None or marked is None or decision.keeps is None or decision.unkept:
             return False
-        now, before = conversations.clock.now(), recalled.before
+        now, before, dialogue = conversations.clock.now(), recalled.before, recalled.dialogue
         turn = Turn(
             id=recalled.id,
             before=None if before is None else before.id,
@@ -132,8 +132,31 @@ class KeptReply:
             expires_at=now + days_kept(decision.keeps) * DAY,
             items=recalled.items,
             answer=marked,
+            dialogue=None if dialogue is None else dialogue.id,
         )
-        return await conversations.keep(turn)
+        said = self._kept.split(recalled.items, marked, recalled.taken)
+        if dialogue is None:
+            return await conversations.keep(turn, [one.id for one in said])
+        dialogue = settled(dialogue, decision, now)
+        appended = await conversations.keep_in(dialogue, [item_of(turn, one) for one in said], turn)
+        if appended is Appended.TWICE:
+            # Another call's answer came with the same ids meanwhile.
+            said = self._kept.split(recalled.items, marked, {*recalled.taken, *(one.id for one in said)})
+            appended = await conversations.keep_in(dialogue, [item_of(turn, one) for one in said], turn)
+        return appended is Appended.WELL
+
+
+def item_of(turn: Turn, said: Single) -> Item:
+    """Return what was said in a turn as an item of its conversation."""
+    return Item(
+        id=said.id,
+        key=turn.key,
+        end_customer=turn.end_customer,
+        data_class=turn.data_class,
+        deployment=turn.deployment,
+        made_at=turn.made_at,
+        content=said.content,
+    )
 
 
 async def resume(
@@ -144,10 +167,11 @@ async def resume(
     Raises:
         Refusal: what it goes on from is not there, may not be used, or cannot be read at the moment.
     """
-    kept, conversations = DIALECTS[asked.dialect].kept, exchange.conversations
+    dialect, conversations = DIALECTS[asked.dialect], exchange.conversations
+    kept = dialect.kept
     if kept is None or conversations is None:
         return asked, None
-    asked, recalled = await recall(conversations, kept, snapshot, caller, asked)
+    asked, recalled = await recall(conversations, dialect, snapshot, caller, asked)
     return asked, None if recalled is None else KeptReply(reply, kept, recalled)
 
 

@@ -11,7 +11,16 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.dialect import Dialect, Door, KeptAnswers
-from trunkline.dialects.registry import DOORS, LISTED, dialect_of, find_door, find_kept, listed_above
+from trunkline.dialects.registry import (
+    DIALOGUES,
+    DOORS,
+    LISTED,
+    dialect_of,
+    find_dialogues,
+    find_door,
+    find_kept,
+    listed_above,
+)
 from trunkline.errors import (
     JournalFailed,
     Late,
@@ -25,6 +34,7 @@ from trunkline.errors import (
     WrongMethod,
 )
 from trunkline.gateway.cross_origin import CrossOrigin
+from trunkline.gateway.desk import Desk
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import log_fields, own_headers, refusal_headers
 from trunkline.gateway.identify import identify
@@ -47,7 +57,7 @@ OF_ALL: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 # No key is asked for here, and nothing said that needs one.
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
 
-PATHS: Final = (*DOORS, *LISTED, *OPEN_PATHS)
+PATHS: Final = (*DOORS, *(path for path, _, _ in DIALOGUES), *LISTED, *OPEN_PATHS)
 
 log = logging.getLogger("trunkline.gateway")
 
@@ -77,6 +87,9 @@ class Gateway:
                 return
             if door is None and (found := find_kept(request.path)) is not None:
                 await self._answer_kept(found, request_id, request, reply)
+                return
+            if door is None and (named := find_dialogues(request.path)) is not None:
+                await self._answer_dialogue(Desk(exchange, named, request), request_id, request, reply)
                 return
             if door is None:
                 await self._answer_itself(request_id, request, reply)
@@ -110,6 +123,7 @@ class Gateway:
         path = request.path
         methods = OF_ALL if path == "*" else OF_DOORS if find_door(path) is not None else OF_OWN
         methods = OF_KEPT if find_kept(path) is not None else methods
+        methods = OF_ALL if find_dialogues(path) is not None else methods
         if methods is OF_OWN and not _answers(path):
             raise _no_such_path(path)
         lines = b"allow: %b\r\nx-trunkline-request-id: %b\r\n" % (methods, request_id.encode())
@@ -122,6 +136,12 @@ class Gateway:
             reply.also(b"allow: %b\r\n" % OF_KEPT)
             raise WrongMethod(f"{request.path[:200]} takes GET or DELETE, not {request.method}.")
         reply.send(200, own_headers(request_id), await answer_kept(self._exchange, found, request))
+
+    async def _answer_dialogue(self, desk: Desk, request_id: RequestId, request: Request, reply: Reply) -> None:
+        if request.method not in desk.methods:
+            reply.also(b"allow: %b, OPTIONS\r\n" % ", ".join(desk.methods).encode())
+            raise WrongMethod(f"{request.path[:200]} takes {' or '.join(desk.methods)}, not {request.method}.")
+        reply.send(200, own_headers(request_id), await desk.answer())
 
     async def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         exchange, path = self._exchange, request.path
@@ -165,7 +185,7 @@ def _answers(path: str) -> bool:
 def _dialect(door: Door | None, request: Request) -> Dialect:
     if door is not None:
         return door.dialect
-    found = find_kept(request.path)
+    found = find_kept(request.path) or find_dialogues(request.path)
     return dialect_of(request.path, request.headers) if found is None else found[0]
 
 

@@ -33,7 +33,7 @@ MOST_ANSWERS = 128
 PATHS = {Operation.CHAT: "/v1/chat/completions", Operation.EMBEDDINGS: "/v1/embeddings"}
 
 
-def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:  # noqa: C901 - a straight line of checks
+def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:
     """Return what policy decided for this caller, use case and data class. Costs lookups, and a look at the fields.
 
     Raises:
@@ -43,6 +43,29 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:  # no
         Malformed: the data class does not exist, or the model cannot do what is asked.
         Unavailable: policy allows deployments, but none of them is configured.
         TooLarge: the request is larger than the use case allows.
+    """
+    decision, note = decide(snapshot, caller, asked)
+    if asked.answers > MOST_ANSWERS:
+        raise Malformed(f"`n` is {asked.answers}; it must be {MOST_ANSWERS} or less", param="n")
+    if decision.drawn is not None:
+        decision = decision.branches[draw(decision.drawn, caller, asked)]
+    if snapshot.narrow is not None:
+        decision = snapshot.narrow(decision, caller, asked)
+    if not decision.tiers:
+        raise _refuse_empty(decision)
+    examined = None if decision.watched is None else examine(decision, asked)
+    if examined is None:
+        return Permitted(caller, asked, decision, note)
+    return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
+
+
+def decide(snapshot: Snapshot, caller: Caller, asked: Asked) -> tuple[Decision, str]:
+    """Return what is decided of a use case and data class, whatever is asked of it, and what is to be said of that.
+
+    Raises:
+        Unknown: the caller has nothing of that name, or it is retired.
+        NotPermitted: the use case is not for this caller.
+        Malformed: the data class does not exist, or the model cannot do what is asked.
     """
     offer = find_offer(snapshot, caller, asked.model)
     if offer is None:
@@ -65,18 +88,7 @@ def permit(snapshot: Snapshot, caller: Caller, asked: Asked) -> Permitted:  # no
             code="unknown_data_class",
             param="x-trunkline-data-class",
         )
-    if asked.answers > MOST_ANSWERS:
-        raise Malformed(f"`n` is {asked.answers}; it must be {MOST_ANSWERS} or less", param="n")
-    if decision.drawn is not None:
-        decision = decision.branches[draw(decision.drawn, caller, asked)]
-    if snapshot.narrow is not None:
-        decision = snapshot.narrow(decision, caller, asked)
-    if not decision.tiers:
-        raise _refuse_empty(decision)
-    examined = None if decision.watched is None else examine(decision, asked)
-    if examined is None:
-        return Permitted(caller, asked, decision, note)
-    return Permitted(caller, examined.asked, examined.decision, note, examined.rewrites)
+    return decision, note
 
 
 def permit_copy(snapshot: Snapshot, permitted: Permitted, asked: Asked, shadow: str) -> Permitted | None:

@@ -15,6 +15,7 @@ from trunkline.config.environment import Environment, kind_of_reference, resolve
 from trunkline.store.alert_table import AlertTable
 from trunkline.store.changes import Changes, Looking
 from trunkline.store.claim_table import ClaimTable
+from trunkline.store.dialogue_table import DialogueTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
@@ -43,7 +44,7 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, AlertTable, TurnTable):
+class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, AlertTable, TurnTable, DialogueTable):
     """All that an exchange keeps in one database: ledger, keys, claims, budgets, limits, webhooks, conversations.
 
     Safe to use from several threads; each method is one transaction.
@@ -61,6 +62,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, Al
         SlotTable.__init__(self, sessions)
         AlertTable.__init__(self, sessions)
         TurnTable.__init__(self, sessions)
+        DialogueTable.__init__(self, sessions)
         self.checks += LEASE_CHECKS
 
     @property

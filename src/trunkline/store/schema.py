@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0012"
+HEAD = "0013"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -375,9 +376,55 @@ turns = Table(
     Column("size", BigInteger, nullable=False),
     Column("items", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
+    Column("dialogue", Text),
 )
 Index("turns_expire", turns.c.expires_at)
 Index("turns_of", turns.c.unit, turns.c.use_case)
+
+turn_items = Table(
+    "turn_items",
+    metadata,
+    # By which ids of items a turn is found; they come and go with it.
+    Column("turn", Text, ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Text, primary_key=True),
+)
+Index("turn_items_by_id", turn_items.c.id)
+
+dialogues = Table(
+    "dialogues",
+    metadata,
+    # Conversations that have an id of their own. `last` is the place of the item that was added last.
+    Column("id", Text, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("end_customer", Text),
+    Column("data_class", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("metadata", LargeBinary, nullable=False),
+)
+Index("dialogues_expire", dialogues.c.expires_at)
+Index("dialogues_of", dialogues.c.unit, dialogues.c.use_case)
+
+dialogue_items = Table(
+    "dialogue_items",
+    metadata,
+    # `size` is of the content, in bytes.
+    Column("dialogue", Text, ForeignKey("dialogues.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("end_customer", Text),
+    Column("data_class", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    UniqueConstraint("dialogue", "id"),
+)
+Index("dialogue_items_by_id", dialogue_items.c.id)
 
 counters = Table(
     "counters",

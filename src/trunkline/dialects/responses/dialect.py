@@ -7,6 +7,7 @@ from trunkline.dialects.openai import rates
 from trunkline.dialects.responses import (
     answers,
     codec,
+    dialogues,
     errors,
     kept,
     read_events,
@@ -46,6 +47,7 @@ RESPONSES: Final = Dialect(
         unkept=kept.unkept,
         resume=kept.resume,
         items=kept.items_of,
+        split=kept.split,
         mark=kept.mark,
         mark_event=kept.mark_event,
         find=kept.find,
@@ -53,4 +55,5 @@ RESPONSES: Final = Dialect(
         check_query=kept.check_query,
         write_deleted=kept.write_deleted,
     ),
+    dialogues=dialogues.DIALOGUES,
 )

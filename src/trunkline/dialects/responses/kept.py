@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
 
-from trunkline.dialects.dialect import Marks, Past, Wish
+from trunkline.dialects.dialect import Before, Marks, Page, Past, Single, Wish
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.responses.codec import DOORS
-from trunkline.errors import Malformed
+from trunkline.errors import Malformed, Unknown
 from trunkline.messages import Asked, Thoughts
 from trunkline.wire.sse import data_of
 
 PATH: Final = next(iter(DOORS))
-OURS: Final = "resp_kept_"
+PREFIX: Final = "resp_kept_"
 """How the ids begin that the exchange mints: no provider's do, so neither is taken for the other."""
-OURS_LENGTH: Final = len(OURS) + 32
+OURS: Final = re.compile(PREFIX + "[0-9a-f]{32}")
+ITEM_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 ITEMS: Final = {"message": "msg", "function_call_output": "fco", "function_call": "fc", "reasoning": "rs"}
 NAMELESS: Final = frozenset({"message", "function_call", "function_call_output"})
 """Items that mean the same without their id: it is left out where they are sent again."""
@@ -32,6 +33,8 @@ REFERENCE: Final = re.compile(rb"item_reference|\\u")
 """What stands in every list of items that refers to another; an escape may spell it."""
 WHOLE: Final = frozenset({"completed", "incomplete"})
 ENDS: Final = frozenset(f"response.{status}" for status in WHOLE)
+REFERS: Final = "item_reference"
+NOTHING_BEFORE: Final = Before()
 PAGE: Final = 20
 MOST: Final = 100
 
@@ -44,6 +47,11 @@ _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 class _Kinds(msgspec.Struct, frozen=True):
     type: str | None = None
+    id: Any = None
+
+
+class _Id(msgspec.Struct, frozen=True):
+    id: str
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -55,6 +63,7 @@ class _Event(msgspec.Struct, frozen=True):
     response: msgspec.Raw = ABSENT
 
 
+_decode_dialogue = msgspec.json.Decoder(str | _Id).decode
 _decode_kinds = msgspec.json.Decoder(list[_Kinds]).decode
 _decode_said = msgspec.json.Decoder(_Said).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -62,12 +71,17 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 def mint() -> str:
     """Return an id that nobody can guess."""
-    return OURS + secrets.token_hex(16)
+    return PREFIX + secrets.token_hex(16)
 
 
 def is_ours(answer_id: str) -> bool:
     """Whether the exchange may have minted it."""
-    return answer_id.startswith(OURS) and len(answer_id) == OURS_LENGTH
+    return OURS.fullmatch(answer_id) is not None
+
+
+def is_id(item_id: object) -> bool:
+    """Whether something can be the id of an item that is kept."""
+    return isinstance(item_id, str) and ITEM_ID.fullmatch(item_id) is not None
 
 
 def read_wish(asked: Asked) -> Wish:
@@ -78,15 +92,19 @@ def read_wish(asked: Asked) -> Wish:
     """
     fields = asked.fields
     before = _read(fields, "previous_response_id", _decode_text, "the id of an answer")
-    conversation = _given(fields, "conversation")
-    if before is not None and conversation:
+    dialogue = _read(fields, "conversation", _decode_dialogue, "the id of a conversation, or an object with it")
+    if before is not None and dialogue is not None:
         raise Malformed(
             "`previous_response_id` and `conversation` cannot be given together: both say what was said before.",
             code="invalid_value",
             param="previous_response_id",
         )
-    elsewhere = "conversation" if conversation else _reference(fields.get("input", ABSENT))
-    return Wish(_read(fields, "store", _decode_flag, "true or false"), before, elsewhere)
+    return Wish(
+        _read(fields, "store", _decode_flag, "true or false"),
+        before,
+        dialogue.id if isinstance(dialogue, _Id) else dialogue,
+        _references(fields.get("input", ABSENT)),
+    )
 
 
 def _given(fields: dict[str, msgspec.Raw], name: str) -> bool:
@@ -102,15 +120,22 @@ def _read(fields: dict[str, msgspec.Raw], name: str, decode: Any, what: str) -> 
         raise Malformed(f"`{name}` must be {what}.", code="invalid_type", param=name) from error
 
 
-def _reference(prompt: msgspec.Raw) -> str:
+def _references(prompt: msgspec.Raw) -> dict[str, str]:
     seen = memoryview(prompt)  # Pictures in it are not copied for a look.
     if bytes(seen[:1]) != b"[" or REFERENCE.search(seen) is None:
-        return ""
+        return {}
     try:
         kinds = _decode_kinds(prompt)
     except msgspec.ValidationError:
-        return ""
-    return next((f"input[{index}]" for index, one in enumerate(kinds) if one.type == "item_reference"), "")
+        return {}
+    found: dict[str, str] = {}
+    for index, one in enumerate(kinds):
+        if one.type == REFERS:
+            if not is_id(one.id):
+                where = f"input[{index}].id"
+                raise Malformed(f"`{where}` must be the id of an item.", code="invalid_value", param=where)
+            found[f"input[{index}]"] = one.id
+    return found
 
 
 def unkept(asked: Asked) -> Asked:
@@ -120,34 +145,59 @@ def unkept(asked: Asked) -> Asked:
     return msgspec.structs.replace(asked, fields=asked.fields | {"store": msgspec.Raw(b"false")})
 
 
-def resume(asked: Asked, turns: Sequence[Past]) -> Asked:
-    """Return the request as if all that was said in earlier turns stood in it, oldest first.
+def resume(asked: Asked, before: Before) -> Asked:
+    """Return the request as if all that was said earlier stood in it, oldest first.
 
-    Their instructions are not carried over. Thoughts go back only to the deployment that answered last, where that one
-    thought them: nobody else could take them up again.
+    Earlier instructions are not carried over. Thoughts go back only to the deployment that answered last, where that
+    one thought them: nobody else could take them up again.
     """
-    fields = {name: raw for name, raw in asked.fields.items() if name != "previous_response_id"}
+    fields = {name: raw for name, raw in asked.fields.items() if name not in ("previous_response_id", "conversation")}
     fields["store"] = msgspec.Raw(b"false")
-    now = _own_items(asked)
-    last = turns[-1].deployment if turns else ""
+    turns = before.said
+    own = _own_items(asked)
+    whence = (*turns, *before.referred.values())
+    last = turns[-1].deployment if turns else whence[-1].deployment if whence else ""
     said: list[dict[str, Any]] = []
     thought: list[dict[str, Any]] = []
+
+    def say(item: dict[str, Any], deployment: str) -> None:
+        thinks = item.get("type") == "reasoning"
+        if not thinks:
+            said.append(_nameless(item))
+        if not thinks or (deployment == last and item.get("encrypted_content")):
+            thought.append(_nameless(item))
+
+    known: set[Any] = set()
     for turn in turns:
-        for item in (*_decode_items(turn.items), *_decode_said(turn.answer).output):
-            sent = _nameless(item)
-            thinks = item.get("type") == "reasoning"
-            if not thinks:
-                said.append(sent)
-            if not thinks or (turn.deployment == last and item.get("encrypted_content")):
-                thought.append(sent)
-    prompt, thoughts = _encode(said + now), None
+        for item in _items(turn):
+            say(item, turn.deployment)
+            known.add(item.get("id"))
+    for item in own:
+        if item.get("type") != REFERS:
+            said.append(item)
+            thought.append(item)
+        elif (named := item.get("id")) not in known:
+            kept = before.referred[str(named)]
+            say(_pick(kept, named), kept.deployment)
+    prompt, thoughts = _encode(said), None
     if len(thought) > len(said):
-        thoughts = Thoughts(last, "input", _encode(thought + now))
+        thoughts = Thoughts(last, "input", _encode(thought))
     fields["input"] = msgspec.Raw(prompt)
     size = sum(len(name) + len(memoryview(raw)) for name, raw in fields.items()) + max(
         0, len(thoughts.value if thoughts is not None else b"") - len(prompt)
     )
     return msgspec.structs.replace(asked, fields=fields, thoughts=thoughts, prompt_bound=size)
+
+
+def _items(turn: Past) -> list[dict[str, Any]]:
+    return [*_decode_items(turn.items), *_decode_said(turn.answer).output]
+
+
+def _pick(found: Past, item_id: Any) -> dict[str, Any]:
+    for item in _items(found):
+        if item.get("id") == item_id:
+            return item
+    raise Unknown(f"Item with id {str(item_id)[:100]!r} not found.", code="item_not_found", param="input")
 
 
 def _nameless(item: dict[str, Any]) -> dict[str, Any]:
@@ -176,22 +226,51 @@ def _message(role: str, text: str) -> dict[str, Any]:
     return {"type": "message", "role": role, "content": [{**kind, "text": text}]}
 
 
-def items_of(asked: Asked) -> bytes:
+def items_of(asked: Asked, before: Before = NOTHING_BEFORE) -> bytes:
     """Return what a request asks by itself, as items with ids.
+
+    An item that it refers to is kept again where it stands in what was said, but for thoughts: whoever answers may not
+    have thought them.
 
     Raises:
         Malformed: its input is no list of objects.
     """
-    return _encode([_whole(item) for item in _own_items(asked)])
+    known = {item.get("id") for turn in before.said for item in _items(turn)} if before.referred else set()
+    kept = []
+    for item in _own_items(asked):
+        if item.get("type") != REFERS:
+            kept.append(whole(item))
+        elif item.get("id") not in known:
+            found = _pick(before.referred[str(item["id"])], item["id"])
+            if found.get("type") != "reasoning":
+                kept.append(whole({name: value for name, value in found.items() if name != "id"}))
+    return _encode(kept)
 
 
-def _whole(item: dict[str, Any]) -> dict[str, Any]:
-    """An item as it is listed: with its type, its content as parts, and an id."""
+def split(items: bytes, answer: bytes, taken: Collection[str] = ()) -> Sequence[Single]:
+    """Return the items of a request and of its answer, one by one, each under an id that is not taken yet."""
+    found: dict[str, Single] = {}
+    for item in (*_decode_items(items), *_decode_said(answer).output):
+        item_id = str(item.get("id"))
+        if "id" not in item or not is_id(item_id) or item_id in taken or item_id in found:
+            item_id = mint_item(item)
+        found[item_id] = Single(item_id, _encode(item | {"id": item_id}))
+    return tuple(found.values())
+
+
+def mint_item(item: dict[str, Any]) -> str:
+    """Return an id for an item of its kind."""
+    return f"{ITEMS.get(str(item.get('type') or 'message'), 'item')}_{secrets.token_hex(16)}"
+
+
+def whole(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an item as it is listed: with its type, its content as parts, and an id."""
     role, content = item.get("role"), item.get("content")
     if isinstance(role, str) and isinstance(content, str) and item.get("type", "message") == "message":
         item = item | _message(role, content)
     kind = str(item.get("type") or "message")
-    return {"id": f"{ITEMS.get(kind, 'item')}_{secrets.token_hex(16)}", "type": kind} | item
+    status = {"status": "completed"} if kind == "message" else {}
+    return {"id": mint_item(item), "type": kind} | status | item
 
 
 def mark(answer: bytes, marks: Marks) -> bytes | None:
@@ -214,7 +293,10 @@ def _decode_status(raw: msgspec.Raw) -> str:
 
 
 def _marked(fields: dict[str, msgspec.Raw], marks: Marks) -> bytes:
-    told = {"id": marks.id, "previous_response_id": marks.before, "store": marks.kept}
+    told: dict[str, Any] = {"id": marks.id, "previous_response_id": marks.before, "store": marks.kept}
+    if marks.dialogue is not None:
+        # One that was not put into its conversation after all does not belong to it.
+        told["conversation"] = {"id": marks.dialogue} if marks.kept else None
     return _encode(fields | {name: msgspec.Raw(_encode(value)) for name, value in told.items()})
 
 
@@ -266,30 +348,43 @@ def write_items(turns: Sequence[Past], query: str) -> bytes:
     Raises:
         Malformed: one of them has a value that cannot be.
     """
+    asks = read_page(query)
+    listed = list(_listed(turns))
+    if asks.newest_first:
+        listed.reverse()
+    if asks.after is not None:
+        places = [index for index, item in enumerate(listed) if item.get("id") == asks.after]
+        if not places:
+            raise Malformed("`after` is the id of no item here.", code="invalid_value", param="after")
+        listed = listed[places[0] + 1 :]
+    page = listed[: asks.limit]
+    return _encode(list_of(page, more=len(listed) > len(page)))
+
+
+def read_page(query: str) -> Page:
+    """Read which items a query asks for: `limit` (1 to 100), `order` (`desc` unless it is `asc`), `after` (an id).
+
+    Raises:
+        Malformed: one of them has a value that cannot be.
+    """
     asks = {name: values[-1] for name, values in parse_qs(query).items()}
-    limit, order, after = asks.get("limit", str(PAGE)), asks.get("order", "desc"), asks.get("after")
+    limit, order = asks.get("limit", str(PAGE)), asks.get("order", "desc")
     if not limit.isdecimal() or not 1 <= int(limit[:4]) <= MOST:
         raise Malformed(f"`limit` must be 1 to {MOST}.", code="invalid_value", param="limit")
     if order not in ("asc", "desc"):
         raise Malformed("`order` must be asc or desc.", code="invalid_value", param="order")
-    listed = list(_listed(turns))
-    if order == "desc":
-        listed.reverse()
-    if after is not None:
-        places = [index for index, item in enumerate(listed) if item.get("id") == after]
-        if not places:
-            raise Malformed("`after` is the id of no item here.", code="invalid_value", param="after")
-        listed = listed[places[0] + 1 :]
-    page = listed[: int(limit)]
-    return _encode(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": page[0].get("id") if page else None,
-            "last_id": page[-1].get("id") if page else None,
-            "has_more": len(listed) > len(page),
-        }
-    )
+    return Page(int(limit), asks.get("after"), order == "desc")
+
+
+def list_of(page: Sequence[dict[str, Any]], *, more: bool) -> dict[str, Any]:
+    """Return a page of items as it is told."""
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0].get("id") if page else None,
+        "last_id": page[-1].get("id") if page else None,
+        "has_more": more,
+    }
 
 
 def _listed(turns: Sequence[Past]) -> Iterator[dict[str, Any]]:
