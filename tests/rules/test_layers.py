@@ -25,7 +25,7 @@ ROOMS = [
     ),
     *("tenancy", "config", "observability", "wire"),
 ]
-LEAVES = ["errors", "ids", "money", "clock", "messages"]
+LEAVES = ["errors", "ids", "money", "clock", "messages", "stretches"]
 
 
 def lint(folder: Path, source: Path) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from trunkline.metering.lines import Adjustment, Decision, Kind
 from trunkline.metering.records import Intent, Settlement, Status
 from trunkline.store.names import Name, Names, Naming, Place, Standing, holders
 from trunkline.store.schema import SUMMED, accounts, attempts, days, lines, repeats, rollups
-from trunkline.store.sessions import upsert
+from trunkline.store.sessions import upsert, write_rows
 
 HOUR = 3_600_000_000_000
 HOURS_OF_DAY = 24
@@ -256,11 +256,13 @@ class Posting:
             price = self._naming.price(connection, "")
             moved.append((*head, debit, credit, decision.amount, price, decision.reason, decision.by))
         noted = [(*which, at, standings[place].cell) for which, (at, place) in sorted(self._repeats.items())]
-        _many(connection, self._books.lines, moved)
-        _many(connection, self._books.repeats, noted)
-        _many(connection, self._books.balances, [(change, one) for one, change in sorted(balances.items()) if change])
-        _many(connection, self._books.rollups, sorted(sums))
-        _many(connection, self._books.days, [(*which, *change) for which, change in sorted(by_day.items())])
+        write_rows(connection, self._books.lines, moved)
+        write_rows(connection, self._books.repeats, noted)
+        write_rows(
+            connection, self._books.balances, [(change, one) for one, change in sorted(balances.items()) if change]
+        )
+        write_rows(connection, self._books.rollups, sorted(sums))
+        write_rows(connection, self._books.days, [(*which, *change) for which, change in sorted(by_day.items())])
 
     def kept(self) -> None:
         """Take notice that the transaction was kept."""
@@ -291,8 +293,3 @@ def _adding(engine: Engine, table: Table) -> str:
     added = {name: table.c[name] + sums.excluded[name] for name in SUMMED}
     which = [column.name for column in table.primary_key]
     return str(sums.on_conflict_do_update(index_elements=which, set_=added).compile(dialect=engine.dialect))
-
-
-def _many(connection: Connection, statement: str, rows: list[Any]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, rows)
