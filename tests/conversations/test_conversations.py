@@ -117,6 +117,19 @@ async def test_what_was_told_not_to_be_kept_is_erased_if_the_store_took_it_late(
     assert shelf.turns == {}
 
 
+async def test_what_a_caller_that_left_was_not_told_of_is_erased_again(kept: Conversations, shelf: Shelf) -> None:
+    shelf.flows.clear()
+    keeping = asyncio.create_task(kept.keep(FIRST))
+    await asyncio.sleep(0)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    shelf.flows.set()
+    await asyncio.to_thread(shelf.changed.wait, 10)
+    assert shelf.changed.is_set()
+    assert shelf.turns == {}
+
+
 async def test_a_store_that_is_away_is_told_so_and_what_is_new_is_not_kept(kept: Conversations, shelf: Shelf) -> None:
     shelf.away = True
     assert not await kept.keep(FIRST)

@@ -16,6 +16,7 @@ from trunkline.dialects.responses.kept import (
     mark,
     mark_event,
     mint,
+    read_page,
     read_wish,
     resume,
     write_items,
@@ -52,6 +53,14 @@ def test_thoughts_go_back_only_to_the_deployment_that_answered_last_and_thought_
     assert [item["type"] for item in told] == ["message", "reasoning", "message", "message"]
     assert told[1] == THOUGHT
     assert resumed.prompt_bound >= len(thoughts.value)
+
+
+def test_thoughts_go_back_also_where_something_was_put_in_after_them() -> None:
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "12 degrees"}
+    said = (past(THOUGHT, SAID), past(items=[result], deployment=""))
+    thoughts = resume(asked(input="hi", conversation="x"), Before(said)).thoughts
+    assert thoughts is not None
+    assert thoughts.deployment == "gpt"
 
 
 def test_a_thought_that_nobody_could_take_up_again_is_not_sent() -> None:
@@ -105,6 +114,8 @@ def test_pages_of_items_go_on_after_an_item_in_either_order() -> None:
             write_items(turns, query)
     with pytest.raises(Malformed):
         check_query("starting_after=3")
+    with pytest.raises(Malformed, match="no item here"):
+        read_page("after=%00")
 
 
 def test_an_answer_is_told_under_the_exchanges_own_id_and_keeps_all_else() -> None:

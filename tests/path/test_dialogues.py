@@ -13,7 +13,7 @@ import pytest
 from tests.path.exchange import Exchange, exchange
 from tests.path.raw import ask
 from tests.path.test_conversations import DOORS, STREAMED, TOOLS, WHOLE, answered, declared, sent, stored
-from tests.upstreams.script import Script
+from tests.upstreams.script import TOOL_CALL, Script
 from tests.upstreams.scripted import Upstream
 
 USE_CASE = "x-trunkline-use-case"
@@ -247,6 +247,29 @@ def test_tools_go_on_in_a_conversation(sdk: openai.OpenAI, vendor: Upstream, str
     ] * len(calls)
 
 
+@pytest.mark.parametrize("named", ["conversation", "previous_response_id"])
+def test_what_was_thought_goes_on_at_the_deployment_that_thought_it_and_nowhere_else(
+    sdk: openai.OpenAI, vendor: Upstream, spare: Upstream, named: str
+) -> None:
+    include: Any = ["reasoning.encrypted_content"]
+    made: Any = {"conversation": sdk.conversations.create().id} if named == "conversation" else {}
+    vendor.default = TOOL_CALL
+    first = sdk.responses.create(model="spill", input="hi", tools=TOOLS, include=include, **made)
+    assert "reasoning" in [item.type for item in first.output]
+    assert "reasoning.encrypted_content" in sent(vendor)["include"]
+    calls = [item for item in first.output if item.type == "function_call"]
+    result: Any = [{"type": "function_call_output", "call_id": one.call_id, "output": "12 degrees"} for one in calls]
+    then: Any = made or {"previous_response_id": first.id}
+    vendor.default = Script(status=500)
+    elsewhere = sdk.responses.create(model="spill", input=result, tools=TOOLS, store=False, **then)
+    assert elsewhere.output_text == WHOLE
+    assert "reasoning" not in [item.get("type") for item in sent(spare)["input"]]
+    vendor.default = TOOL_CALL
+    sdk.responses.create(model="spill", input=result, tools=TOOLS, **then)
+    (thought,) = (item for item in sent(vendor)["input"] if item.get("type") == "reasoning")
+    assert thought["encrypted_content"] == "gAAAAABodK5xY3dhrZ"
+
+
 def test_an_item_that_is_referred_to_stands_in_the_prompt(sdk: openai.OpenAI, vendor: Upstream) -> None:
     first = sdk.responses.create(model="native", input="I am Ada.")
     asked: Any = sdk.responses.input_items.list(first.id).data[0]
@@ -292,6 +315,19 @@ def test_a_stream_that_is_cut_puts_nothing_into_its_conversation(
     assert said(sdk, made.id) == ["user: hi"]
 
 
+def test_the_streaming_helper_follows_a_turn_of_a_conversation(sdk: openai.OpenAI) -> None:
+    made = sdk.conversations.create()
+    for _ in range(2):
+        with sdk.responses.stream(model="gemini", input="hi", conversation=made.id) as stream:
+            for _ in stream:
+                pass
+            final = stream.get_final_response()
+        assert (final.output_text, stored(final)) == (WHOLE, True)
+        assert final.conversation is not None
+        assert final.conversation.id == made.id
+    assert len(said(sdk, made.id)) == 4
+
+
 def test_calls_at_once_each_put_their_turn_in_whole(sdk: openai.OpenAI) -> None:
     made = sdk.conversations.create(extra_headers=of("native"))
 
@@ -315,6 +351,8 @@ def test_what_is_no_request_for_a_conversation_is_refused(running: Exchange, key
         ("GET", f"{path}/other", 404),
         ("GET", f"{path}/items?limit=0", 400),
         ("GET", f"{path}/items?after=nothing", 400),
+        ("GET", f"{path}/items?after=%00", 400),
+        ("GET", f"{path}/items/%00", 404),
         ("GET", f"{path}/items/", 404),
         ("POST", "/v1/responses/resp_1", 405),
     ):

@@ -236,11 +236,15 @@ class Conversations:
         doing = asyncio.get_running_loop().run_in_executor(self._threads, work)
         self._waiting += 1
         doing.add_done_callback(self._done)
-        done, _ = await asyncio.wait({doing}, timeout=WITHIN)
-        if not done:
-            if undo is not None:
-                # Not before it is done, or there would be nothing to undo yet.
+        done: set[asyncio.Future[T]] = set()
+        try:
+            done, _ = await asyncio.wait({doing}, timeout=WITHIN)
+        finally:
+            # Nobody heard that it was done: the store was too slow, or the caller left. Not before it is done, or there
+            # would be nothing to undo yet.
+            if not done and undo is not None:
                 doing.add_done_callback(lambda _: self._threads.submit(_quietly, undo))
+        if not done:
             raise _away(f"the store of conversations did not answer within {WITHIN:g} s")
         try:
             return doing.result()

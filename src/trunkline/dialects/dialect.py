@@ -246,6 +246,7 @@ class KeptAnswers(msgspec.Struct, frozen=True):
         unkept: the request, so that no deployment keeps its answer.
         resume: the same, with all that was said earlier before it; none of the exchange's ids is left in it.
         items: what a request asks by itself, as it is kept: each item with an id.
+        ids: those by which items of a request and of its answer can be referred to.
         split: the items of a request and of its answer, one by one, none of them under one of the ids that are given.
         mark: a whole answer with other marks; None where it is none that can be gone on from.
         mark_event: one event of a stream with other marks, and whether it is the last one of a whole answer.
@@ -262,6 +263,7 @@ class KeptAnswers(msgspec.Struct, frozen=True):
     unkept: Callable[[Asked], Asked]
     resume: Callable[[Asked, Before], Asked]
     items: Callable[[Asked, Before], bytes]
+    ids: Callable[[bytes, bytes], Sequence[str]]
     split: Callable[[bytes, bytes, Collection[str]], Sequence[Single]]
     mark: Callable[[bytes, Marks], bytes | None]
     mark_event: Callable[[bytes, Marks], tuple[bytes, bool]]
@@ -279,6 +281,7 @@ class Dialogues(msgspec.Struct, frozen=True):
         items: what stands behind the id where its items are.
         mint: makes the id of one.
         is_ours: whether an id is of that make.
+        is_item: whether something may be the id of an item.
         read_new: the items and the metadata of a new one. Raises Malformed.
         read_metadata: the metadata that one is to have. Raises Malformed.
         read_items: the items that one is to get. Raises Malformed.
@@ -292,6 +295,7 @@ class Dialogues(msgspec.Struct, frozen=True):
     items: str
     mint: Callable[[], str]
     is_ours: Callable[[str], bool]
+    is_item: Callable[[str], bool]
     read_new: Callable[[bytes], tuple[Sequence[Single], bytes]]
     read_metadata: Callable[[bytes], bytes]
     read_items: Callable[[bytes], Sequence[Single]]

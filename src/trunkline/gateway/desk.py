@@ -22,6 +22,7 @@ from trunkline.gateway.decode import DATA_CLASS, END_CUSTOMER
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.identify import identify
 from trunkline.messages import Asked, Operation
+from trunkline.metering.hold import writable
 from trunkline.policy.permit import decide, find_decision, offered
 from trunkline.tenancy.callers import Caller
 from trunkline.wire.server import Request
@@ -97,6 +98,8 @@ class Desk:
 
     async def _answer_item(self, caller: Caller, method: str, dialogue_id: str, item_id: str) -> bytes:
         dialogue = await self._find(caller, dialogue_id, erases=method == "DELETE")
+        if not self._shape.is_item(item_id):
+            raise _no_item(item_id)
         if method == "DELETE":
             if not await self._store.forget_item(dialogue, item_id):
                 raise _no_item(item_id)
@@ -234,7 +237,7 @@ class Desk:
             model=use_case,
             fields={},
             data_class=None if data_class is None else data_class.decode("latin-1").strip(),
-            end_customer=None if end_customer is None else end_customer.decode("latin-1").strip(),
+            end_customer=None if end_customer is None else writable(end_customer.decode("latin-1").strip()),
         )
 
     def _told(self, dialogue: Dialogue) -> bytes:

@@ -19,6 +19,7 @@ from trunkline.estate.use_cases import days_kept
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.identify import identify
 from trunkline.messages import Asked
+from trunkline.metering.hold import writable
 from trunkline.tenancy.callers import Caller
 from trunkline.wire.headers import line
 from trunkline.wire.server import Reply, Request
@@ -117,6 +118,7 @@ class KeptReply:
         marked = self._kept.mark(answer, self._marks) if self._marks.kept else None
         if conversations is None or marked is None or decision.keeps is None or decision.unkept:
             return False
+        customer = permitted.asked.end_customer
         now, before, dialogue = conversations.clock.now(), recalled.before, recalled.dialogue
         turn = Turn(
             id=recalled.id,
@@ -125,7 +127,7 @@ class KeptReply:
             unit=permitted.caller.unit,
             use_case=decision.use_case,
             key=permitted.caller.key,
-            end_customer=permitted.asked.end_customer,
+            end_customer=None if customer is None else writable(customer),
             data_class=decision.data_class,
             deployment=attempt.endpoint.deployment,
             made_at=now,
@@ -134,9 +136,9 @@ class KeptReply:
             answer=marked,
             dialogue=None if dialogue is None else dialogue.id,
         )
-        said = self._kept.split(recalled.items, marked, recalled.taken)
         if dialogue is None:
-            return await conversations.keep(turn, [one.id for one in said])
+            return await conversations.keep(turn, self._kept.ids(recalled.items, marked))
+        said = self._kept.split(recalled.items, marked, recalled.taken)
         dialogue = settled(dialogue, decision, now)
         appended = await conversations.keep_in(dialogue, [item_of(turn, one) for one in said], turn)
         if appended is Appended.TWICE:

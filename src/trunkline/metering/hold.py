@@ -42,7 +42,7 @@ def reserve(book: Book, attempt: Attempt, request: RequestId, pledge: Pledge | N
         caller.unit,
         caller.cost_centre,
         decision.use_case,
-        None if asked.end_customer is None else _writable(asked.end_customer),
+        None if asked.end_customer is None else writable(asked.end_customer),
         endpoint.deployment,
         endpoint.boundary,
         endpoint.pattern,
@@ -147,10 +147,10 @@ class Hold:
             http_status,
             usage,
             cost,
-            _writable(model_served),
+            writable(model_served),
             self._first_byte,
             book.clock.ticks() - self._started,
-            _writable(error),
+            writable(error),
         )
         self.settlement = settlement
         del book.held[intent.sequence]
@@ -201,7 +201,7 @@ class Hold:
         self.settle(status=status, usage=None, error=reason)
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Return text that every store takes: valid Unicode, no zero characters, not endless."""
     if not text or (text.isascii() and "\0" not in text and len(text) <= LONGEST_TEXT):
         return text

@@ -47,6 +47,7 @@ RESPONSES: Final = Dialect(
         unkept=kept.unkept,
         resume=kept.resume,
         items=kept.items_of,
+        ids=kept.ids_of,
         split=kept.split,
         mark=kept.mark,
         mark_event=kept.mark_event,

@@ -149,6 +149,7 @@ DIALOGUES: Final = Dialogues(
     items="items",
     mint=mint,
     is_ours=is_ours,
+    is_item=is_id,
     read_new=read_new,
     read_metadata=read_metadata,
     read_items=read_items,

@@ -58,6 +58,10 @@ class _Said(msgspec.Struct, frozen=True):
     output: list[dict[str, Any]] = []
 
 
+class _Outline(msgspec.Struct, frozen=True):
+    output: list[_Kinds] = []
+
+
 class _Event(msgspec.Struct, frozen=True):
     type: str = ""
     response: msgspec.Raw = ABSENT
@@ -65,6 +69,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 _decode_dialogue = msgspec.json.Decoder(str | _Id).decode
 _decode_kinds = msgspec.json.Decoder(list[_Kinds]).decode
+_decode_outline = msgspec.json.Decoder(_Outline).decode
 _decode_said = msgspec.json.Decoder(_Said).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 
@@ -155,8 +160,8 @@ def resume(asked: Asked, before: Before) -> Asked:
     fields["store"] = msgspec.Raw(b"false")
     turns = before.said
     own = _own_items(asked)
-    whence = (*turns, *before.referred.values())
-    last = turns[-1].deployment if turns else whence[-1].deployment if whence else ""
+    whence = turns or tuple(before.referred.values())
+    last = next((one.deployment for one in reversed(whence) if one.deployment), "")
     said: list[dict[str, Any]] = []
     thought: list[dict[str, Any]] = []
 
@@ -256,6 +261,12 @@ def split(items: bytes, answer: bytes, taken: Collection[str] = ()) -> Sequence[
             item_id = mint_item(item)
         found[item_id] = Single(item_id, _encode(item | {"id": item_id}))
     return tuple(found.values())
+
+
+def ids_of(items: bytes, answer: bytes) -> Sequence[str]:
+    """Return the ids under which the items of a request and of its answer can be referred to."""
+    found = (*_decode_kinds(items), *_decode_outline(answer).output)
+    return [one.id for one in found if is_id(one.id)]
 
 
 def mint_item(item: dict[str, Any]) -> str:
@@ -373,7 +384,10 @@ def read_page(query: str) -> Page:
         raise Malformed(f"`limit` must be 1 to {MOST}.", code="invalid_value", param="limit")
     if order not in ("asc", "desc"):
         raise Malformed("`order` must be asc or desc.", code="invalid_value", param="order")
-    return Page(int(limit), asks.get("after"), order == "desc")
+    after = asks.get("after")
+    if after is not None and not is_id(after):
+        raise Malformed("`after` is the id of no item here.", code="invalid_value", param="after")
+    return Page(int(limit), after, order == "desc")
 
 
 def list_of(page: Sequence[dict[str, Any]], *, more: bool) -> dict[str, Any]:
