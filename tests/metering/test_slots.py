@@ -15,6 +15,7 @@ from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Unavailable
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import CALLS
+from trunkline.metering.portions import Queue
 from trunkline.metering.slots import DRY_FOR, LASTS, MARGIN, SlotAnswer, SlotAsk, grant
 from trunkline.metering.turnstile import Full, Turnstile, Visit
 from trunkline.store import slot_table
@@ -169,6 +170,23 @@ def test_a_message_that_was_overtaken_changes_nothing(store: Store) -> None:
     store.hold_slots([late])
     other = SlotAsk("limit", "other", version=1, limit=LIMIT, amount=LIMIT, used=0, need=1)
     assert [one.amount for one in store.hold_slots([other])] == [LIMIT - 2]
+
+
+def test_where_calls_wait_at_several_exchanges_a_worker_is_given_its_portion_and_told_it(store: Store) -> None:
+    many, few = {"hr": Queue(1, 90)}, {"it": Queue(3, 9)}
+
+    def ask(holder: str, version: int, used: int, waiting: dict[str, Queue], need: int = 0) -> tuple[int, int | None]:
+        (answer,) = store.hold_slots([SlotAsk("limit", holder, version, LIMIT, LIMIT, used, need, waiting)])
+        return answer.amount, answer.portion
+
+    assert ask("x/1", 1, 0, {}) == (LIMIT, None)
+    assert ask("x/1", 2, LIMIT, many) == (LIMIT, LIMIT)
+    assert ask("y/1", 1, 0, few, need=1) == (0, 6)
+    assert ask("x/1", 3, LIMIT - 3, many) == (LIMIT - 3, 2)  # Three calls have ended, and it begins no others.
+    assert ask("y/1", 2, 0, few, need=1) == (3, 6)
+    assert ask("x/1", 4, 2, many) == (2, 2)
+    assert ask("y/1", 3, 3, few, need=4) == (6, 6)
+    assert ask("x/1", 5, 2, {}) == (2, None)
 
 
 @pytest.mark.parametrize("seed", range(20))

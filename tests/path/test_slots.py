@@ -46,10 +46,10 @@ class Busy:
 class Load:
     """Callers at an exchange that ask without a pause until told to end, or until it is gone."""
 
-    def __init__(self, running: Exchange, key: str) -> None:
+    def __init__(self, running: Exchange, key: str, callers: int = CALLERS) -> None:
         self.answers: list[Answer] = []
         self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(running.port, key)) for _ in range(CALLERS)]
+        self._threads = [threading.Thread(target=self._call, args=(running.port, key)) for _ in range(callers)]
         for thread in self._threads:
             thread.start()
 

@@ -39,6 +39,7 @@ from trunkline.metering.cashier import Cashier
 from trunkline.metering.counters import Page
 from trunkline.metering.drain import Drainer
 from trunkline.metering.journal import Journal
+from trunkline.metering.portions import Queue
 from trunkline.metering.purses import Purses
 from trunkline.metering.turnstile import Turnstile
 from trunkline.observability.metrics import LimitReading, Metrics, Readings, UpstreamLoad
@@ -142,8 +143,10 @@ class Answering:
         )
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
         self._turnstile = self.exchange.turnstile = Turnstile(
-            self._page, checked.limits, clock, ground.store if ground.store.shared else None
+            self._page, checked.limits, clock, ground.store if ground.store.shared else None, ground.name
         )
+        if (slots := self._turnstile.slots) is not None:
+            slots.waiting, slots.hear_spread, slots.weigh = self._waiting_for, self._hear_spread, self._weigh
         self._shadows = self.exchange.shadows = Shadows(self.exchange)
         self._hearsay: Hearsay | None = None
         if ground.store.shared:
@@ -161,6 +164,16 @@ class Answering:
             tell(mark)
 
         self.exchange.health.tell = both
+
+    def _waiting_for(self, limit: str) -> dict[str, Queue]:
+        queues = self.exchange.waiting.queues(self._turnstile.bound_by(limit))
+        return {unit: Queue(*queue) for unit, queue in queues.items()}
+
+    def _weigh(self, unit: str) -> int:
+        return self.exchange.snapshot.weights.get(unit, 1)
+
+    def _hear_spread(self, limit: str, spread: Mapping[str, float]) -> None:
+        self.exchange.waiting.hear_spread(self._turnstile.bound_by(limit), spread)
 
     def _limits_now(self) -> dict[str, LimitReading]:
         return self._turnstile.readings()

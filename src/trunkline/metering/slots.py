@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,6 +20,7 @@ from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.errors import TrunklineError, Unavailable
 from trunkline.metering.counters import Counter, Page
 from trunkline.metering.limits import CALLS
+from trunkline.metering.portions import PER_EXCHANGE, Holding, Queue, portions, spread
 
 LASTS = 10 * NANOS_PER_SECOND
 """Nanoseconds that slots last without being renewed."""
@@ -51,6 +52,7 @@ class SlotAsk(msgspec.Struct, frozen=True):
         amount: how many slots in all.
         used: in how many of them calls are under way: these it keeps in any case.
         need: fewer than so many do not help.
+        waiting: the units whose calls wait for a slot there.
     """
 
     name: str
@@ -60,14 +62,22 @@ class SlotAsk(msgspec.Struct, frozen=True):
     amount: int
     used: int
     need: int
+    waiting: dict[str, Queue] = {}
 
 
 class SlotAnswer(msgspec.Struct, frozen=True):
-    """How many slots it holds, whether others hold some in vain, and whether somebody went without a moment ago."""
+    """How many slots it holds, whether others hold some in vain, and whether somebody went without a moment ago.
+
+    Attributes:
+        portion: how many it should have, where calls wait there; None where none do.
+        spread: units that wait at other exchanges, too, and by how much less they weigh here for that.
+    """
 
     amount: int
     idle: bool
     short: bool
+    portion: int | None = None
+    spread: dict[str, float] = {}
 
 
 class SlotStore(Protocol):
@@ -78,9 +88,39 @@ class SlotStore(Protocol):
         ...
 
 
-def grant(ask: SlotAsk, others: int) -> int:
-    """Return how many slots a worker holds, where others hold so many."""
-    return max(min(ask.amount, ask.limit - others), ask.used, 0)
+def grant(ask: SlotAsk, others: int, portion: int | None = None) -> int:
+    """Return how many slots a worker holds, where others hold so many, and it should have its portion at most."""
+    amount = ask.amount if portion is None else min(ask.amount, portion)
+    return max(min(amount, ask.limit - others), ask.used, 0)
+
+
+def share(ask: SlotAsk, others: Sequence[Holding], now: int, short_at: int) -> SlotAnswer:
+    """Return what a worker holds from now on.
+
+    Args:
+        ask: what it wants.
+        others: what all others hold that has not lapsed.
+        now: the store's time, in nanoseconds.
+        short_at: when somebody went without last.
+    """
+    everybody = [*others, Holding(ask.holder, ask.used, ask.waiting)]
+    portion = portions(ask.limit, everybody, now).get(ask.holder)
+    amount = grant(ask, sum(one.amount for one in others), portion)
+    idle = any(one.amount > one.used for one in others)
+    short = amount < ask.need or now - short_at < SHORT_FOR
+    return SlotAnswer(amount, idle, short, portion, spread(everybody, ask.holder))
+
+
+def _nobody(_: str) -> dict[str, Queue]:
+    return {}
+
+
+def _alike(_: str) -> int:
+    return 1
+
+
+def _unheard(_: str, __: Mapping[str, float]) -> None:
+    pass
 
 
 class _Hand(msgspec.Struct):
@@ -92,10 +132,13 @@ class _Hand(msgspec.Struct):
     busy_at: int = 0
     dry_until: int = 0
     short: bool = False
+    portion: int | None = None
+    told: bool = False
 
 
 class _Waiter(msgspec.Struct):
     name: str
+    unit: str
     future: asyncio.Future[Exception | None]
     asked: bool = False
 
@@ -108,14 +151,26 @@ class Slots:
         page: where the worker counts its calls.
         clock: the worker's.
         counters: tells the limits in force.
+        exchange: the name of the worker's exchange.
+
+    Attributes:
+        waiting: tells the units whose calls wait for a limit, but for those that wait here.
+        weigh: tells the weight of a unit.
+        hear_spread: is told which of them wait at other exchanges, too.
     """
 
-    def __init__(self, store: SlotStore, page: Page, clock: Clock, counters: Callable[[], Iterable[Counter]]) -> None:
+    def __init__(
+        self, store: SlotStore, page: Page, clock: Clock, counters: Callable[[], Iterable[Counter]], exchange: str = ""
+    ) -> None:
         self._store = store
         self._page = page
         self._clock = clock
         self._counters = counters
-        self._holder = secrets.token_hex(8)
+        own = secrets.token_hex(8)
+        self._holder = f"{exchange or own}{PER_EXCHANGE}{own}"
+        self.waiting: Callable[[str], dict[str, Queue]] = _nobody
+        self.weigh: Callable[[str], int] = _alike
+        self.hear_spread: Callable[[str, Mapping[str, float]], None] = _unheard
         self._version = 0
         self._hands: dict[str, _Hand] = {}
         self._waiting: list[_Waiter] = []
@@ -125,20 +180,27 @@ class Slots:
     def held(self, counter: Counter) -> int:
         """Return how many calls of this worker may be under way at the moment."""
         hand = self._hands.get(counter.rate.name)
-        return hand.amount if hand is not None and self._clock.ticks() < hand.until else 0
+        if hand is None or self._clock.ticks() >= hand.until:
+            return 0
+        return hand.amount if hand.portion is None else min(hand.amount, hand.portion)
 
     def is_dry(self, counter: Counter) -> bool:
-        """Whether a moment ago there was no slot to be had."""
-        hand = self._hands.get(counter.rate.name)
-        return hand is not None and self._clock.ticks() < hand.dry_until
+        """Whether a moment ago there was no slot to be had; or, where calls wait for a turn, one asks for all."""
+        name = counter.rate.name
+        hand = self._hands.get(name)
+        if hand is None:
+            return False
+        if self._clock.ticks() < hand.dry_until:
+            return True
+        return hand.portion is not None and any(one.name == name for one in self._waiting)
 
-    async def more(self, counter: Counter) -> None:
-        """Wait until this worker holds more slots, or until it is known that there are none.
+    async def more(self, counter: Counter, unit: str) -> None:
+        """Wait with a unit's call until this worker holds more slots, or until it is known that there are none.
 
         Raises:
             Unavailable: the store does not answer.
         """
-        waiter = _Waiter(counter.rate.name, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(counter.rate.name, unit, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._wake.set()
         try:
@@ -185,7 +247,9 @@ class Slots:
     def _asks(self, waiting: Sequence[_Waiter], at: int) -> list[SlotAsk]:
         declared = {counter.rate.name: counter for counter in self._counters() if counter.rate.counts == CALLS}
         wanted = {one.name for one in waiting}
-        for name in wanted & declared.keys():
+        queues = {name: self._queue(name, waiting) for name, counter in declared.items() if counter.rate.provided}
+        queues = {name: queue for name, queue in queues.items() if queue}
+        for name in (wanted | queues.keys()) & declared.keys():
             self._hands.setdefault(name, _Hand(declared[name]))
         asks: list[SlotAsk] = []
         for name, hand in tuple(self._hands.items()):
@@ -195,26 +259,41 @@ class Slots:
             part = 0 if hand.short else max(limit // PARTS, 1)
             if need or used >= hand.amount:
                 hand.busy_at = at
-            amount = hand.amount
+            amount, queue = hand.amount, queues.get(name, {})
             if name not in declared:
                 amount = used
             elif need:
                 amount = max(amount, used + need + part)
             elif hand.short or at - hand.busy_at > IDLE:
                 amount = used
-            if not (need or amount != hand.amount or amount > used or hand.until - at < RENEW_BEFORE):
+            if hand.portion is not None:
+                amount = min(amount, max(hand.portion, used))
+            news = bool(queue) or hand.told
+            if not (need or news or amount != hand.amount or amount > used or hand.until - at < RENEW_BEFORE):
                 continue
-            if not (amount or hand.amount or need):
+            if not (amount or hand.amount or need or news):
                 del self._hands[name]
                 continue
             hand.amount = min(hand.amount, amount)  # Let go of before it is said: never used by two.
+            hand.told = bool(queue)
             self._version += 1
-            asks.append(SlotAsk(name, self._holder, self._version, limit, amount, used, used + min(need, 1)))
+            asks.append(SlotAsk(name, self._holder, self._version, limit, amount, used, used + min(need, 1), queue))
         return asks
+
+    def _queue(self, name: str, waiting: Sequence[_Waiter]) -> dict[str, Queue]:
+        """The units whose calls wait for a limit, wherever they do."""
+        queue = self.waiting(name)
+        for one in waiting:
+            if one.name == name:
+                before = queue.get(one.unit) or Queue(self.weigh(one.unit), 0)
+                queue[one.unit] = Queue(before.weight, before.calls + 1)
+        return queue
 
     def _hear(self, ask: SlotAsk, answer: SlotAnswer, sent: int, waiting: Sequence[_Waiter]) -> None:
         hand = self._hands[ask.name]
         hand.amount, hand.until, hand.short = answer.amount, sent + LASTS - MARGIN, answer.short
+        hand.portion = answer.portion
+        self.hear_spread(ask.name, answer.spread)
         if answer.amount >= ask.need:
             hand.dry_until = 0
         elif not answer.idle or any(one.asked for one in waiting if one.name == ask.name):

@@ -86,6 +86,7 @@ class Turnstile:
         limits: those in force.
         clock: the worker's.
         store: where several exchanges share the limits; None where this one is alone.
+        exchange: the name of the worker's exchange.
 
     Attributes:
         in_force: whether there are any; without one, nothing here costs a call anything.
@@ -108,10 +109,14 @@ class Turnstile:
         "slots",
     )
 
-    def __init__(self, page: Page, limits: Limits, clock: Clock, store: SharedStore | None = None) -> None:
+    def __init__(
+        self, page: Page, limits: Limits, clock: Clock, store: SharedStore | None = None, exchange: str = ""
+    ) -> None:
         self.page = page
         self.shares = None if store is None else Shares(store, page, clock, lambda: tuple(self._counters.values()))
-        self.slots = None if store is None else Slots(store, page, clock, lambda: tuple(self._counters.values()))
+        self.slots = (
+            None if store is None else Slots(store, page, clock, lambda: tuple(self._counters.values()), exchange)
+        )
         self._clock = clock
         self._freed_at = 0
         self._usual: dict[str, float] = {}
@@ -163,6 +168,10 @@ class Turnstile:
     def at(self, deployment: str) -> _Rows:
         """Return the counters of a deployment, its boundary and its model there."""
         return self._at.get(deployment, _NO_ROWS)
+
+    def bound_by(self, limit: str) -> list[str]:
+        """Return the deployments that stand under a limit of calls at once, by its name."""
+        return [name for name, rows in self._at.items() if any(one.rate.name == limit for one in rows.calls)]
 
     def take(self, wanted: list[tuple[Counter, int]]) -> list[Taken]:
         """Count all of it, or nothing.
@@ -235,14 +244,14 @@ class Turnstile:
             given.append((one, held - (usage.input - cached) - rate.ratio * usage.output, starts))
         return given
 
-    async def more(self, scarce: Scarce) -> None:
-        """Wait until this exchange has more of a limit in hand, or it is known that there is none.
+    async def more(self, scarce: Scarce, unit: str) -> None:
+        """Wait with a unit's call until this exchange has more of a limit in hand, or it is known that there is none.
 
         Raises:
             Unavailable: the store does not answer.
         """
         if self.slots is not None and scarce.counter.rate.counts == CALLS:
-            await self.slots.more(scarce.counter)
+            await self.slots.more(scarce.counter, unit)
         elif self.shares is not None:
             await self.shares.more(scarce.counter, scarce.amount)
 
@@ -397,7 +406,7 @@ class Visit:
                 taken = turnstile.take(wanted)
                 break
             except Scarce as scarce:
-                await turnstile.more(scarce)
+                await turnstile.more(scarce, attempt.permitted.caller.unit)
         if not self._entered:
             self._entered = True
             self._call = taken[: len(above.calls)]

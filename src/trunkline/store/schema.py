@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0013"
+HEAD = "0014"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -337,6 +337,8 @@ slots = Table(
     Column("amount", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    # The units whose calls wait for a slot there, as JSON: each with its weight and how many calls.
+    Column("waiting", Text),
 )
 
 alerts = Table(

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import case, delete, func, select, update
+import msgspec
+from sqlalchemy import delete, select, update
 
-from trunkline.metering.slots import LASTS, SHORT_FOR, SlotAnswer, SlotAsk, grant
+from trunkline.metering.portions import Holding, Queue
+from trunkline.metering.slots import LASTS, SlotAnswer, SlotAsk, share
 from trunkline.store.held_leases import now_of
 from trunkline.store.schema import slots
 from trunkline.store.sessions import Sessions, upsert
@@ -14,6 +16,9 @@ NOBODY = ""
 
 KEPT_FOR = 600_000_000_000
 """Nanoseconds for which what has lapsed is kept: a message that is late must not begin it anew."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Queue]).decode
 
 
 class SlotTable:
@@ -37,24 +42,32 @@ class SlotTable:
                 short_at = connection.execute(lock).scalar_one()
                 now = now_of(connection)
                 alive = (of, slots.c.holder.not_in((NOBODY, ask.holder)), slots.c.expires > now)
-                idle_of = case((slots.c.amount > slots.c.used, slots.c.amount - slots.c.used), else_=0)
-                sums = select(func.coalesce(func.sum(slots.c.amount), 0), func.coalesce(func.sum(idle_of), 0))
-                others, idle = map(int, connection.execute(sums.where(*alive)).one())
+                rows = connection.execute(select(slots).where(*alive)).all()
+                others = [Holding(row.holder, row.used, _queues(row.waiting), row.amount) for row in rows]
                 mine = connection.execute(
                     select(slots.c.version, slots.c.amount).where(of, slots.c.holder == ask.holder)
                 ).one_or_none()
                 if mine is not None and mine.version >= ask.version:
                     answers[place] = SlotAnswer(min(mine.amount, ask.amount), idle=False, short=False)
                     continue
-                amount = grant(ask, others)
-                row = {"version": ask.version, "amount": amount, "used": ask.used, "expires": now + LASTS}
+                answer = share(ask, others, now, short_at)
+                row = {
+                    "version": ask.version,
+                    "amount": answer.amount,
+                    "used": ask.used,
+                    "expires": now + LASTS,
+                    "waiting": _encode(ask.waiting).decode() if ask.waiting else None,
+                }
                 if mine is None:
                     connection.execute(delete(slots).where(*alive[:2], slots.c.expires < now - KEPT_FOR))
                     connection.execute(slots.insert().values({"name": ask.name, "holder": ask.holder, **row}))
                 else:
                     connection.execute(update(slots).where(of, slots.c.holder == ask.holder).values(row))
-                if amount < ask.need:
-                    short_at = now
+                if answer.amount < ask.need:
                     connection.execute(update(slots).where(of, slots.c.holder == NOBODY).values(expires=now))
-                answers[place] = SlotAnswer(amount, idle=idle > 0, short=now - short_at < SHORT_FOR)
+                answers[place] = answer
         return tuple(answers[place] for place in range(len(asks)))
+
+
+def _queues(waiting: str | None) -> dict[str, Queue]:
+    return _decode(waiting) if waiting else {}

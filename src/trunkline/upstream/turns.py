@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -83,6 +84,7 @@ class Turns:
         crowded_since: since when somebody has waited without a break, if anybody does.
         out: who has the turn and has not used it yet; None when the next one may have it.
         lack: what was said to the last one that found no room; None while nobody said.
+        spread: units that wait at other exchanges, too, and by how much less they weigh here for that.
         interval: nanoseconds between two turns that were used, lately; 0 while unknown.
     """
 
@@ -102,6 +104,7 @@ class Turns:
         "lack",
         "length",
         "out",
+        "spread",
     )
 
     def __init__(self) -> None:
@@ -113,6 +116,7 @@ class Turns:
         self._untold: dict[str, float] = {}
         self._told_at = 0
         self._yields = 0
+        self.spread: Mapping[str, float] = {}
         self._last = 0.0
         self._used_at = 0
         self.length = 0
@@ -171,6 +175,15 @@ class Turns:
         if stood is None or stood < place.longest or now - place.since <= shortest:
             return False
         return self.length * self.interval > shortest
+
+    def queues(self) -> Iterator[tuple[str, int, int]]:
+        """Yield each unit that waits, with its weight and how many calls it has."""
+        calls: dict[str, int] = {}
+        for units in self._levels.values():
+            for unit, waiting in units.items():
+                calls[unit] = calls.get(unit, 0) + len(waiting)
+        for unit, count in calls.items():
+            yield unit, self._weights.get(unit, 1), count
 
     def outranked(self, priority: int) -> bool:
         """Whether somebody of a higher priority waits."""
@@ -236,6 +249,8 @@ class Turns:
 
     def _charge(self, unit: str, tokens: int) -> None:
         charge = tokens / self._weights.get(unit, 1)
+        if self.spread:
+            charge *= self.spread.get(unit, 1.0)
         self._served[unit] = self._served.get(unit, 0.0) + charge
         if self._heard:
             self._untold[unit] = self._untold.get(unit, 0.0) + charge

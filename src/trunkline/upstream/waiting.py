@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -244,6 +244,21 @@ class Waiting:
         self._withdraw(place)
         turns.out = place
         place.granted.set_result(endpoint)
+
+    def queues(self, deployments: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return the units that wait for any of these deployments: weight, and how many calls wait at the most."""
+        found: dict[str, tuple[int, int]] = {}
+        for deployment in deployments:
+            if deployment in self._queues:
+                for unit, weight, calls in self._turns(deployment).queues():
+                    found[unit] = (weight, max(calls, found.get(unit, (0, 0))[1]))
+        return found
+
+    def hear_spread(self, deployments: Iterable[str], spread: Mapping[str, float]) -> None:
+        """Take which units wait at other exchanges, too, and by how much less they weigh here for that."""
+        for deployment in deployments:
+            if deployment in self._queues:
+                self._turns(deployment).spread = spread
 
     def hear(self, news: Queued) -> None:
         """Take what another process tells of its queue for a deployment."""
