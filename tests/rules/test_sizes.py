@@ -44,8 +44,7 @@ BORDERS = {
     "src/trunkline/gateway/shadows.py": "nobody waits for a copy of a call, and none may end anything else",
     "src/trunkline/metering/drain.py": "one failed round must not end the draining of all that follow",
     "src/trunkline/metering/purses.py": "whatever the store raises, calls go on within what is leased",
-    "src/trunkline/metering/shares.py": "whatever the store raises, calls go on within what is in hand",
-    "src/trunkline/metering/slots.py": "whatever the store raises, calls go on within what is in hand",
+    "src/trunkline/metering/door.py": "whatever the store raises, calls go on within what is in hand",
     "src/trunkline/wire/connection.py": "whatever a handler does, the client gets an answer",
     "src/trunkline/wire/response.py": "what a sink raises in the socket's call is raised where its owner waits",
 }

@@ -7,34 +7,23 @@ what it gave until the window ends.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.errors import TrunklineError, Unavailable
 from trunkline.metering.counters import Counter, Page
+from trunkline.metering.door import Door, Waiter
 
 PARTS = 50
 """Ahead of need, a worker asks for this part of a limit, or for as much as its dearest call in the window held."""
 SHARE = 8
 """Nobody gets more than this part of what is left beyond what calls wait for."""
-TICK = 0.25
-"""Seconds between two looks whether something is to be asked for or given back."""
-PATIENCE = 2.0
-"""Seconds that a call waits for the store."""
 AHEAD = 5 * NANOS_PER_SECOND
 """How long before a window ends something is asked for of the next one."""
 DRY_FOR = NANOS_PER_SECOND // 2
 """For how long calls are refused without asking again, once the store had too little left."""
-
-AWAY = "The store of the limits cannot be reached, and this exchange's share of this minute is used up."
-
-log = logging.getLogger(__name__)
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -96,12 +85,6 @@ class Scarce(Exception):
         self.amount = amount
 
 
-class _Waiter(msgspec.Struct):
-    counter: Counter
-    amount: int
-    future: asyncio.Future[Exception | None]
-
-
 class Shares:
     """A worker's side: asks the store for all limits of an exchange.
 
@@ -117,12 +100,10 @@ class Shares:
         self._page = page
         self._clock = clock
         self._counters = counters
-        self._waiting: list[_Waiter] = []
-        self._wake = asyncio.Event()
+        self._door = Door("these requests and tokens")
         self._dry: dict[str, tuple[int, int]] = {}
         self._left: dict[str, tuple[int, int]] = {}
         self._offset = 0
-        self._away = False
 
     def now(self) -> int:
         """Return the store's time, as well as it is known here."""
@@ -144,27 +125,11 @@ class Shares:
         Raises:
             Unavailable: the store does not answer.
         """
-        waiter = _Waiter(counter, amount, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
-        self._wake.set()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                refused = await waiter.future
-        except TimeoutError:
-            raise Unavailable(AWAY, code="store_unavailable", retry_after=5) from None
-        finally:
-            self._waiting.remove(waiter)
-        if refused is not None:
-            raise refused
+        await self._door.wait(counter, amount)
 
     async def follow(self) -> None:
         """Ask for what is needed, whenever it is, for ever."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._wake.wait()
-            self._wake.clear()
-            await self.ask()
+        await self._door.follow(self.ask)
 
     def look(self, counters: Iterable[Counter]) -> None:
         """Ask soon where little is left in hand. Only while the page is locked."""
@@ -173,7 +138,7 @@ class Shares:
             if not counter.rate.per or counter.rate.burst:  # What is given out evenly comes no sooner by asking.
                 continue
             if 2 * (counter.granted - counter.used(now)) < self._part(counter):
-                self._wake.set()
+                self._door.wake.set()
 
     def _part(self, counter: Counter) -> int:
         """What is kept in hand of a limit, ahead of need."""
@@ -182,18 +147,15 @@ class Shares:
 
     async def ask(self) -> None:
         """Ask the store once for all that is to be asked for."""
-        asked = [one for one in self._waiting if not one.future.done()]
+        asked = self._door.waiting
         with self._page.locked():
             wants = [want for counter in self._counters() if counter.rate.per for want in self._wants(counter, asked)]
         if not wants:
             return
         sent = self._clock.now()
-        try:
-            answers = await asyncio.to_thread(self._store.share_out, [want for _, want in wants])
-        except Exception as fault:  # noqa: BLE001 - the border to the store, which may raise anything while it is away
-            self._lost(fault, asked)
+        answers = await self._door.ask(lambda: self._store.share_out([want for _, want in wants]))
+        if answers is None:
             return
-        self._away = False
         self._offset = answers[0].now - (sent + self._clock.now()) // 2
         ticks = self._clock.ticks()
         with self._page.locked():
@@ -209,12 +171,12 @@ class Shares:
             if not waiter.future.done():
                 waiter.future.set_result(None)
 
-    def _wants(self, counter: Counter, asked: Sequence[_Waiter]) -> list[tuple[Counter, Want]]:
+    def _wants(self, counter: Counter, asked: Sequence[Waiter]) -> list[tuple[Counter, Want]]:
         """What is to be asked for of one limit: for what waits, ahead of need, of the next window, or to give back."""
         now, rate = self.now(), counter.rate
         used, ends = counter.used(now), counter.ends(now)
         room = counter.granted - used
-        waiting = [one.amount for one in asked if one.counter.rate.name == rate.name]
+        waiting = [one.amount for one in asked if one.name == rate.name]
         part = self._part(counter)
         due = max(sum(waiting) - room, 0)
         this = Want(rate.name, counter.starts, ends, rate.limit, 0, burst=rate.burst)
@@ -231,13 +193,3 @@ class Shares:
             later = rate.window(ends)
             wants.append(Want(rate.name, later.starts, later.ends, rate.limit, part, burst=rate.burst))
         return [(counter, want) for want in wants]
-
-    def _lost(self, fault: Exception, asked: Sequence[_Waiter]) -> None:
-        inside = fault.inside if isinstance(fault, TrunklineError) else f"{type(fault).__name__}: {fault}"
-        if not self._away:
-            log.warning("the store shares out no limits; calls go on within what is in hand: %s", inside)
-        self._away = True
-        for waiter in asked:
-            if not waiter.future.done():
-                refusal = Unavailable(AWAY, code="store_unavailable", inside=inside, retry_after=5)
-                waiter.future.set_result(refusal)

@@ -8,8 +8,6 @@ begin as the limit says and no more, whoever is killed. Slots of a worker that i
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -17,8 +15,8 @@ from typing import Protocol
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.errors import TrunklineError, Unavailable
 from trunkline.metering.counters import Counter, Page
+from trunkline.metering.door import TICK, Door, Waiter
 from trunkline.metering.limits import CALLS
 from trunkline.metering.portions import PER_EXCHANGE, Holding, Queue, portions, spread
 
@@ -33,15 +31,7 @@ IDLE = NANOS_PER_SECOND
 """Nanoseconds after which slots that no call stands in go back; at once where somebody goes without."""
 SHORT_FOR = NANOS_PER_SECOND
 """Nanoseconds for which all are told that somebody went without."""
-TICK = 0.25
-"""Seconds between two looks whether something is to be renewed or given back."""
-AWAY_AFTER = 2.0
-"""Seconds that a call waits for the store."""
 DRY_FOR = NANOS_PER_SECOND // 4
-
-AWAY = "The store of the limits cannot be reached, and this exchange's share of the calls at once is used up."
-
-log = logging.getLogger(__name__)
 
 
 class SlotAsk(msgspec.Struct, frozen=True):
@@ -136,13 +126,6 @@ class _Hand(msgspec.Struct):
     told: bool = False
 
 
-class _Waiter(msgspec.Struct):
-    name: str
-    unit: str
-    future: asyncio.Future[Exception | None]
-    asked: bool = False
-
-
 class Slots:
     """A worker's slots of all limits.
 
@@ -173,9 +156,7 @@ class Slots:
         self.hear_spread: Callable[[str, Mapping[str, float]], None] = _unheard
         self._version = 0
         self._hands: dict[str, _Hand] = {}
-        self._waiting: list[_Waiter] = []
-        self._wake = asyncio.Event()
-        self._away = False
+        self._door = Door("these calls at once")
 
     def held(self, counter: Counter) -> int:
         """Return how many calls of this worker may be under way at the moment."""
@@ -192,7 +173,7 @@ class Slots:
             return False
         if self._clock.ticks() < hand.dry_until:
             return True
-        return hand.portion is not None and any(one.name == name for one in self._waiting)
+        return hand.portion is not None and any(one.name == name for one in self._door.waiting)
 
     async def more(self, counter: Counter, unit: str) -> None:
         """Wait with a unit's call until this worker holds more slots, or until it is known that there are none.
@@ -200,27 +181,11 @@ class Slots:
         Raises:
             Unavailable: the store does not answer.
         """
-        waiter = _Waiter(counter.rate.name, unit, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
-        self._wake.set()
-        try:
-            async with asyncio.timeout(AWAY_AFTER):
-                refused = await waiter.future
-        except TimeoutError:
-            refused = None if waiter.asked else Unavailable(AWAY, code="store_unavailable", retry_after=5)
-        finally:
-            self._waiting.remove(waiter)
-        if refused is not None:
-            raise refused
+        await self._door.wait(counter, 1, unit)
 
     async def follow(self) -> None:
         """Ask for what is needed, whenever it is, for ever."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._wake.wait()
-            self._wake.clear()
-            await self.ask()
+        await self._door.follow(self.ask)
 
     async def stop(self) -> None:
         """Give all slots back, as far as the store takes them."""
@@ -229,22 +194,19 @@ class Slots:
 
     async def ask(self) -> None:
         """Ask the store once for all that is to be asked for."""
-        waiting = [one for one in self._waiting if not one.future.done()]
+        waiting = self._door.waiting
         at = self._clock.ticks()
         with self._page.locked():
             asks = self._asks(waiting, at)
         if not asks:
             return
-        try:
-            answers = await asyncio.to_thread(self._store.hold_slots, asks)
-        except Exception as fault:  # noqa: BLE001 - the border to the store, which may raise anything while it is away
-            self._lost(fault, waiting)
+        answers = await self._door.ask(lambda: self._store.hold_slots(asks))
+        if answers is None:
             return
-        self._away = False
         for ask, answer in zip(asks, answers, strict=True):
             self._hear(ask, answer, at, waiting)
 
-    def _asks(self, waiting: Sequence[_Waiter], at: int) -> list[SlotAsk]:
+    def _asks(self, waiting: Sequence[Waiter], at: int) -> list[SlotAsk]:
         declared = {counter.rate.name: counter for counter in self._counters() if counter.rate.counts == CALLS}
         wanted = {one.name for one in waiting}
         queues = {name: self._queue(name, waiting) for name, counter in declared.items() if counter.rate.provided}
@@ -280,7 +242,7 @@ class Slots:
             asks.append(SlotAsk(name, self._holder, self._version, limit, amount, used, used + min(need, 1), queue))
         return asks
 
-    def _queue(self, name: str, waiting: Sequence[_Waiter]) -> dict[str, Queue]:
+    def _queue(self, name: str, waiting: Sequence[Waiter]) -> dict[str, Queue]:
         """The units whose calls wait for a limit, wherever they do."""
         queue = self.waiting(name)
         for one in waiting:
@@ -289,7 +251,7 @@ class Slots:
                 queue[one.unit] = Queue(before.weight, before.calls + 1)
         return queue
 
-    def _hear(self, ask: SlotAsk, answer: SlotAnswer, sent: int, waiting: Sequence[_Waiter]) -> None:
+    def _hear(self, ask: SlotAsk, answer: SlotAnswer, sent: int, waiting: Sequence[Waiter]) -> None:
         hand = self._hands[ask.name]
         hand.amount, hand.until, hand.short = answer.amount, sent + LASTS - MARGIN, answer.short
         hand.portion = answer.portion
@@ -304,13 +266,4 @@ class Slots:
                     one.future.set_result(None)
                 else:
                     one.asked = True
-                    asyncio.get_running_loop().call_later(TICK, self._wake.set)
-
-    def _lost(self, fault: Exception, waiting: Sequence[_Waiter]) -> None:
-        inside = fault.inside if isinstance(fault, TrunklineError) else f"{type(fault).__name__}: {fault}"
-        if not self._away:
-            log.warning("the store holds no slots; calls go on within what is in hand: %s", inside)
-        self._away = True
-        for one in waiting:
-            if not one.future.done():
-                one.future.set_result(Unavailable(AWAY, code="store_unavailable", inside=inside, retry_after=5))
+                    asyncio.get_running_loop().call_later(TICK, self._door.wake.set)
