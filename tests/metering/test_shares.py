@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.metering.test_turnstile import attempt, limits, rate, settled
 
 from trunkline.clock import SystemClock
-from trunkline.errors import Unavailable
+from trunkline.errors import RateLimited, Unavailable
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import REQUESTS, TOKENS, Limits
 from trunkline.metering.shares import Want, share_out
@@ -32,13 +34,15 @@ class Exchange:
         self.turnstile = Turnstile(self.page, declared, SystemClock(), store)
         assert self.turnstile.shares is not None
         self.shares = self.turnstile.shares
+        self.refusal: RateLimited | None = None
         self.following = asyncio.create_task(self.shares.follow())
 
     async def call(self, held: int = 0, used: int = 0) -> bool:
         with self.turnstile.visit() as visit:
             try:
                 await visit.admit(attempt(held))
-            except Full:
+            except Full as full:
+                self.refusal = full.refusal
                 return False
             await asyncio.sleep(0)
             visit.hold = settled(used)
@@ -81,6 +85,35 @@ async def test_three_exchanges_together_let_through_no_more_than_the_limit_and_n
     print(f"requests let through of {DAY.limit} by each of three exchanges: {passed}, {error:.1%} unused")  # noqa: T201
     assert sum(passed) <= DAY.limit
     assert error <= 3 * 2 * 0.02
+
+
+async def test_what_is_given_out_evenly_is_used_evenly_by_all_exchanges_together_and_those_refused_come_back_soon(
+    tmp_path: Path, store: Store
+) -> None:
+    window = DAY.window(time.time_ns())
+    even = msgspec.structs.replace(DAY, burst=(window.ends - window.starts) // 30)  # Ten of three hundred.
+    exchanges = [Exchange(tmp_path / f"rates-{number}", store, limits(even)) for number in range(3)]
+    passed = 0
+
+    async def caller(one: Exchange) -> None:
+        nonlocal passed
+        while await one.call():
+            passed += 1
+
+    await asyncio.gather(*(caller(one) for one in exchanges))
+    now = time.time_ns()
+    due = DAY.limit * (now - window.starts + even.burst) / (window.ends - window.starts)
+    refusals = [one.refusal for one in exchanges]
+    for one in exchanges:
+        await one.end()
+    if DAY.window(now) != window:
+        pytest.skip("the day ended meanwhile")
+    assert 0 < passed <= due
+    for refusal in refusals:
+        assert refusal is not None
+        if due < DAY.limit:
+            assert "evenly, for all exchanges together" in refusal.message
+            assert refusal.retry_after == 1
 
 
 async def test_tokens_that_were_held_and_not_used_come_back_to_the_other_exchanges(three: list[Exchange]) -> None:
