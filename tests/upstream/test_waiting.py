@@ -113,6 +113,35 @@ async def test_a_caller_that_leaves_is_out_of_every_queue_at_once() -> None:
     assert scene.outcomes == {(1, Waited.LEFT): 5}
 
 
+async def test_room_that_comes_in_the_moment_in_which_a_caller_leaves_goes_to_the_next() -> None:
+    scene = Scene(slots=0)
+    leaving, staying = (asyncio.create_task(scene.call(permitted((A,)), A)) for _ in range(2))
+    await scene.settle_in()
+    leaving.cancel()  # Its task hears of it only in the next turn of the loop.
+    scene.free["a"] = 1
+    scene.waiting.freed.append(scene.health.gauges["a"])
+    scene.waiting.stir()
+    assert await staying is not None
+    assert not len(scene.waiting)
+    assert scene.outcomes == {(1, Waited.LEFT): 1, (1, Waited.SERVED): 1}
+
+
+async def test_a_place_is_taken_over_from_a_caller_that_is_leaving() -> None:
+    scene = Scene(slots=0)
+    scene.waiting.most = 1
+    leaving = asyncio.create_task(scene.call(permitted((A,)), A))
+    await scene.settle_in()
+    important = permitted((A,), priority=2)
+    course = scene.want(important, A)
+    taking = asyncio.ensure_future(scene.waiting.turn(important, course, 1))
+    leaving.cancel()  # Its task hears of it after the other one has begun.
+    await scene.settle_in()
+    assert len(scene.waiting) == 1
+    taking.cancel()
+    await asyncio.gather(leaving, taking, return_exceptions=True)
+    assert not len(scene.waiting)
+
+
 async def test_a_turn_whose_caller_leaves_goes_to_the_next() -> None:
     scene = Scene()
     held = await scene.call(permitted((A,)), A)

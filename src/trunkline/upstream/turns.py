@@ -56,7 +56,8 @@ class Place:
     Attributes:
         endpoints: where it may go, any of them.
         longest: nanoseconds that it may wait where the queue has not stood for as long already.
-        granted: resolves to the endpoint at which it has got its turn; to None where it made way for others.
+        granted: resolves to the endpoint at which it has got its turn; to None where it made way for others. It is
+            done, too, as soon as the caller has left or its time is over, before the call itself has come to see it.
     """
 
     __slots__ = ("endpoints", "granted", "longest", "priority", "since", "unit", "weight")
@@ -74,6 +75,11 @@ class Place:
         self.since = since
         self.longest = longest
         self.granted = granted
+
+    def give(self, endpoint: Endpoint | None) -> None:
+        """Tell the call where its turn is, or that it has none; one that has left hears nothing."""
+        if not self.granted.done():
+            self.granted.set_result(endpoint)
 
 
 class Turns:

@@ -194,7 +194,7 @@ class Waiting:
             return False
         victim = next(reversed(self._order[worst]))
         self._withdraw(victim)
-        victim.granted.set_result(None)
+        victim.give(None)
         return True
 
     def _join(self, place: Place, now: int, *, again: bool) -> None:
@@ -235,15 +235,15 @@ class Waiting:
         if turns is None or turns.out is not None or not gauge.has_room(self._clock.ticks()):
             return
         now = self._clock.ticks()
-        while (place := turns.next()) is not None and turns.is_stale(place, now):
+        while (place := turns.next()) is not None and (place.granted.done() or turns.is_stale(place, now)):
             self._withdraw(place)
-            place.granted.set_result(None)
+            place.give(None)
         if place is None or turns.yields(place, now):
             return
         endpoint = next(one for one in place.endpoints if self._health.gauges.get(one.deployment) is gauge)
         self._withdraw(place)
         turns.out = place
-        place.granted.set_result(endpoint)
+        place.give(endpoint)
 
     def queues(self, deployments: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return the units that wait for any of these deployments: weight, and how many calls wait at the most."""
