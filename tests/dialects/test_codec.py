@@ -160,6 +160,7 @@ def test_usage_is_the_upstreams_own_by_kind() -> None:
         msgspec.json.encode(
             {
                 "model": "served",
+                "choices": [],
                 "usage": {
                     "prompt_tokens": 20,
                     "completion_tokens": 7,

@@ -4,7 +4,7 @@ import pytest
 
 from trunkline.dialects.openai.codec import decode
 from trunkline.dialects.openai.stream import ChatStream
-from trunkline.errors import Garbled
+from trunkline.errors import Declined, Garbled
 from trunkline.messages import Asked, Operation, Usage
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4}
@@ -94,3 +94,18 @@ def test_a_chunk_of_unexpected_types_goes_on_and_is_counted() -> None:
     stream = ChatStream(asked())
     assert stream.take(event(choices=[{"index": 0, "delta": {"content": ["parts"]}}]))
     assert stream.used(complete=False).output > 0
+
+
+def test_an_error_is_no_end_though_the_end_mark_stands_behind_it() -> None:
+    stream = ChatStream(asked())
+    stream.take(piece("a", "stop"))
+    assert stream.take(event(error={"message": "boom"}))
+    assert not stream.take(b"data: [DONE]\n\n")
+    assert (stream.failed, stream.done, stream.whole) == (True, False, False)
+
+
+def test_an_event_that_is_an_error_itself_ends_the_stream() -> None:
+    stream = ChatStream(asked())
+    stream.take(piece("a"))
+    with pytest.raises(Declined):
+        stream.take(event(object="error", message="boom", type="BadRequestError", code=400))

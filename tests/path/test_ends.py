@@ -49,6 +49,7 @@ def plain(*pieces: str, **more: Any) -> Script:
     return Script(pieces=pieces or ("The ",) * 50, **more)
 
 
+HALF = b'data: {"choices": [{"index": 0, "delta": {"content": "The answer is "}, "finish_reason": null}]}\n\n'
 ANSWERED = End(plain(), 200, "ok", (7, 50))
 NO_USAGE = End(plain(usage="none"), 200, "ok", "counted", estimated=True)
 ENDS: dict[str, tuple[End, End]] = {
@@ -102,6 +103,24 @@ ENDS: dict[str, tuple[End, End]] = {
     "an error event": (
         ANSWERED,  # A whole answer has no events.
         End(plain(error_after=20, pace=0.01), 200, "broken", "counted", estimated=True),
+    ),
+    "an error of status 200": (
+        End(Script(body=b'{"error": {"message": "boom", "code": 500}}'), 502, "failed", NOTHING, 200),
+        End(Script(body=b'data: {"error": {"message": "boom"}}\n\ndata: [DONE]\n\n'), 502, "failed", NOTHING, 200),
+    ),
+    "an error of older servers": (
+        End(Script(body=b'{"object": "error", "message": "boom", "code": 400}'), 502, "failed", NOTHING, 200),
+        End(
+            Script(body=b'data: {"object": "error", "message": "boom"}\n\ndata: [DONE]\n\n'),
+            502,
+            "failed",
+            NOTHING,
+            200,
+        ),
+    ),
+    "no answer in it": (
+        End(Script(body=b"[]"), 502, "failed", None, 0, estimated=True),
+        End(Script(body=HALF), 200, "broken", "counted", estimated=True),
     ),
 }
 CASES = [(name, stream) for name in ENDS for stream in (False, True)]
@@ -160,6 +179,9 @@ def test_each_end_has_its_lines(
     asker = f"{model}-{secrets.token_hex(4)}"
     got = ask(running.port, key, ASKED | {"model": model, "stream": stream, "user": asker})
     assert got.status == end.answer
+    if end.status == "broken":
+        assert got.error is not None
+        assert "[DONE]" not in got.data
     (row,) = running.attempts_of(asker, 1)
     assert (row["status"], row["http_status"], row["estimated"]) == (end.status, end.http_status, end.estimated)
     match end.usage:

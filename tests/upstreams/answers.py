@@ -173,7 +173,7 @@ def _events(script: Script, asked: dict[str, Any]) -> tuple[bytes, ...]:
     wanted = bool((asked.get("stream_options") or {}).get("include_usage"))
     events = [_event(script, chunk) for chunk in _chunks(script, asked, wanted=wanted)]
     if script.error_after is not None:
-        return (*events[: script.error_after], _event(script, error(500)))
+        events[script.error_after :] = [_event(script, error(500))]
     if script.done:
         events.append(_framed(script, b"[DONE]"))
     return tuple(events)

@@ -30,7 +30,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hang: `head` never answers; `body` stops after `hang_after` events (or half of a buffered body) and keeps still.
         cut: close after so many bytes of the body as it stands on the wire, chunk framing included.
         reset: a cut or drop resets the connection instead of closing it.
-        error_after: after so many events comes an event with an error object, and the stream ends.
+        error_after: after so many events comes an event with an error object, and the stream ends, with its end mark.
         framing: how the body's end is told: `chunked` (streams) or `length` unless given; `eof` closes.
         write_size: bytes per TCP write; None is one write per event, 0 everything in one write.
         pace: seconds between events.

@@ -258,7 +258,7 @@ class Connection(asyncio.Protocol):
                 self.transport.write(b"" if made.streamed else unit[: len(unit) // 2])
                 await asyncio.Event().wait()
             room = len(unit) if script.cut is None else script.cut - received.written
-            await self._write(unit[: max(room, 0)], script.write_size or len(unit), received)
+            await self._write(unit[: max(room, 0)], script.write_size or len(unit) or 1, received)
             if room < len(unit):
                 return False
             received.events += place < len(made.units)

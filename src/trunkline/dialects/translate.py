@@ -205,6 +205,8 @@ class _BridgedStream:
         Raises:
             Garbled: it is not what the upstream's dialect promises.
         """
+        if self.failed:
+            return b""
         deltas = self._read(event)
         if len(deltas) == 1:
             return self._tell(deltas[0])
@@ -244,7 +246,7 @@ class _BridgedStream:
     @property
     def whole(self) -> bool:
         """Whether every answer asked for has come to its end."""
-        return self.done or self._finished >= self._asked.answers
+        return not self.failed and (self.done or self._finished >= self._asked.answers)
 
     def used(self, *, complete: bool) -> Usage:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""

@@ -64,10 +64,10 @@ class Relay:
         body = await response.read()
         if self._attempt.endpoint.attested:
             attest_body(self._attempt.endpoint, body)
-        self._hold.first_byte()
         if self._attempt.endpoint.price.stated is not None:
             self.note_stated(self._attempt.endpoint.price.stated, body)
         answer, body = self._read(body)
+        self._hold.first_byte()
         settled = self._hold.settle(
             status=Status.OK, http_status=response.status, usage=answer.usage, model_served=answer.model
         )
@@ -224,6 +224,8 @@ class _Events:
             # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.
             self._relay.settle_whole(self._stream)
         reply.write(ours[0] if len(ours) == 1 else b"".join(ours))
+        if self._stream.failed:
+            raise Broke("it ended the stream with an error")
 
     def end(self) -> None:
         if self._framer.rest:

@@ -16,6 +16,7 @@ from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.fields import read_fields as read_object
 from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
@@ -167,17 +168,21 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
 
     Raises:
-        Garbled: the body is not JSON.
+        Declined: the body tells of an error.
+        Garbled: it is not JSON, or holds no answer.
     """
     if asked.counts_only:
         return Answer(model="", usage=Usage())
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
+        refuse_unanswered(body, "content")
         return Answer(model="", usage=estimate(asked, len(body)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    if fields.content is None:
+        refuse_unanswered(body, "content")
     usage = as_billed(read_fields(fields.usage))
     if usage is None:
         usage = estimate(asked, sum(block.size for block in fields.content or ()))

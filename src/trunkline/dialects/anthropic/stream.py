@@ -94,7 +94,7 @@ class MessageStream:
     @property
     def whole(self) -> bool:
         """Whether the answer has come to its end."""
-        return self.done or self._stopped
+        return not self.failed and (self.done or self._stopped)
 
     def used(self, *, complete: bool) -> Usage:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""

@@ -15,6 +15,7 @@ from trunkline.dialects.cohere.usage import read_usage
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
@@ -25,6 +26,9 @@ PROMPT_FIELDS: Final = {
     Operation.CHAT: ("messages", "documents", "tools"),
     Operation.EMBEDDINGS: ("texts", "inputs", "images"),
 }
+
+ANSWERS: Final = ("message", "embeddings")
+"""What a whole answer has one of; a message that is text alone is an error's."""
 
 
 class ChatFields(msgspec.Struct, frozen=True):
@@ -194,16 +198,20 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     """Read a buffered answer: what it used, estimated where the upstream does not say.
 
     Raises:
-        Garbled: the body is not JSON.
+        Declined: the body tells of an error.
+        Garbled: it is not JSON, or holds no answer.
     """
     chat = asked.operation is Operation.CHAT
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
+        refuse_unanswered(body, *ANSWERS)
         return Answer(model="", usage=estimate(asked, len(body) if chat else 0))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    if fields.message is None and chat:
+        refuse_unanswered(body, *ANSWERS)
     usage = read_usage(fields.usage if chat else fields.meta)
     if usage is None:
         usage = estimate(asked, fields.message.size if fields.message is not None else 0)

@@ -86,9 +86,9 @@ class ChatStream:
         if told is not None and told.message is not None:
             self._produced += _size(told.message)
         if read.type == ENDED:
-            self.done = True
+            self.failed = told is not None and told.error is not None
+            self.done = not self.failed
             if told is not None:
-                self.failed = told.error is not None
                 self._usage = read_usage(told.usage) or self._usage
         return event
 

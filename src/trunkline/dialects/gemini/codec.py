@@ -22,6 +22,7 @@ from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_
 from trunkline.dialects.gemini.proto import DIALECT, respell
 from trunkline.dialects.gemini.usage import read_usage
 from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
@@ -38,6 +39,8 @@ FIELDS: Final = frozenset(
 )
 """Top-level fields of two spellings: the first is sent on."""
 PROMPT_FIELDS: Final = ("systemInstruction", "contents", "tools", "requests")
+ANSWERS: Final = ("candidates", "promptFeedback", "usageMetadata", "embedding", "embeddings")
+"""What a whole answer has one of."""
 FILES: Final = (b'ileUri"', b'ile_uri"')
 """In contents, what brings more into a prompt than its bytes, in both spellings."""
 DECLARED: Final = frozenset({"functionDeclarations", "function_declarations"})
@@ -323,17 +326,22 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
 
     Raises:
-        Garbled: the body is not JSON.
+        Declined: the body tells of an error.
+        Garbled: it is not JSON, or holds no answer.
     """
     if asked.counts_only:
         return Answer(model="", usage=Usage())
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
+        refuse_unanswered(body, *ANSWERS)
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    silent = fields.candidates is None and fields.prompt_feedback is None and asked.operation is Operation.CHAT
+    if silent or bytes(fields.error) not in NOTHING:
+        refuse_unanswered(body, *ANSWERS)
     return Answer(
         model=fields.model_version or "", usage=read_usage(fields.usage_metadata) or estimate(asked, fields.size)
     )

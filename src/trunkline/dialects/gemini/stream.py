@@ -64,7 +64,7 @@ class ContentStream:
     @property
     def whole(self) -> bool:
         """Whether every answer asked for has come to its end."""
-        return self._blocked or len(self._finished) >= self._asked.answers
+        return not self.failed and (self._blocked or len(self._finished) >= self._asked.answers)
 
     def used(self, *, complete: bool) -> Usage:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""

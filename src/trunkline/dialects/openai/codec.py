@@ -18,6 +18,7 @@ from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
 from trunkline.dialects.openai.usage import read_usage
 from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
@@ -89,6 +90,7 @@ class AnswerFields(msgspec.Struct, frozen=True):
     model: str | None = None
     usage: msgspec.Raw = ABSENT
     choices: list[AnswerChoice] | None = None
+    data: msgspec.Raw = ABSENT
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -202,15 +204,19 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
 
     Raises:
-        Garbled: the body is not JSON.
+        Declined: the body tells of an error.
+        Garbled: it is not JSON, or holds no answer.
     """
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
+        refuse_unanswered(body, "choices", "data")
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    if fields.choices is None and fields.data is ABSENT:
+        refuse_unanswered(body, "choices", "data")
     usage = read_usage(fields.usage)
     if usage is None:
         usage = estimate(asked, sum(choice.message.size for choice in fields.choices or () if choice.message))

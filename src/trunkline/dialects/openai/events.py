@@ -44,7 +44,7 @@ from trunkline.dialects.openai.answers import (
     write_usage,
 )
 from trunkline.dialects.openai.errors import failure_of
-from trunkline.dialects.openai.stream import DONE
+from trunkline.dialects.openai.stream import DONE, refuse_error
 from trunkline.dialects.openai.usage import Groq, read_usage
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
@@ -104,6 +104,7 @@ class ChatReader:
 
         Raises:
             Garbled: it is no chunk.
+            Declined: it is an error object itself.
         """
         data = data_of(event)
         if not data:
@@ -117,6 +118,8 @@ class ChatReader:
             raise Garbled("an event of the stream is no chunk", inside=f"{error}; {data[:200]!r}") from error
         if bytes(chunk.error) not in NOTHING:
             return (Failed(failure_of(chunk.error)),)
+        if not chunk.choices:
+            refuse_error(data)
         deltas: list[Delta] = []
         if not self._started:
             self._started = True

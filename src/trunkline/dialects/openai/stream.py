@@ -8,10 +8,13 @@ from trunkline.dialects.events import hold_to_text, read_event
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.openai.codec import Said, estimate
 from trunkline.dialects.openai.usage import Groq, read_usage
+from trunkline.errors import Declined
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
 DONE = b"data: [DONE]\n\n"
+QUOTED = 500
+"""Bytes of an error that are kept, where they may be."""
 
 
 class ChunkChoice(msgspec.Struct, frozen=True):
@@ -32,7 +35,25 @@ class Chunk(msgspec.Struct, frozen=True):
     x_groq: Groq | None = None
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What an event is. A piece of an answer is a `chat.completion.chunk`."""
+
+    object: str = ""
+
+
 _decode = msgspec.json.Decoder(Chunk).decode
+_decode_kind = msgspec.json.Decoder(Kind).decode
+
+
+def refuse_error(data: bytes) -> None:
+    """Refuse an event that is an error object itself, as vLLM wrote them for long: official SDKs do not see it is one.
+
+    Raises:
+        Declined: it is.
+    """
+    kind = read_event(_decode_kind, data)
+    if kind is not None and kind.object == "error":
+        raise Declined("it ended the stream with an error", status=200, said=data[:QUOTED].decode(errors="replace"))
 
 
 class ChatStream:
@@ -58,18 +79,21 @@ class ChatStream:
 
         Raises:
             Garbled: the event is no text, or its data is not JSON.
+            Declined: it is an error in a form that official SDKs do not see as one.
         """
         data = data_of(event)
         if not data:
             hold_to_text(event)
             return event
         if data == b"[DONE]":
-            self.done = True
-            return event
+            self.done = not self.failed  # Some servers end a stream so behind an error, too.
+            return event if self.done else b""
         chunk = read_event(_decode, data)
         if chunk is None:
             self._produced += len(data)
             return event
+        if chunk.choices is None and chunk.error is ABSENT:
+            refuse_error(data)
         return event if self._read(chunk) else b""
 
     def end(self) -> bytes:
@@ -96,7 +120,7 @@ class ChatStream:
     @property
     def whole(self) -> bool:
         """Whether every answer asked for has come to its end."""
-        return self.done or len(self._finished) >= self._asked.answers
+        return not self.failed and (self.done or len(self._finished) >= self._asked.answers)
 
     def used(self, *, complete: bool) -> Usage:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""

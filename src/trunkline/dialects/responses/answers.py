@@ -24,6 +24,7 @@ from trunkline.dialects.neutral import (
 from trunkline.dialects.responses.errors import failure_of
 from trunkline.dialects.responses.thoughts import BETWEEN, of_provider, write_thought
 from trunkline.dialects.responses.usage import read_usage, write_usage
+from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 
@@ -135,6 +136,7 @@ def read_answer(body: bytes) -> Answer:
 
     Raises:
         Garbled: it is not what the reference describes, or says that it failed.
+        Declined: it is an error in place of an answer.
     """
     try:
         read = _decode(body)
@@ -142,6 +144,8 @@ def read_answer(body: bytes) -> Answer:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is no response", inside=f"no response: {error}", said=said) from error
+    if not read.output:
+        refuse_unanswered(body, "output")
     if read.status in ("failed", "cancelled"):
         failure = failure_of(read.error)
         raise Garbled("the answer failed", inside=f"{read.status}: {failure.kind}", said=failure.message)

@@ -17,6 +17,7 @@ from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.responses.usage import read_usage
 from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
@@ -190,15 +191,19 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
     """Read a buffered answer: which model served it and what it used, estimated where the upstream does not say.
 
     Raises:
-        Garbled: the body is not JSON.
+        Declined: the body tells of an error.
+        Garbled: it is not JSON, or holds no answer.
     """
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
+        refuse_unanswered(body, "output")
         return Answer(model="", usage=estimate(asked, len(body)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = body[:200].decode(errors="replace")
         raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+    if bytes(fields.output) in NOTHING:
+        refuse_unanswered(body, "output")
     usage = read_usage(fields.usage)
     return Answer(model=fields.model or "", usage=estimate(asked, _size(fields.output)) if usage is None else usage)
 
