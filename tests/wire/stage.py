@@ -26,12 +26,16 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.ended = False
+        self.unsent = 0
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return Socket() if name == "socket" else default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended

@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 from tests.wire.raw import WITHIN, Dial, dialled, echo, serving, until
+from tests.wire.stage import Transport
 
+from trunkline.wire.connection import Connection
+from trunkline.wire.hall import Hall
 from trunkline.wire.server import Limits, Reply, Request
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -159,6 +162,22 @@ async def test_an_answer_that_nobody_reads_ends_in_a_cancelled_handler() -> None
             await cancelled.wait()
             await until(lambda: not server.connections)
         await dial.close()
+
+
+async def test_a_client_that_reads_slowly_goes_on_for_as_long_as_it_reads() -> None:
+    limits = Limits()
+    connection, transport = Connection(Hall(echo, limits, asyncio.get_running_loop())), Transport()
+    connection.connection_made(transport)
+    transport.unsent = 3 * limits.write_buffer
+    connection.pause_writing()
+    for left in (2, 1):
+        transport.unsent = left * limits.write_buffer
+        connection.expire()
+        assert not transport.ended
+        assert connection.expires > asyncio.get_running_loop().time() + limits.stall_time / 2
+    transport.unsent -= 1
+    connection.expire()
+    assert transport.ended
 
 
 async def test_requests_of_a_client_that_reads_no_answers_stop_being_taken() -> None:

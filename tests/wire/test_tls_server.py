@@ -19,7 +19,7 @@ from trunkline.wire.server import Certificate, Certificates, Limits, Reply, Requ
 
 TLS = Path(__file__).parent / "tls"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-QUICK = Limits(idle_time=0.2)  # the server looks at its files several times within the shortest of its times
+QUICK = Limits(body_time=0.2)  # the server looks at its files several times within the shortest of its times
 
 
 def client(*authorities: str, certificate: str | None = None) -> ssl.SSLContext:

@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         "_queue",
         "_reader",
         "_timed",
+        "_unsent",
         "_waiters",
         "congested",
         "expires",
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         self._address = ""
         self._timed = -1
+        self._unsent = 0
         self._queue: deque[Request] = deque()
         self._backlog: list[bytes] = []
         self._backlog_size = 0
@@ -127,7 +129,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Mark the client as too slow, and have the producer of the answer pause."""
         self.congested = True
-        self.expires = self.hall.loop.time() + self.hall.limits.stall_time
+        self._watch_unsent()
         if self.reply is not None:
             self.reply.paused()
 
@@ -137,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._timed = -1
         if not self.transport.is_closing():
             self.expires = math.inf
+            self._unsent = 0
         if self._waiters is not None:
             self._waiters.release()
         if self.reply is not None:
@@ -149,8 +152,8 @@ class Connection(asyncio.Protocol):
     def hang_up(self) -> None:
         """Close once everything written is sent."""
         self._deaf = True
-        self.expires = self.hall.loop.time() + self.hall.limits.stall_time
         self.hall.outbox.flush()
+        self._watch_unsent()
         self.transport.close()
 
     def break_off(self, *, reset: bool) -> None:
@@ -166,6 +169,8 @@ class Connection(asyncio.Protocol):
         """Close on a client that was silent, or did not read, for too long."""
         if self._reader.stage != IDLE and self.reply is None and not self._deaf:
             self._refuse(Refused(408, "request_timeout", "the request did not arrive in time"))
+        elif self._unsent - self.transport.get_write_buffer_size() >= self.hall.limits.write_buffer:
+            self._watch_unsent()  # It reads, if slowly.
         else:
             self._leave()
             self.transport.abort()
@@ -177,6 +182,11 @@ class Connection(asyncio.Protocol):
         await self._waiters.wait()
 
     # Within.
+
+    def _watch_unsent(self) -> None:
+        """Give the client a while to take some of what is written."""
+        self._unsent = self.transport.get_write_buffer_size()
+        self.expires = self.hall.loop.time() + self.hall.limits.stall_time
 
     def _feed(self, data: bytes) -> None:
         try:

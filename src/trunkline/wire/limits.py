@@ -21,7 +21,8 @@ class Limits(msgspec.Struct, frozen=True):
         header_time: from the first byte of a head to its end.
         body_time: from the end of the head to the end of the body.
         idle_time: between an answer and the next request; also until the first one.
-        stall_time: how long a client may leave the answer unread while the server has more to write.
+        stall_time: how long a client may leave the answer unread while the server has more to write; one that takes
+            `write_buffer` or more of it in that time goes on.
         write_buffer: unsent bytes of an answer above which its producer is asked to pause.
         backlog: bytes of later requests taken while one is being answered; beyond it, reading stops.
         pipeline: requests taken from one read while one is being answered; beyond it, the connection closes.
