@@ -248,7 +248,10 @@ class Workers:
         async with self._swapping:
             if self._stopping.is_set():
                 return "nothing"
-            worker = await self._launch(journal)
+            try:
+                worker = await self._launch(journal)
+            except OSError as fault:  # No more processes, files or memory at the moment.
+                return f"no process: {fault.strerror or fault}"
             self._workers[number] = worker
         hearing = asyncio.create_task(worker.channel.listen(worker))
         begun = asyncio.create_task(worker.begun.wait())
@@ -270,17 +273,21 @@ class Workers:
     async def _launch(self, journal: Path) -> RunningWorker:
         ours, theirs = pair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "trunkline.app.worker",
-                *map(str, (theirs.fileno(), *self._handed)),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *self._handed),
-                env=_environment(),
-                start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "trunkline.app.worker",
+                    *map(str, (theirs.fileno(), *self._handed)),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), *self._handed),
+                    env=_environment(),
+                    start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
+                )
+            except OSError:
+                ours.close()
+                raise
         ours.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         channel: Channel[ToParent] = await Channel.over(ours, ToParent)
         channel.tell(Orders(self._ground.options, journal, self._surrounding(), self._ground.name))
