@@ -40,6 +40,19 @@ def test_a_stream_that_is_no_terminal_gets_json_and_text_has_no_colour_there(wri
     assert written.getvalue().rstrip().endswith("hello  port=1")
 
 
+@pytest.mark.parametrize("style", [Style.TEXT, Style.JSON])
+def test_nothing_that_is_said_passes_for_a_line_of_its_own_or_commands_a_terminal(
+    written: io.StringIO, style: Style
+) -> None:
+    configure("info", style, written)
+    said = "gpt\r\n12:00:00 error    app  all is lost\x1b[2J\x9b2J\u2028\x00"
+    logging.getLogger("trunkline.gateway").info("refused %s", said, extra={"inside": said})
+    first, *others = written.getvalue().rstrip("\n").split("\n")
+    assert "refused gpt" in first
+    assert all(line.startswith("    ") for line in others)
+    assert not set("\r\x1b\x9b\u2028\x00") & set(written.getvalue()), written.getvalue()
+
+
 def test_configuring_twice_writes_a_line_once(written: io.StringIO) -> None:
     configure("info", Style.JSON, written)
     configure("info", Style.JSON, written)

@@ -46,6 +46,11 @@ def test_no_header_however_odd_breaks_the_reading(raw: bytes) -> None:
     assert wait is None or wait >= 0
 
 
+@pytest.mark.parametrize("raw", [b"9" * 15, b"Fri, 31 Dec 9999 23:59:59 GMT", b"9999-12-31T23:59:59Z", b"99999999d"])
+def test_nobody_is_told_to_wait_longer_than_a_day(raw: bytes) -> None:
+    assert read_wait(AZURE, {b"retry-after": raw}, NOW) == 86_400
+
+
 def test_the_finer_header_goes_first_where_the_vendor_has_one() -> None:
     headers = {b"retry-after-ms": b"1500", b"retry-after": b"2"}
     assert read_wait(AZURE, headers, NOW) == pytest.approx(1.5)

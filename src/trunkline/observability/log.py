@@ -31,6 +31,8 @@ _SECRETS = re.compile(
 
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
 _SHADES = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
@@ -91,11 +93,15 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             event["trace"] = self.formatException(record.exc_info)
-        return redact(msgspec.json.encode(event, enc_hook=str).decode())
+        return redact(_CONTROL.sub(_escaped, msgspec.json.encode(event, enc_hook=str).decode()))
 
 
 class TextLines(logging.Formatter):
-    """Time of day, level, room, message, then the event's own fields."""
+    """Time of day, level, room, message, then the event's own fields.
+
+    What callers and upstreams say cannot pass for another event, nor command a terminal: further lines are indented, and
+    all other control characters spelled out.
+    """
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__()
@@ -107,10 +113,19 @@ class TextLines(logging.Formatter):
         if self._colour:
             level = f"\x1b[{_SHADES.get(record.levelname, '0')}m{level}\x1b[0m"
         facts = "".join(f"  {name}={value}" for name, value in _fields(record).items())
-        line = f"{_moment(record).astimezone():%H:%M:%S} {level} {_room(record):<13} {record.getMessage()}{facts}"
+        said = _CONTROL.sub(_spelled, f"{record.getMessage()}{facts}")
+        line = f"{_moment(record).astimezone():%H:%M:%S} {level} {_room(record):<13} {said}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return redact(line)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return "\n    " if found[0] == "\n" else found[0].encode("unicode_escape").decode()
 
 
 def _blanked(found: re.Match[str]) -> str:

@@ -23,6 +23,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|d|h|m|s)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|d|h|m|s))+")
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
 _LONGEST = 100
+LONGEST_WAIT = 86_400.0
+"""Seconds: no rate is longer than a day, and whoever says more is not to be believed."""
 LONGEST_ID = 200
 """Characters of an upstream's id of a request that are kept."""
 
@@ -36,7 +38,7 @@ class Left(msgspec.Struct, frozen=True):
 
 
 def read_wait(signals: Signals, headers: Headers, now: int) -> float | None:
-    """Return the seconds after which an upstream wants to be asked again; None where it does not say.
+    """Return the seconds after which an upstream wants to be asked again, a day at most; None where it does not say.
 
     Args:
         signals: which headers say it.
@@ -49,7 +51,7 @@ def read_wait(signals: Signals, headers: Headers, now: int) -> float | None:
             continue
         wait = read_span(raw, now)
         if wait is not None:
-            return wait * unit if _NUMBER.fullmatch(raw.decode("latin-1").strip()) else wait
+            return min(wait * unit if _NUMBER.fullmatch(raw.decode("latin-1").strip()) else wait, LONGEST_WAIT)
     return None
 
 
