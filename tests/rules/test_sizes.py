@@ -39,6 +39,7 @@ INLINE_IMPORTS = {
 # Borders: where an error of any kind must become an answer, a log line or an exit code.
 BORDERS = {
     "src/trunkline/app/grants.py": "no library of a cloud, whatever it raises, ends what runs",
+    "src/trunkline/app/following.py": "what goes on beside the calls begins again, or its end would go unseen",
     "src/trunkline/app/channel.py": "another process must not wait for an answer that never comes",
     "src/trunkline/app/reloading.py": "an estate that cannot be read ends nothing that runs",
     "src/trunkline/gateway/shadows.py": "nobody waits for a copy of a call, and none may end anything else",

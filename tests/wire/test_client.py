@@ -48,6 +48,14 @@ async def test_requests_share_a_kept_connection() -> None:
     assert connections == 1
 
 
+@pytest.mark.parametrize("host", ["models..example", ".example", "m" * 64 + ".example"])
+async def test_a_name_that_dns_cannot_have_is_an_upstream_that_cannot_be_reached(host: str) -> None:
+    pool = Pool()
+    with pytest.raises(Unreachable, match="host name has no address"):
+        await pool.send(Origin(host, 80, False), GET, PATIENT)
+    await pool.close()
+
+
 async def test_a_body_given_by_itself_follows_its_head() -> None:
     body = b"x" * 300_000
     got: list[bytes] = []

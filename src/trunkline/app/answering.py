@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from trunkline.app.budgets import BudgetWatch
 from trunkline.app.claims import ClaimWatch
 from trunkline.app.content import content_box
 from trunkline.app.courier import Courier
+from trunkline.app.following import follow
 from trunkline.app.front import front
 from trunkline.app.grants import GrantWatch
 from trunkline.app.ground import Checked, Ground
@@ -194,28 +196,24 @@ class Answering:
         changes = self._ground.store.changes()
         changes.begin()
         stack.callback(changes.end)
-        followers = (
-            self._watch.follow(changes),
-            self._claims.follow(self.exchange, changes),
-            self._purses.follow(),
-            self._budgets.follow(None if self._ground.store.shared else changes),
-            self._courier.follow(),
-            self._conversations.follow(),
-            self.exchange.gate.follow(),
-        )
+        told_of_budgets = None if self._ground.store.shared else changes
+        follow(stack, "looking for keys", partial(self._watch.follow, changes))
+        follow(stack, "looking for claims", partial(self._claims.follow, self.exchange, changes))
+        follow(stack, "asking for leases", self._purses.follow)
+        follow(stack, "looking at budgets", partial(self._budgets.follow, told_of_budgets))
+        follow(stack, "sending alerts", self._courier.follow)
+        follow(stack, "erasing conversations", self._conversations.follow)
+        follow(stack, "watching the loop", self.exchange.gate.follow)
         self._grants.begin(self.exchange)
         stack.callback(self._grants.end)
-        for following in followers:
-            stack.callback(asyncio.create_task(following).cancel)
-        probing = Prober(self.exchange, self._pool, self._ground.clock).follow()
-        stack.callback(asyncio.create_task(probing).cancel)
+        follow(stack, "knocking", Prober(self.exchange, self._pool, self._ground.clock).follow)
         if self._hearsay is not None:
-            stack.callback(asyncio.create_task(self._hearsay.follow(changes)).cancel)
+            follow(stack, "telling others of deployments", partial(self._hearsay.follow, changes))
         if self._turnstile.shares is not None:
-            stack.callback(asyncio.create_task(self._turnstile.shares.follow()).cancel)
+            follow(stack, "asking for shares of limits", self._turnstile.shares.follow)
         if self._turnstile.slots is not None:
             stack.push_async_callback(self._turnstile.slots.stop)
-            stack.callback(asyncio.create_task(self._turnstile.slots.follow()).cancel)
+            follow(stack, "asking for slots", self._turnstile.slots.follow)
 
     async def listen(self, stack: AsyncExitStack, signals: Signals, listener: socket.socket | None = None) -> None:
         """Answer from now on, at the address of the options or on a socket that listens already, until the stack ends.

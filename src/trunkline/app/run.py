@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import uvloop
 
 from trunkline.app.answering import Answering
 from trunkline.app.beginning import announce, become_ready, begin, welcome
 from trunkline.app.engine_room import EngineRoom, readiness
+from trunkline.app.following import follow
 from trunkline.app.front import front
 from trunkline.app.listening import inherited
 from trunkline.app.options import Options
@@ -57,8 +58,8 @@ class _Run:
             await room.start(checked.loaded.estate)
             await answering.listen(stack, signals, inherited())
             announce(start, answering.port)
-            following = asyncio.create_task(start.reloading.follow(room, answering, answering.exchange.metrics))
-            stack.callback(following.cancel)
+            reloading = partial(start.reloading.follow, room, answering, answering.exchange.metrics)
+            follow(stack, "following the estate", reloading)
             if await become_ready(room.ready(), signals):
                 announcer.welcome(welcome(start, answering.port, answering.exchange.snapshot, room.states()))
                 await signals.stop.wait()

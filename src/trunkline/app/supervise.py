@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 from trunkline.app.beginning import announce, become_ready, begin, welcome
 from trunkline.app.engine_room import EngineRoom
+from trunkline.app.following import follow
 from trunkline.app.listening import inherited
 from trunkline.app.options import Options
 from trunkline.app.orders import Surrounding
@@ -49,10 +51,9 @@ class Supervisor:
             stack.push_async_callback(workers.stop, signals.at_once)
             stack.callback(listener.close)  # Before the workers end: then nobody is taken in any more.
             workers.begin(estate.currency)
-            counting = workers.keep_counting()
-            for task in (self._keep_telling(workers), counting, start.reloading.follow(room, workers, workers.metrics)):
-                following = asyncio.create_task(task)
-                stack.callback(following.cancel)
+            follow(stack, "telling workers of engines", partial(self._keep_telling, workers))
+            follow(stack, "counting", workers.keep_counting)
+            follow(stack, "following the estate", partial(start.reloading.follow, room, workers, workers.metrics))
             if await become_ready(self._ready(workers), signals):
                 announcer.welcome(welcome(start, port, checked.compiler.compile(), room.states()))
                 await signals.stop.wait()

@@ -211,21 +211,26 @@ class _Events:
         if not ours:
             return
         reply = self._reply
-        if not reply.started:
-            ours = self._early = [*self._early, *ours]
-            if self._stream.failed:
-                raise Declined("it ended the stream with an error", status=200, said=ours[-1].decode(errors="replace"))
-            if not any(map(data_of, ours)):
-                return  # Comments are no answer: whoever sends nothing else may still be replaced, unseen.
-            if self._endpoint.attested:
-                attest_event(self._endpoint, self._first)
-            self._relay.begin(self._headers)
+        if not reply.started and not (ours := self._begin(ours)):
+            return
         if self._stream.done:
             # Before its last event goes out: a caller that hangs up on reading it has had the whole answer.
             self._relay.settle_whole(self._stream)
         reply.write(ours[0] if len(ours) == 1 else b"".join(ours))
         if self._stream.failed:
             raise Broke("it ended the stream with an error")
+
+    def _begin(self, ours: list[bytes]) -> list[bytes]:
+        """Begin the answer, and return all that came of it; nothing where it cannot begin yet."""
+        ours = self._early = [*self._early, *ours]
+        if self._stream.failed:
+            raise Declined("it ended the stream with an error", status=200, said=ours[-1].decode(errors="replace"))
+        if not any(map(data_of, ours)):
+            return []  # Comments are no answer: whoever sends nothing else may still be replaced, unseen.
+        if self._endpoint.attested:
+            attest_event(self._endpoint, self._first)
+        self._relay.begin(self._headers)
+        return ours
 
     def end(self) -> None:
         if self._framer.rest:

@@ -99,8 +99,8 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """Time of day, level, room, message, then the event's own fields.
 
-    What callers and upstreams say cannot pass for another event, nor command a terminal: further lines are indented, and
-    all other control characters spelled out.
+    What callers and upstreams say cannot pass for another event, nor command a terminal: further lines are indented,
+    and all other control characters spelled out.
     """
 
     def __init__(self, *, colour: bool) -> None:

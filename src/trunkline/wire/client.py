@@ -209,7 +209,7 @@ class Pool:
         try:
             async with asyncio.timeout(min(times.connect, times.total)):
                 return await self._open(lane)
-        except (OSError, Unreachable) as fault:
+        except (OSError, UnicodeError, Unreachable) as fault:  # Names that DNS cannot have are no Unicode to it.
             if stale:
                 # The request went out on the old connection, so "nothing was sent" would not be true.
                 message = "the upstream closed the connection, and no other could be made"
@@ -258,7 +258,7 @@ def _named(fault: Exception, where: str) -> Exception:
         return Unreachable(message, inside=f"{message}: {where}: {fault.verify_message}; {hint}")
     if isinstance(fault, ssl.SSLError):
         message = "TLS with the upstream failed"
-    elif isinstance(fault, socket.gaierror):
+    elif isinstance(fault, socket.gaierror | UnicodeError):
         message = "the upstream's host name has no address"
     elif isinstance(fault, ConnectionRefusedError):
         message = "the upstream refused the connection"
