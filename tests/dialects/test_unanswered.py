@@ -22,7 +22,7 @@ CODECS: dict[str, Any] = {
     "responses": responses,
     "cohere": cohere,
 }
-PROMPTS = {
+PROMPTS: dict[str, dict[str, Any]] = {
     "openai": {"messages": [{"role": "user", "content": "hi"}]},
     "anthropic": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
     "gemini": {"contents": [{"parts": [{"text": "hi"}]}]},
@@ -30,13 +30,21 @@ PROMPTS = {
     "cohere": {"messages": [{"role": "user", "content": "hi"}]},
 }
 ERRORS = ({"error": {"message": "boom", "code": 500}}, {"type": "error", "error": {"type": "overloaded_error"}})
-NONE = ({}, [], None, "boom", 7, {"message": "boom"}, {"choices": None, "content": None, "output": None})
+NONE: tuple[Any, ...] = (
+    {},
+    [],
+    None,
+    "boom",
+    7,
+    {"message": "boom"},
+    {"choices": None, "content": None, "output": None},
+)
 
 
 def asked(dialect: str, operation: Operation = Operation.CHAT) -> Asked:
     path = "/v1beta/models/m:generateContent"
     prompt = PROMPTS[dialect] if operation is Operation.CHAT else {"input": "hi"}
-    made: Asked = CODECS[dialect].decode(operation, json.dumps({"model": "m"} | prompt).encode(), path)
+    made: Asked = CODECS[dialect].decode(operation, json.dumps(prompt | {"model": "m"}).encode(), path)
     return made
 
 
