@@ -203,6 +203,20 @@ def test_sums_group_by_what_is_asked_dearest_first(summed: Store) -> None:
     assert [tuple(row.by.values()) for row in by_both] == [(None, "hr"), ("acme", "hr"), ("acme", "it")]
 
 
+def test_attempts_keep_whose_they_are_and_sums_can_be_made_by_it(store: Store) -> None:
+    entries = []
+    for number, (person, cost) in enumerate([("ada", 5), (None, 20), ("ada", 7)]):
+        begun = msgspec.structs.replace(intent(2 * number + 1, f"req_{number}"), person=person)
+        entries += [Entry(ONE, begun), Entry(ONE, settlement(2 * number + 2, f"req_{number}", cost=cost))]
+    entries.append(Entry(ONE, msgspec.structs.replace(intent(9, "req_0", attempt=2, hold=100), person="ada")))
+    store.book(entries)
+    assert [(row.by["person"], row.calls, row.cost) for row in store.sums(["person"], Span())] == [
+        ("ada", 2, 112),
+        (None, 1, 20),
+    ]
+    assert [row.person for row in store.attempts("req_0")] == ["ada", "ada"]
+
+
 def test_sums_without_groups_are_one_row_and_none_without_attempts(summed: Store) -> None:
     (row,) = summed.sums([], Span())
     assert (row.by, row.calls, row.attempts, row.cost) == ({}, 3, 4, 132)

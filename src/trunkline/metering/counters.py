@@ -212,6 +212,15 @@ class Counter:
         self._turn(now)
         return words[base + USED]
 
+    def has_room(self, now: int, most: float) -> bool:
+        """Whether a bucket holds less than so much at this moment."""
+        words, base = self._page.words, self._base
+        if words[base + USED] == 0:
+            words[base + STARTS] = max(words[base + STARTS], now)
+            return most > 0
+        self._ebb(now)
+        return words[base + USED] < most
+
     @property
     def mine(self) -> int:
         """How many calls of this worker are under way."""

@@ -274,16 +274,18 @@ class Turnstile:
         return fits and self.shares is not None and not self.shares.is_dry(counter, amount)
 
     def _fits(self, counter: Counter, amount: int, now: int) -> bool:
-        if self.slots is not None and counter.rate.counts == CALLS:
+        rate = counter.rate
+        limit = rate.limit
+        if rate.drains:  # What the last call adds may lie above it, as the provider has it.
+            return counter.has_room(now, self._ceilings.get(rate.name, limit) if self._ceilings else limit)
+        if self.slots is not None and rate.counts == CALLS:
             return counter.mine + amount <= self.slots.held(counter)
-        used, limit = counter.used(now), counter.rate.limit
-        if counter.rate.drains:  # What the last call adds may lie above it, as the provider has it.
-            return used < self._ceilings.get(counter.rate.name, limit)
-        if self.shares is not None and counter.rate.per:
+        used = counter.used(now)
+        if self.shares is not None and rate.per:
             limit = min(limit, counter.granted)
         if used + amount <= limit:
             return True
-        if counter.rate.counts != CALLS or now - self._freed_at < NANOS_PER_SECOND // 10:
+        if rate.counts != CALLS or now - self._freed_at < NANOS_PER_SECOND // 10:
             return False
         self._freed_at = now
         self.page.free_lanes()
