@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.metering.test_turnstile import Hands, go
 
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import RateLimited
@@ -21,19 +21,6 @@ from trunkline.metering.counters import Page
 from trunkline.metering.limits import MINUTE, TOKENS_AT_ONCE, Limits, Rate, quota_rates
 from trunkline.metering.records import Status
 from trunkline.metering.turnstile import Full, Turnstile
-
-
-class Hands:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000 * MINUTE
-
-    def now(self) -> int:
-        return self.time
-
-    def ticks(self) -> int:
-        return self.time
 
 
 @pytest.fixture
@@ -46,13 +33,6 @@ def page(tmp_path: Path) -> Iterator[Page]:
 def turnstile(page: Page, clock: Hands, **quota: Any) -> Turnstile:
     rates = tuple(quota_rates("boundary:b/quota", 'boundary "b"', Quota(**quota), "acme"))
     return Turnstile(page, Limits({}, {"gpt": rates}, {}), clock)
-
-
-def go(step: Coroutine[Any, Any, None]) -> None:
-    """Run a step that has nothing to wait for."""
-    with contextlib.suppress(StopIteration):
-        step.send(None)
-        raise AssertionError("it waits")
 
 
 def attempt(prompt: int = 0, limit: int | None = 0) -> Any:
