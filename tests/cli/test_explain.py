@@ -153,6 +153,57 @@ def test_a_request_shows_caller_class_decision_and_the_order_of_attempts(
     assert done.out.index("mistral-house  tier 1") < done.out.index("smol  tier 2 after 1 failed")
 
 
+def test_a_request_that_no_deployment_may_have_is_explained(trunkline: Command, tmp_path: Path) -> None:
+    text = ACME.read_text("utf-8").replace("pools: [house]\n    patterns: [self_managed]", "pools: [brand]")
+    path = tmp_path / "estate.yaml"
+    path.write_text(text, "utf-8")
+    asks = request(tmp_path, {"model": "security-triage", "messages": [{"role": "user", "content": "hi"}]})
+    done = trunkline("explain", "--request", asks, "--caller", "security", "--estate", path)
+    assert done.code == 1
+    assert "no deployment is allowed" in done.out
+
+
+NATIVE = """
+estate: small
+currency: EUR
+time_zone: UTC
+units: {acme: {cost_centre: "1"}}
+data_classes: {internal: {requires: {app_state_retention_days: {at_most: 5}}}}
+boundaries: {openai: {provider: openai, owner: acme, credentials: "env:OPENAI_API_KEY"}}
+deployments:
+  gpt:
+    model: openai/gpt-5
+    pattern: saas
+    boundary: openai
+    dialect: responses
+    controls:
+      app_state_retention_days:
+        {value: 0, basis: contract, verified_at: 2020-01-01, expires: 2099-01-01, evidence: {title: A contract}}
+pools: {all: {owner: acme, tiers: [[gpt]]}}
+use_cases: {chat: {owner: acme, audience: [acme], data_class: internal, pools: [all], keeps: {days: 5}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"previous_response_id": "resp_1"},
+        {"conversation": "conv_1"},
+        {"store": True},
+        {"input": [{"type": "item_reference", "id": "msg_1"}]},
+    ],
+)
+def test_what_the_exchange_keeps_itself_asks_nothing_of_a_deployment(
+    trunkline: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    path = tmp_path / "estate.yaml"
+    asks = request(tmp_path, {"path": "/v1/responses", "body": {"model": "chat", "input": "hi", **field}})
+    for keeps, code in ((", keeps: {days: 5}", 0), (", keeps: {by: deployment}", 0 if "store" in field else 1)):
+        path.write_text(NATIVE.replace(", keeps: {days: 5}", keeps), "utf-8")
+        assert trunkline("explain", "--request", asks, "--caller", "acme", "--estate", path).code == code
+
+
 def test_a_requests_headers_count(trunkline: Command, tmp_path: Path) -> None:
     raised = {"headers": {"X-Trunkline-Data-Class": "restricted"}, "body": HELLO}
     done = trunkline("explain", "--request", request(tmp_path, raised), "--estate", ACME)

@@ -15,6 +15,8 @@ from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, EstateFile, StoreU
 from trunkline.cli.output import console, facts, print_json
 from trunkline.cli.truth_table import Where, explanation_view, row_json
 from trunkline.config.faults import nearest
+from trunkline.conversations.recall import foresee_kept
+from trunkline.dialects.registry import DIALECTS
 from trunkline.errors import Refusal
 from trunkline.estate.stages import Permitted, Rewrite
 from trunkline.estate.trials import Shadow, Split
@@ -203,6 +205,7 @@ def _explain_request(
         asked = asking.decode()
         if data_class is not None:
             asked = msgspec.structs.replace(asked, data_class=data_class)
+        asked = foresee_kept(DIALECTS[asked.dialect], snapshot, asks, asked)
         found = _explain_asked(considered, asks, asked)
         permitted = permit(snapshot, asks, asked)
         found = settle(found, permitted.decision) if found is not None else None

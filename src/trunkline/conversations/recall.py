@@ -125,6 +125,23 @@ async def recall(
     )
 
 
+def foresee_kept(dialect: Dialect, snapshot: Snapshot, caller: Caller, asked: Asked) -> Asked:
+    """Return a call as policy is asked about it, without looking at what was kept: for explaining.
+
+    What the exchange would take up itself asks nothing of a deployment. An item that is referred to counts as a message
+    that says nothing.
+
+    Raises:
+        Malformed: a field has a wrong type.
+    """
+    kept, decision = dialect.kept, find_decision(snapshot, caller, asked)
+    if decision is None or kept is None or decision.keeps is None or decision.keeps.by is not Keeper.EXCHANGE:
+        return asked
+    named = kept.wish(asked).references.values()
+    empty = {one: Past(b'[{"id":"%b","role":"user","content":[]}]' % one.encode(), b"{}", "") for one in named}
+    return kept.resume(asked, Before((), empty))
+
+
 async def find_kept(
     conversations: Conversations, kept: KeptAnswers, caller: Caller, turn_id: str, snapshot: Snapshot | None
 ) -> tuple[Turn, ...]:

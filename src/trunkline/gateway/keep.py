@@ -27,7 +27,8 @@ from trunkline.wire.sse import Framer
 
 OK: Final = 200
 ITEMS: Final = "/input_items"
-AWAY: Final = "not kept: the store did not answer"
+AWAY: Final = b"not kept: the store did not answer"
+GONE: Final = AWAY + b", or the conversation was erased meanwhile"
 
 
 class KeptReply:
@@ -109,7 +110,7 @@ class KeptReply:
         marked = self._kept.mark(body, msgspec.structs.replace(self._marks, kept=kept))
         headers = self._headers
         if self._marks.kept and not kept and marked is not None:
-            headers += line(b"x-trunkline-note", AWAY.encode())
+            headers += line(b"x-trunkline-note", AWAY if self._recalled.dialogue is None else GONE)
         self._reply.send(OK, headers, body if marked is None else marked)
 
     async def _keep(self, conversations: Conversations | None, attempt: Attempt, answer: bytes) -> bool:

@@ -268,10 +268,11 @@ def _join(asked: Decision, whole: Decision) -> Decision:
     known = {one.deployment for one in (*asked.all_allowed, *asked.unconfigured)}
     known |= {denial.deployment for denial in asked.denials}
     others = tuple(one for one in whole.endpoints if one.deployment not in known)
+    further = (others,) if others else ()
     return msgspec.structs.replace(
         asked,
-        tiers=(*asked.tiers, others),
-        allowed=(*asked.allowed, others),
+        tiers=(*asked.tiers, *further),
+        allowed=(*asked.allowed, *further),
         denials=(*asked.denials, *(one for one in whole.denials if one.deployment not in known)),
         unconfigured=(*asked.unconfigured, *(one for one in whole.unconfigured if one.deployment not in known)),
     )
