@@ -108,9 +108,8 @@ class DialogueTable:
     def change_dialogue(self, dialogue: Dialogue) -> bool:
         """Write its metadata and use case anew; return whether it was still there and no other use case's."""
         with self._sessions.writing() as connection:
-            return _settle(
-                connection, dialogue, {"metadata": dialogue.metadata, "data_class": dialogue.data_class}
-            )  # fmt: skip
+            written = {"metadata": dialogue.metadata, "data_class": dialogue.data_class}
+            return _settle(connection, dialogue, written)
 
     def forget_dialogue(self, dialogue_id: str) -> bool:
         """Erase one with its items; return whether it was there."""
