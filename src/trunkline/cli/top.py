@@ -18,6 +18,7 @@ from trunkline.app.applied import load_applied
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data
 from trunkline.cli.output import Column, Page, console, print_json
 from trunkline.cli.rates import Look, Rate, rates, read, total
+from trunkline.cli.trial_rates import ArmRate, trial_rates
 from trunkline.errors import TrunklineError, Unstartable
 from trunkline.estate.estate import Estate
 from trunkline.store.folder import DataFolder
@@ -50,6 +51,17 @@ _OTHERS = (
     Column("calls/s", number=True),
     Column("failed/s", rank=1, number=True),
     Column("tokens/s", rank=2, number=True),
+    Column("money/min", number=True),
+)
+_TRIALS = (
+    Column("use case", rank=5),
+    Column("trial"),
+    Column("arm"),
+    Column("share", rank=4, number=True),
+    Column("calls/s", number=True),
+    Column("failed/s", rank=1, number=True),
+    Column("left out/s", rank=2, number=True),
+    Column("first byte", rank=3, number=True),
     Column("money/min", number=True),
 )
 
@@ -102,7 +114,16 @@ def picture(before: Look, now: Look, estate: Estate | None, width: int) -> Rende
         tables += [Page(_DEPLOYMENTS, width).more(rows), Text()]
     if use_cases:
         tables.append(Page(_OTHERS, width).more([[one.name, *_numbers(one)] for one in use_cases]))
+    if estate is not None and (trials := [_trial(one) for one in trial_rates(before, now, estate)]):
+        tables += [Text(), Page(_TRIALS, width).more(trials)]
     return Group(*tables)
+
+
+def _trial(one: ArmRate) -> list[str | Text]:
+    calls, failed, _, money = _numbers(one.rate)
+    first_byte = "" if one.rate.first_byte is None else f"{one.rate.first_byte * 1_000:.0f} ms"
+    left_out = f"{one.left_out:.1f}" if one.left_out else ""
+    return [one.use_case, one.trial, one.arm, f"{one.share:.0%}", calls, failed, left_out, first_byte, money]
 
 
 def _deployment(estate: Estate | None, one: Rate) -> list[str | Text]:
