@@ -27,6 +27,7 @@ from tests.wire.raw import (
 
 from trunkline.errors import Broke, Slow, Unreachable
 from trunkline.wire.client import Origin, Pool, Times
+from trunkline.wire.link import Link
 
 CLOSE_WAIT = 8
 
@@ -54,6 +55,25 @@ async def test_a_name_that_dns_cannot_have_is_an_upstream_that_cannot_be_reached
     with pytest.raises(Unreachable, match="host name has no address"):
         await pool.send(Origin(host, 80, False), GET, PATIENT)
     await pool.close()
+
+
+async def test_a_caller_that_leaves_in_the_moment_of_connecting_leaves_no_connection_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with pool_to(say(HELLO)) as (pool, to):
+        sending = asyncio.create_task(pool.send(to, GET, PATIENT))
+        watch = pool.watch
+
+        def leave(link: Link) -> None:
+            watch(link)
+            sending.cancel()
+
+        monkeypatch.setattr(pool, "watch", leave)
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert pool.status() == {to: (0, 0)}
+        async with asyncio.timeout(WITHIN):
+            await pool.close()
 
 
 async def test_a_body_given_by_itself_follows_its_head() -> None:

@@ -227,7 +227,12 @@ class Pool:
         context = self._tls if origin.tls else None
         if proxy is None or context is None:
             host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
-            _, link = await loop.create_connection(lambda: Link(lane, loop), host, port, ssl=context)
+            link = Link(lane, loop)
+            try:
+                await loop.create_connection(lambda: link, host, port, ssl=context)
+            except BaseException:
+                lane.lost(link)  # A loop that is cancelled here may close a connection that stands without telling it.
+                raise
             return link
         tunnel_transport, tunnel = await loop.create_connection(
             lambda: Tunnel(origin.authority, proxy.authorization), proxy.host, proxy.port
