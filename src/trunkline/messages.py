@@ -17,12 +17,27 @@ class Operation(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
+class Media(msgspec.Struct, frozen=True):
+    """Tokens of sound and of pictures, where the upstream tells them apart: each is part of the count in its name.
+
+    `cached_audio` and `cached_image` are part of the input's audio and images as well.
+    """
+
+    input_audio: int = 0
+    input_image: int = 0
+    cached_audio: int = 0
+    cached_image: int = 0
+    output_audio: int = 0
+    output_image: int = 0
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens by kind, as billed.
 
     `input` counts every prompt token, those read from and written to the provider's cache included; `output` counts
     every produced token, reasoning included. `estimated` marks counts that did not come from the upstream.
-    `cache_write_long` is how many of `cache_write` the provider keeps for an hour instead of minutes.
+    `cache_write_long` is how many of `cache_write` the provider keeps for an hour instead of minutes. `media` says what
+    of all these is no text; None where all is, or nobody told.
     """
 
     input: int = 0
@@ -32,6 +47,7 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning: int = 0
     estimated: bool = False
     cache_write_long: int = 0
+    media: Media | None = None
 
 
 class Thoughts(msgspec.Struct, frozen=True):

@@ -77,6 +77,8 @@ def test_the_price_in_force_is_the_published_one(name: str) -> None:
     for kind, published in case["prices"].items():
         field = KINDS.get(kind, kind)
         assert getattr(held, field) == price_per_mtok(Decimal(published)), kind
+    for kind, published in case.get("media", {}).items():
+        assert getattr(held.media, kind) == price_per_mtok(Decimal(published)), kind
 
 
 @each

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.estate.stages import UnitPrice, Variant
-from trunkline.messages import Usage
+from trunkline.clock import as_nanos
+from trunkline.estate.stages import MediaPrice, UnitPrice, Variant
+from trunkline.messages import Media, Usage
 from trunkline.metering.price_call import cost, hold
-from trunkline.money import Pico, bare, price_per_mtok
+from trunkline.money import Pico, bare, price_per_mtok, settle_picos
 
 MINI = UnitPrice(
     input=price_per_mtok(Decimal("0.40")),
@@ -21,10 +23,14 @@ MINI = UnitPrice(
 )
 
 picos = st.integers(0, 10**9).map(Pico)
-prices = st.builds(UnitPrice, input=picos, output=picos, cache_read=picos, cache_write=picos)
+media_prices = st.none() | st.builds(MediaPrice, picos, picos, picos, picos, picos, picos)
+prices = st.builds(UnitPrice, input=picos, output=picos, cache_read=picos, cache_write=picos, media=media_prices)
 tokens = st.integers(0, 2_000_000)
 strange = st.integers(-1_000, 2_000_000)
-usages = st.builds(Usage, input=strange, cached=strange, cache_write=strange, output=strange, reasoning=strange)
+medias = st.none() | st.builds(Media, strange, strange, strange, strange, strange, strange)
+usages = st.builds(
+    Usage, input=strange, cached=strange, cache_write=strange, output=strange, reasoning=strange, media=medias
+)
 
 
 @pytest.mark.parametrize(("usage", "amount"), [
@@ -82,6 +88,7 @@ def test_a_hold_is_never_below_the_cost_of_any_usage_inside_its_bounds(
         cached=cached,
         cache_write=cache_write,
         output=data.draw(st.integers(0, bound_output * answers)),
+        media=data.draw(medias),
     )
     assert hold(bound_input, bound_output, answers, price) >= cost(usage, price)
 
@@ -91,10 +98,17 @@ def test_a_hold_is_no_more_than_the_dearest_usage_inside_its_bounds(
     price: UnitPrice, bound_input: int, bound_output: int, answers: int
 ) -> None:
     output = bound_output * answers
+    whole = Usage(input=bound_input, output=output)
+    kinds: list[dict[str, int]] = [{}, {"cached": bound_input}, {"cache_write": bound_input}]
+    heard = {"input_audio": bound_input, "cached_audio": bound_input}
+    seen = {"input_image": bound_input, "cached_image": bound_input}
+    prompts: list[dict[str, int]] = [{}, heard, seen]
+    answers_of: list[dict[str, int]] = [{}, {"output_audio": output}, {"output_image": output}]
     dearest = max(
-        cost(Usage(input=bound_input, output=output), price),
-        cost(Usage(input=bound_input, cached=bound_input, output=output), price),
-        cost(Usage(input=bound_input, cache_write=bound_input, output=output), price),
+        cost(msgspec.structs.replace(whole, **kind, media=Media(**before, **after)), price)
+        for kind in kinds
+        for before in (*prompts, {"input_audio": bound_input}, {"input_image": bound_input})
+        for after in answers_of
     )
     assert hold(bound_input, bound_output, answers, price) - dearest in (0, 1)
 
@@ -108,6 +122,56 @@ def test_what_the_cache_keeps_for_an_hour_costs_more() -> None:
     usage = Usage(input=10_000, cache_write=3_000, cache_write_long=1_000)
     assert cost(usage, price) == (7_000 * 100 + 2_000 * 125 + 1_000 * 200) // 1_000
     assert hold(10_000, 0, 1, price) == 10_000 * 200 // 1_000
+
+
+HEARD = UnitPrice(
+    input=Pico(300),
+    output=Pico(2_500),
+    cache_read=Pico(30),
+    media=MediaPrice(Pico(1_000), Pico(300), Pico(100), Pico(30), Pico(9_000), Pico(30_000)),
+)
+
+
+@pytest.mark.parametrize(
+    ("media", "expected"),
+    [
+        (None, 700 * 300 + 300 * 30 + 50 * 2_500),
+        (Media(input_audio=600, cached_audio=200), 300 * 300 + 400 * 1_000 + 100 * 30 + 200 * 100 + 50 * 2_500),
+        (Media(output_image=40, output_audio=5), 700 * 300 + 300 * 30 + 5 * 2_500 + 5 * 9_000 + 40 * 30_000),
+        # What an upstream tells beyond its own sums counts no further than these.
+        (Media(input_audio=9_000, cached_audio=-1), 700 * 1_000 + 300 * 30 + 50 * 2_500),
+        (Media(output_audio=60, output_image=60), 700 * 300 + 300 * 30 + 50 * 9_000),
+    ],
+)
+def test_sound_and_pictures_cost_what_they_do(media: Media | None, expected: int) -> None:
+    usage = Usage(input=1_000, cached=300, output=50, media=media)
+    assert cost(usage, HEARD) == settle_picos(expected)
+    assert cost(usage, msgspec.structs.replace(HEARD, media=None)) == settle_picos(700 * 300 + 300 * 30 + 50 * 2_500)
+    assert cost(usage, HEARD) <= hold(1_000, 50, 1, HEARD)
+
+
+PEAK = UnitPrice(input=Pico(2_000))
+BY_DAY = UnitPrice(
+    input=Pico(1_000),
+    variants=(Variant(PEAK, begins=3600, ends=4 * 3600, weekdays=frozenset(range(5)), free=frozenset({20_727})),),
+)
+
+
+@pytest.mark.parametrize(
+    ("moment", "peak"),
+    [
+        ("2026-09-30T02:00:00+00:00", True),
+        ("2026-09-30T05:00:00+00:00", False),
+        ("2026-10-01T02:00:00+00:00", False),
+        ("2026-10-02T02:00:00+00:00", True),
+        ("2026-10-03T02:00:00+00:00", False),
+        ("2026-10-04T02:00:00+00:00", False),
+        ("2026-10-05T02:00:00+00:00", True),
+    ],
+)
+def test_prices_by_the_hour_may_hold_on_some_days_alone(moment: str, peak: bool) -> None:
+    at = as_nanos(datetime.fromisoformat(moment))
+    assert cost(Usage(input=1_000), BY_DAY, at) == (2_000 if peak else 1_000)
 
 
 LONG = UnitPrice(input=Pico(2_500_000), output=Pico(15_000_000), cache_read=Pico(250_000))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cache
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -90,6 +90,24 @@ class ToolsPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified: date
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: Final = get_args(Weekday)
+
+
+class PricedDays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """On which days the list's prices by the hour hold, and where this was read. The list itself knows no days.
+
+    Attributes:
+        weekdays: the only ones, in UTC.
+        free: days among them on which they do not hold, as far as they are known.
+    """
+
+    weekdays: tuple[Weekday, ...]
+    title: str
+    verified: date
+    free: tuple[date, ...] = ()
+
+
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
 
@@ -112,6 +130,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         headers: further header lines of every request.
         key_required: whether it answers nobody without a key.
         prices: its name in the bundled price table, or None where that has no prices for it.
+        priced_days: when the prices by the hour of that table hold; None for every day.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
         tools_prompt: what it adds to the prompt of a request with tools; None where it says nothing of it.
         renames: top-level fields of OpenAI's requests that it takes under another name.
@@ -143,6 +162,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: tuple[str, ...] = ()
     key_required: bool = True
     prices: str | None = None
+    priced_days: PricedDays | None = None
     output_limit: str = "max_tokens"
     tools_prompt: ToolsPrompt | None = None
     renames: dict[str, str] = {}

@@ -43,12 +43,19 @@ class InternalRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_read_mtok: Amount | None = None
     cache_write_mtok: Amount | None = None
     cache_write_1h_mtok: Amount | None = None
+    input_audio_mtok: Amount | None = None
+    output_audio_mtok: Amount | None = None
+    cache_audio_read_mtok: Amount | None = None
+    input_image_mtok: Amount | None = None
+    output_image_mtok: Amount | None = None
+    cache_image_read_mtok: Amount | None = None
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The estate's own price: per million tokens, or fixed for all of the deployment (`per_hour`, `people_per_month`).
 
     `cache_write_1h_mtok` is for what the provider keeps for an hour: 1.6 times `cache_write_mtok` where it is not said.
+    Sound and pictures cost what text does where nothing is said of them, or the provider does not tell them apart.
 
     In `currency`, which defaults to the estate's.
     """
@@ -58,6 +65,12 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_read_mtok: Amount | None = None
     cache_write_mtok: Amount | None = None
     cache_write_1h_mtok: Amount | None = None
+    input_audio_mtok: Amount | None = None
+    output_audio_mtok: Amount | None = None
+    cache_audio_read_mtok: Amount | None = None
+    input_image_mtok: Amount | None = None
+    output_image_mtok: Amount | None = None
+    cache_image_read_mtok: Amount | None = None
     per_hour: Amount | None = None
     people_per_month: Amount | None = None
     internal_rate: InternalRate | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,10 @@ from trunkline.money import Nano, Pico
 from trunkline.tenancy.callers import Caller
 from trunkline.wire.origins import Origin, Times
 
+SECONDS_PER_DAY: Final = 86_400
+FIRST_WEEKDAY: Final = 3
+"""1970 began on a Thursday."""
+
 
 class UnitPrice(msgspec.Struct, frozen=True):
     """What one token of each kind costs, in the estate's currency, and the version of the price that says so.
@@ -29,7 +34,7 @@ class UnitPrice(msgspec.Struct, frozen=True):
     `known` is false where neither the estate nor the bundled price table has a price: the call counts as zero and
     says so. Of the `variants` that hold for a call, the last counts in place of these. `until` is when another price
     begins, in nanoseconds since 1970; 0 where none is known of. `stated` is where answers say what is billed: that
-    counts before all of these, which are then held.
+    counts before all of these, which are then held. `media` is what sound and pictures cost; None for as much as text.
     """
 
     input: Pico = Pico(0)
@@ -42,6 +47,18 @@ class UnitPrice(msgspec.Struct, frozen=True):
     variants: tuple[Variant, ...] = ()
     until: int = 0
     stated: Stated | None = None
+    media: MediaPrice | None = None
+
+
+class MediaPrice(msgspec.Struct, frozen=True):
+    """What one token of sound or of a picture costs: that of text where it has no price of its own."""
+
+    input_audio: Pico = Pico(0)
+    input_image: Pico = Pico(0)
+    cached_audio: Pico = Pico(0)
+    cached_image: Pico = Pico(0)
+    output_audio: Pico = Pico(0)
+    output_image: Pico = Pico(0)
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -54,17 +71,23 @@ class Stated(msgspec.Struct, frozen=True):
 class Variant(msgspec.Struct, frozen=True):
     """Other prices of the same version: for prompts of more than `above` tokens (-1: all), or at some hours.
 
-    `begins` and `ends` are seconds of the day in UTC, None for all hours; hours may go over midnight.
+    `begins` and `ends` are seconds of the day in UTC, None for all hours; hours may go over midnight. `weekdays` are
+    the only ones on which it holds, Monday being 0, and `free` days on which it does not, counted from 1970, in UTC.
     """
 
     price: UnitPrice
     above: int = -1
     begins: int | None = None
     ends: int = 0
+    weekdays: frozenset[int] | None = None
+    free: frozenset[int] = frozenset()
 
     def holds(self, tokens: int, second: int) -> bool:
-        """Whether it holds for a prompt of so many tokens, at that second of the day."""
+        """Whether it holds for a prompt of so many tokens, at that second since 1970."""
         if tokens <= self.above:
+            return False
+        day, second = divmod(second, SECONDS_PER_DAY)
+        if self.weekdays is not None and ((day + FIRST_WEEKDAY) % 7 not in self.weekdays or day in self.free):
             return False
         if self.begins is None:
             return True

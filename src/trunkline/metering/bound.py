@@ -49,4 +49,4 @@ def plausible(usage: Usage) -> Usage:
         return usage
     counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
     fit = [min(max(count, 0), MOST_TOKENS) for count in counts]
-    return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True)
+    return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True, media=usage.media)

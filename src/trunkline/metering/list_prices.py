@@ -15,7 +15,19 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-RATES: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok")
+RATES: Final = (
+    "input_mtok",
+    "output_mtok",
+    "cache_read_mtok",
+    "cache_write_mtok",
+    "cache_write_1h_mtok",
+    "input_audio_mtok",
+    "output_audio_mtok",
+    "cache_audio_read_mtok",
+    "input_image_mtok",
+    "output_image_mtok",
+    "cache_image_read_mtok",
+)
 EVERY_PROMPT: Final = -1
 DAY: Final = 86_400
 
@@ -28,6 +40,12 @@ class Rates(msgspec.Struct, frozen=True):
     cache_read_mtok: Decimal | None = None
     cache_write_mtok: Decimal | None = None
     cache_write_1h_mtok: Decimal | None = None
+    input_audio_mtok: Decimal | None = None
+    output_audio_mtok: Decimal | None = None
+    cache_audio_read_mtok: Decimal | None = None
+    input_image_mtok: Decimal | None = None
+    output_image_mtok: Decimal | None = None
+    cache_image_read_mtok: Decimal | None = None
 
 
 class ListVariant(msgspec.Struct, frozen=True):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from trunkline.clock import NANOS_PER_SECOND
-from trunkline.estate.stages import UnitPrice
-from trunkline.messages import Usage
+from trunkline.estate.stages import MediaPrice, UnitPrice
+from trunkline.messages import Media, Usage
 from trunkline.money import Nano, hold_picos, settle_picos
-
-SECONDS_PER_DAY: Final = 86_400
 
 
 def cost(usage: Usage, price: UnitPrice, at: int = 0) -> Nano:
@@ -19,7 +15,8 @@ def cost(usage: Usage, price: UnitPrice, at: int = 0) -> Nano:
     since 1970, hold for all of the call.
 
     Tokens read from and written to the provider's cache are part of the input and have prices of their own. Reasoning
-    is part of the output. Never negative: counts below zero are taken as zero, and where an upstream reports more
+    is part of the output; sound and pictures cost what they do where both the price and the upstream tell them apart.
+    Never negative: counts below zero are taken as zero, and where an upstream reports more
     cached tokens than input, the cached ones are booked in full and no others.
     """
     if price.variants:
@@ -27,18 +24,44 @@ def cost(usage: Usage, price: UnitPrice, at: int = 0) -> Nano:
     cached, cache_write = max(usage.cached, 0), max(usage.cache_write, 0)
     plain = max(usage.input - cached - cache_write, 0)
     long = min(max(usage.cache_write_long, 0), cache_write)
-    return settle_picos(
+    sum_of_text = (
         plain * price.input
         + cached * price.cache_read
         + (cache_write - long) * price.cache_write
         + long * max(price.cache_write_long, price.cache_write)
         + max(usage.output, 0) * price.output
     )
+    if usage.media is None or price.media is None:
+        return settle_picos(sum_of_text)
+    counts = (plain, min(cached, max(usage.input, 0)), max(usage.output, 0))
+    return settle_picos(sum_of_text + _beside_text(usage.media, price, price.media, counts))
+
+
+def _beside_text(media: Media, price: UnitPrice, of: MediaPrice, counts: tuple[int, int, int]) -> int:
+    """How much more, or less, sound and pictures cost than as many tokens of text, of which they were counted.
+
+    `counts` are the plain input, the cached and the output: no kind has more of it than is left by the one before.
+    """
+    plain, cached, output = counts
+    cached_audio = min(max(media.cached_audio, 0), cached)
+    cached_image = min(max(media.cached_image, 0), cached - cached_audio)
+    audio = min(max(media.input_audio - cached_audio, 0), plain)
+    image = min(max(media.input_image - cached_image, 0), plain - audio)
+    said = min(max(media.output_audio, 0), output)
+    drawn = min(max(media.output_image, 0), output - said)
+    return (
+        audio * (of.input_audio - price.input)
+        + image * (of.input_image - price.input)
+        + cached_audio * (of.cached_audio - price.cache_read)
+        + cached_image * (of.cached_image - price.cache_read)
+        + said * (of.output_audio - price.output)
+        + drawn * (of.output_image - price.output)
+    )
 
 
 def rates(price: UnitPrice, tokens: int, at: int) -> UnitPrice:
     """Return the prices that hold for a prompt of so many tokens, at that moment in nanoseconds since 1970."""
-    second = at // NANOS_PER_SECOND % SECONDS_PER_DAY
+    second = at // NANOS_PER_SECOND
     held = [variant.price for variant in price.variants if variant.holds(tokens, second)]
     return held[-1] if held else price
 
@@ -61,4 +84,8 @@ def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) ->
 
 def _hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) -> Nano:
     dearest = max(price.input, price.cache_read, price.cache_write, price.cache_write_long)
-    return hold_picos(max(bound_input, 0) * dearest + max(bound_output, 0) * max(answers, 1) * price.output)
+    output = price.output
+    if (of := price.media) is not None:
+        dearest = max(dearest, of.input_audio, of.input_image, of.cached_audio, of.cached_image)
+        output = max(output, of.output_audio, of.output_image)
+    return hold_picos(max(bound_input, 0) * dearest + max(bound_output, 0) * max(answers, 1) * output)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 from decimal import Decimal
 
 import msgspec
 
-from trunkline.catalog.vendor import Vendor
+from trunkline.catalog.vendor import WEEKDAYS, Vendor
 from trunkline.clock import as_datetime, as_nanos
 from trunkline.estate.deployments import Deployment, InternalRate, Price
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Stated, UnitPrice, Variant
-from trunkline.metering.list_prices import BundledPrices, ListPrice, ListPrices, Rates
+from trunkline.estate.stages import MediaPrice, Stated, UnitPrice, Variant
+from trunkline.metering.list_prices import RATES, BundledPrices, ListPrice, ListPrices, Rates
 from trunkline.money import price_per_mtok
 
 LIST_CURRENCY = "USD"
@@ -21,6 +22,7 @@ LONG_TO_SHORT = Decimal("1.6")
 
 Source: Claude platform documentation, "Prompt caching", section "Pricing".
 """
+EPOCH = date(1970, 1, 1)
 NOT_CONFIGURED = UnitPrice(version="unknown: not looked up, the deployment is not configured", known=False)
 BUNDLED = BundledPrices()
 
@@ -96,13 +98,13 @@ class _Pricing:
             if listed is None:
                 return self._own_price(own, own.currency, "")
             said = self._convert(own, own.currency or self._estate.currency)
-            return self._listed(listed, f"{self._own} over {listed.version}", said)
+            return self._listed(deployment, listed, f"{self._own} over {listed.version}", said)
         if listed is None:
             boundary = self._estate.boundaries[deployment.boundary]
             raise NoPrice(f"no list price of {deployment.model} at {boundary.provider}; give the deployment a `price`")
         if listed.input_mtok is None and listed.output_mtok is None:
             raise NoPrice(f"{listed.version} has no price per token; give the deployment a `price`")
-        return self._as_stated(deployment, self._listed(listed, listed.version))
+        return self._as_stated(deployment, self._listed(deployment, listed, listed.version))
 
     def _as_stated(self, deployment: Deployment, price: UnitPrice) -> UnitPrice:
         """The price, under what the provider's answers state where it bills that."""
@@ -117,14 +119,23 @@ class _Pricing:
         stated = Stated(tuple(stating.field.split(".")), worth)
         return msgspec.structs.replace(price, stated=stated, version=f"{stating.field} as stated, else {price.version}")
 
-    def _listed(self, listed: ListPrice, version: str, said: Rates | None = None) -> UnitPrice:
+    def _listed(self, deployment: Deployment, listed: ListPrice, version: str, said: Rates | None = None) -> UnitPrice:
         """The list price with its variants, each under what the estate says."""
+        vendor = self._vendors.get(self._estate.boundaries[deployment.boundary].provider)
+        days = vendor.priced_days if vendor is not None else None
+        weekdays = None if days is None else frozenset(map(WEEKDAYS.index, days.weekdays))
+        free = frozenset() if days is None else frozenset((day - EPOCH).days for day in days.free)
 
         def unit_price(rates: Rates) -> UnitPrice:
             found = self._convert(rates, LIST_CURRENCY)
             return _unit_price(found if said is None else _lay_over(said, found), version)
 
-        variants = tuple(Variant(unit_price(one.rates), one.above, one.begins, one.ends) for one in listed.variants)
+        variants = tuple(
+            Variant(unit_price(one.rates), one.above, one.begins, one.ends)
+            if one.begins is None
+            else Variant(unit_price(one.rates), one.above, one.begins, one.ends, weekdays, free)
+            for one in listed.variants
+        )
         changes = [0 if listed.until is None else as_nanos(listed.until), self._next_rate(LIST_CURRENCY)]
         until = min((one for one in changes if one), default=0)
         return msgspec.structs.replace(unit_price(listed), variants=variants, until=until)
@@ -146,13 +157,7 @@ class _Pricing:
 
     def _convert(self, rates: Price | InternalRate | Rates, currency: str) -> Rates:
         factor = self._factor(currency)
-        return Rates(
-            input_mtok=_times(rates.input_mtok, factor),
-            output_mtok=_times(rates.output_mtok, factor),
-            cache_read_mtok=_times(rates.cache_read_mtok, factor),
-            cache_write_mtok=_times(rates.cache_write_mtok, factor),
-            cache_write_1h_mtok=_times(rates.cache_write_1h_mtok, factor),
-        )
+        return Rates(*(_times(getattr(rates, field), factor) for field in RATES))
 
     def _factor(self, currency: str) -> Decimal:
         """How much of the estate's currency one unit of another is worth: the latest rate that has begun."""
@@ -187,8 +192,11 @@ def _is_fixed(price: Price) -> bool:
 def _lay_over(said: Rates, listed: Rates) -> Rates:
     """What is said counts; the list fills in input and output only, for cache prices belong to the input's price."""
     if said.input_mtok is None:
-        return msgspec.structs.replace(listed, output_mtok=said.output_mtok)
-    return msgspec.structs.replace(said, output_mtok=listed.output_mtok)
+        theirs, ours = listed, said
+    else:
+        theirs, ours = said, listed
+    output = {field: getattr(ours, field) for field in RATES if field.startswith("output_")}
+    return msgspec.structs.replace(theirs, **output)
 
 
 def _times(amount: Decimal | None, factor: Decimal) -> Decimal | None:
@@ -209,4 +217,21 @@ def _unit_price(rates: Rates, version: str) -> UnitPrice:
         cache_write=price_per_mtok(short),
         cache_write_long=price_per_mtok(long),
         version=version,
+        media=_media_price(rates, plain, plain if read is None else read),
     )
+
+
+def _media_price(rates: Rates, plain: Decimal, read: Decimal) -> MediaPrice | None:
+    """What sound and pictures cost; None where they cost what text does."""
+    output = rates.output_mtok or Decimal(0)
+    amounts = (
+        (rates.input_audio_mtok, plain),
+        (rates.input_image_mtok, plain),
+        (rates.cache_audio_read_mtok, read),
+        (rates.cache_image_read_mtok, read),
+        (rates.output_audio_mtok, output),
+        (rates.output_image_mtok, output),
+    )
+    if all(own is None for own, _ in amounts):
+        return None
+    return MediaPrice(*(price_per_mtok(text if own is None else own) for own, text in amounts))

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.fields import NOTHING
-from trunkline.messages import Usage
+from trunkline.messages import Media, Usage
 
 MOST: Final = 2**53
 """Counts come as numbers with a point; above this one, they are not whole any more."""
@@ -62,12 +62,17 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     if min(counts) < 0 or max(counts) > MOST:
         return None
     prompt, cached, written, output, reasoning = map(int, counts)
-    return Usage(input=prompt, cached=min(cached, prompt), cache_write=written, output=output, reasoning=reasoning)
+    drawn = int(units.image_tokens or 0)
+    media = Media(input_image=drawn) if drawn else None
+    return Usage(prompt, min(cached, prompt), written, output, reasoning, media=media)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
     """Return the `usage` object."""
     tokens = {"input_tokens": usage.input, "output_tokens": usage.output}
+    if usage.media is not None and usage.media.input_image:
+        tokens["input_tokens"] = max(usage.input - usage.media.input_image, 0)
+        tokens["image_tokens"] = usage.input - tokens["input_tokens"]
     written: dict[str, Any] = {"billed_units": tokens, "tokens": tokens, "cached_tokens": usage.cached}
     if usage.cache_write:
         written["cache_write_tokens"] = usage.cache_write

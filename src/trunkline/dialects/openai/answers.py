@@ -28,7 +28,7 @@ from trunkline.dialects.neutral import (
     unseal,
 )
 from trunkline.dialects.openai.codec import DIALECT
-from trunkline.dialects.openai.usage import read_usage
+from trunkline.dialects.openai.usage import read_usage, write_media
 from trunkline.dialects.origins import ORIGINS
 from trunkline.errors import Garbled
 from trunkline.messages import Asked, Usage
@@ -305,6 +305,13 @@ def write_usage(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached,
+            "cache_write_tokens": usage.cache_write,
+            **write_media(usage.media, output=False),
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning,
+            **write_media(usage.media, output=True),
+        },
     }

@@ -7,23 +7,43 @@ limits" (reasoning counted beside the completion, within the total alone); Groq 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from trunkline.dialects.fields import ABSENT, NOTHING
-from trunkline.messages import Usage
+from trunkline.messages import Media, Usage
 
 
 class PromptDetails(msgspec.Struct, frozen=True):
-    """What of the prompt came out of the provider's cache, or went into it."""
+    """What of the prompt came out of the provider's cache, or went into it, and what of it is no text."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct, frozen=True):
-    """What of the answer was reasoning."""
+    """What of the answer was reasoning, or is no text."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class Details(Protocol):
+    """Of either, what is no text."""
+
+    @property
+    def audio_tokens(self) -> int | None:
+        """Tokens of sound."""
+        ...
+
+    @property
+    def image_tokens(self) -> int | None:
+        """Tokens of pictures."""
+        ...
 
 
 class UsageFields(msgspec.Struct, frozen=True):
@@ -70,4 +90,26 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
             output += reasoning
     if prompt < 0 or output < 0 or cached < 0 or write < 0 or reasoning < 0:
         return None
-    return Usage(input=prompt, cached=cached, cache_write=write, output=output, reasoning=reasoning)
+    media = read_media(fields.prompt_tokens_details, fields.completion_tokens_details)
+    return Usage(input=prompt, cached=cached, cache_write=write, output=output, reasoning=reasoning, media=media)
+
+
+def read_media(prompt: Details | None, completion: Details | None) -> Media | None:
+    """What of a prompt and of an answer is no text; None where all is, or nothing of it can be believed."""
+    counts = [
+        (details.audio_tokens or 0, details.image_tokens or 0) if details is not None else (0, 0)
+        for details in (prompt, completion)
+    ]
+    (audio, image), (said, drawn) = counts
+    if not (audio or image or said or drawn) or min(audio, image, said, drawn) < 0:
+        return None
+    return Media(input_audio=audio, input_image=image, output_audio=said, output_image=drawn)
+
+
+def write_media(media: Media | None, *, output: bool) -> dict[str, int]:
+    """The details that tell what is no text."""
+    if media is None:
+        return {}
+    audio, image = (media.output_audio, media.output_image) if output else (media.input_audio, media.input_image)
+    told = {"audio_tokens": audio, "image_tokens": image}
+    return {name: count for name, count in told.items() if count}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from trunkline.dialects.fields import NOTHING
+from trunkline.dialects.openai.usage import read_media, write_media
 from trunkline.messages import Usage
 
 
@@ -15,12 +16,16 @@ class InputDetails(msgspec.Struct, frozen=True):
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class OutputDetails(msgspec.Struct, frozen=True):
     """What of the answer was reasoning."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class UsageFields(msgspec.Struct, frozen=True):
@@ -53,15 +58,19 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         fields.output_tokens or 0,
         after.reasoning_tokens or 0,
     )
-    return None if min(counts) < 0 else Usage(*counts)
+    return None if min(counts) < 0 else Usage(*counts, media=read_media(before, after))
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
     """The `usage` object."""
     return {
         "input_tokens": usage.input,
-        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached,
+            "cache_write_tokens": usage.cache_write,
+            **write_media(usage.media, output=False),
+        },
         "output_tokens": usage.output,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning, **write_media(usage.media, output=True)},
         "total_tokens": usage.input + usage.output,
     }
