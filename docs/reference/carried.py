@@ -38,6 +38,7 @@ OBJECT: Final = msgspec.Raw(
 TOOL: Final = Tool("get_weather", "Tells the weather.", OBJECT)
 PNG: Final = Source("image/png", data=Inline(b"iVBORw0KGgo="))
 PDF: Final = Source("application/pdf", data=Inline(b"JVBERi0xLjQK"))
+ESTIMATED: Final = "estimated"
 PASSES, MAPPED, DROPPED, REFUSED, NONE = "passes", "mapped", "hint dropped", "refused", "-"
 
 
@@ -124,9 +125,13 @@ def outcome(door: Dialect, far: Dialect, conversation: Conversation) -> str:
 
 
 def counting(door: Dialect, far: Dialect) -> str:
-    if door.write_count is None:
+    if door.counting is None:
         return NONE
-    return PASSES if door is far else "estimated"
+    if door is far:
+        return PASSES
+    if far.counting is None:
+        return ESTIMATED
+    return MAPPED if far.counting.everywhere else f"{MAPPED} or {ESTIMATED}"
 
 
 def embedding(door: Dialect, far: Dialect) -> str:

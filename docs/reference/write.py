@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import typer
 
+from trunkline.catalog.profile import Profile, load_profiles
 from trunkline.cli.commands import COMMANDS
 from trunkline.estate.claims import Basis
 from trunkline.estate.deployments import Pattern
@@ -29,11 +30,47 @@ Parameter = Any
 def written() -> dict[str, str]:
     """Each page by its file name."""
     schema = msgspec.json.decode((HERE / "estate.schema.json").read_bytes())
-    return {"cli.md": commands_page(), "estate.md": estate_page(schema), "dialects.md": dialects_page()}
+    return {
+        "cli.md": commands_page(),
+        "estate.md": estate_page(schema),
+        "dialects.md": dialects_page(),
+        "models.md": models_page(),
+    }
 
 
 def dialects_page() -> str:
     return "\n".join(runpy.run_path(str(HERE / "carried.py"))["lines"]()) + "\n"
+
+
+def models_page() -> str:
+    lines = [
+        "# What is known of each model",
+        "",
+        "The catalogue's profiles, one file for each model. Routing asks them: a request goes to no model that",
+        "cannot do what it asks for. A model that is not listed gets every request, and its provider refuses what",
+        "it cannot do; what a deployment declares goes before what stands here. Nothing is counted by a",
+        "tokeniser: `/v1/models` tells its name to callers who cut their prompts to size.",
+        "",
+        "| model | does | context | longest answer | can | refuses | tokeniser | read on | read where |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*lines, *(model_row(one) for one in load_profiles().values())]) + "\n"
+
+
+def model_row(profile: Profile) -> str:
+    tokeniser = profile.tokeniser
+    cells = (
+        f"`{profile.model}`",
+        ", ".join(profile.operations),
+        f"{profile.context_length:,}" if profile.context_length else "",
+        f"{profile.output_bound:,}" if profile.output_bound else "",
+        ", ".join(f"`{one}`" for one in profile.features),
+        ", ".join(f"`{one}`" for one in profile.refuses),
+        f"`{tokeniser.name}` ({tokeniser.title})" if tokeniser else "",
+        str(profile.verified or ""),
+        cell(profile.source),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def commands_page() -> str:

@@ -32,6 +32,13 @@ def test_chat_models_and_embedding_models_are_told_apart() -> None:
     }
 
 
+def test_a_tokeniser_says_where_it_was_read() -> None:
+    named = {profile.model: profile.tokeniser for profile in PROFILES.values() if profile.tokeniser is not None}
+    assert named["openai/gpt-4.1-mini"].name == "o200k_base"
+    assert named["openai/text-embedding-3-small"].name == "cl100k_base"
+    assert all(one.title and one.verified for one in named.values())
+
+
 def test_no_answer_is_bounded_above_its_context() -> None:
     for profile in PROFILES.values():
         assert profile.context_length is not None

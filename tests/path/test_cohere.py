@@ -160,6 +160,16 @@ def test_embeddings_of_coheres_sdk_at_both_dialects(
     assert (spare.received[-1].path, sent(spare)["input"]) == ("/v1/embeddings", ["a", "b"])
 
 
+def test_coheres_sdk_lists_what_may_be_named(command: cohere.ClientV2) -> None:
+    listed = {model.name: model for model in command.models.list().models}
+    assert {"command", "gpt", "vectors"} <= listed.keys()
+    assert (listed["gpt"].endpoints, listed["vectors"].endpoints) == (["chat"], ["embed"])
+    one = command.models.get("gpt")
+    assert (one.name, one.is_deprecated, one.context_length) == ("gpt", False, 1_047_576)
+    with pytest.raises(cohere.NotFoundError):
+        command.models.get("nobody")
+
+
 def test_a_refusal_makes_coheres_sdk_raise_its_own_error(command: cohere.ClientV2) -> None:
     with pytest.raises(cohere.NotFoundError) as missing:
         command.chat(model="nothing-of-this-kind", messages=HI)

@@ -400,6 +400,7 @@ def test_models_are_listed_in_the_shape_of_the_client(
     assert listed.has_more is False
     one = claude.models.retrieve("gpt")
     assert (one.id, one.type, one.max_tokens) == ("gpt", "model", 32768)
-    assert sdk.models.retrieve("gpt").object == "model"
+    retrieved = sdk.models.retrieve("gpt")
+    assert (retrieved.object, getattr(retrieved, "tokeniser", None)) == ("model", "o200k_base")
     with pytest.raises(anthropic.NotFoundError):
         claude.models.retrieve("nobody")

@@ -86,6 +86,9 @@ def answer(script: Script, path: str, body: bytes) -> Answer:
         return Answer(400, "application/json", (_compact(error(400)),))
     if path.endswith("/embeddings"):
         made = Answer(200, "application/json", (_compact(_embeddings(script, asked)),))
+    elif path.endswith("/responses/input_tokens"):
+        counted = {"object": "response.input_tokens", "input_tokens": script.prompt_tokens}
+        made = Answer(200, "application/json", (_compact(counted),))
     elif path.endswith("/responses"):
         made = _responses(script, asked)
     elif not path.partition("?")[0].endswith("/chat/completions"):

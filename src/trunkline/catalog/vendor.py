@@ -132,6 +132,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         prices: its name in the bundled price table, or None where that has no prices for it.
         priced_days: when the prices by the hour of that table hold; None for every day.
         output_limit: the field of OpenAI's chat requests in which it takes the bound of an answer's tokens.
+        counts: dialects beside its own in which it counts the tokens of a prompt.
         tools_prompt: what it adds to the prompt of a request with tools; None where it says nothing of it.
         renames: top-level fields of OpenAI's requests that it takes under another name.
         omits: those that it refuses although its answers are the same without, such as `stream_options` where usage
@@ -164,6 +165,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prices: str | None = None
     priced_days: PricedDays | None = None
     output_limit: str = "max_tokens"
+    counts: tuple[str, ...] = ()
     tools_prompt: ToolsPrompt | None = None
     renames: dict[str, str] = {}
     omits: tuple[str, ...] = ()

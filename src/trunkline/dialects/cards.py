@@ -15,6 +15,7 @@ class ModelCard(msgspec.Struct, frozen=True):
         ready: false while none of its deployments can be called.
         output_bound: the most tokens of one answer there; 0 while there is none.
         operations: what its deployments can be asked to do.
+        tokeniser: of where it goes first, by the name of its vocabulary; None where none is published.
         ends: whether the use case is deprecated.
     """
 
@@ -29,6 +30,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     output_bound: int = 0
     operations: tuple[str, ...] = ()
     ends: bool = False
+    tokeniser: str | None = None
 
 
 class Extras(msgspec.Struct, frozen=True):
@@ -39,10 +41,13 @@ class Extras(msgspec.Struct, frozen=True):
     pattern: str | None
     patterns: tuple[str, ...]
     context_length: int | None
+    tokeniser: str | None
     ready: bool
 
 
 def extras(card: ModelCard) -> dict[str, object]:
     """What a card tells beside the dialect's own fields."""
-    told = Extras(card.use_case, card.data_class, card.pattern, card.patterns, card.context_length, card.ready)
+    told = Extras(
+        card.use_case, card.data_class, card.pattern, card.patterns, card.context_length, card.tokeniser, card.ready
+    )
     return msgspec.structs.asdict(told)

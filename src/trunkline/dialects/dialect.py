@@ -305,6 +305,20 @@ class Dialogues(msgspec.Struct, frozen=True):
     write_deleted: Callable[[str], bytes]
 
 
+class Counting(msgspec.Struct, frozen=True):
+    """How a dialect counts the tokens of a prompt.
+
+    Attributes:
+        write: the answer to a caller who asked.
+        read: the tokens that an upstream's answer tells. Raises Garbled.
+        everywhere: whether all who speak the dialect count.
+    """
+
+    write: Callable[[int], bytes]
+    read: Callable[[bytes], int]
+    everywhere: bool = True
+
+
 class Models(msgspec.Struct, frozen=True):
     """How a dialect lists what may be named in `model`.
 
@@ -337,11 +351,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         read_failure: what an upstream's error means, from its status and body.
         chat: its way from and to the neutral form; None where it has no chat.
         embeddings: the same for embeddings.
-        write_count: the answer to a caller who asked for the tokens of a prompt; None where that cannot be asked.
+        counting: how it counts the tokens of a prompt; None where that cannot be asked.
         models: how it lists what may be named; None where it has no such list.
         kept: how it has answers kept and goes on from them; None where it does not.
         dialogues: how it has conversations with ids of their own; None where it has none.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
+        marked: what stands in that header, where other clients send it, too.
         rate_lines: the header lines that tell a caller what is left of its limits; None where it has none.
         forwards: headers of a caller, in lower case, that go on to an upstream of the same dialect.
     """
@@ -361,11 +376,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     read_failure: Callable[[int, bytes], neutral.Failure]
     chat: ChatCodec | None = None
     embeddings: EmbedCodec | None = None
-    write_count: Callable[[int], bytes] | None = None
+    counting: Counting | None = None
     models: Models | None = None
     kept: KeptAnswers | None = None
     dialogues: Dialogues | None = None
     mark: bytes = b""
+    marked: bytes = b""
     forwards: tuple[bytes, ...] = ()
     rate_lines: Callable[[RatesLeft], bytes] | None = None
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.dialect import Target
-from trunkline.dialects.neutral import Conversation, Image, Message, Part, Sampling, ToolResult, Uncarried
+from trunkline.dialects.neutral import Choice, Conversation, Image, Message, Part, Sampling, ToolResult, Uncarried
 
+FORCED: Final = (Choice.REQUIRED, Choice.NAMED)
 SAMPLING_FIELDS: Final = frozenset(Sampling.__struct_fields__)
 
 
@@ -24,6 +25,10 @@ def fit(conversation: Conversation, target: Target) -> Conversation:
         if getattr(sampling, name) not in (None, False, ()):
             lost.append(Uncarried(name, "its model refuses it"))
             changes["sampling"] = sampling = msgspec.structs.replace(sampling, **{name: _DEFAULTS[name]})
+    chosen = conversation.tool_choice
+    if chosen is not None and chosen.choice in FORCED and "tool_choice" in target.refuses:
+        lost.append(Uncarried("tool_choice", "its model lets no tool be forced"))
+        changes["tool_choice"] = None
     if target.features is not None:
         _without(conversation, target.features, lost, changes)
     if not lost:

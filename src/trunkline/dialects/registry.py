@@ -60,7 +60,7 @@ def find_dialogues(path: str) -> tuple[Dialect, Dialogues, str] | None:
 
 def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect:
     """Return the dialect of a request that comes to no door: by its client's own header, else by its path."""
-    marked = [dialect for dialect in ALL if dialect.mark and dialect.mark in headers]
+    marked = [one for one in ALL if one.mark and one.mark in headers and one.marked in headers[one.mark].lower()]
     above = listed_above(path)
     here = [dialect for dialect in ALL if dialect.models is not None and dialect.models.path == above]
     return (*marked, *here, ALL[0])[0]

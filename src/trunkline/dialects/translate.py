@@ -46,6 +46,9 @@ CODES: Final = {
 """What callers are told that an upstream's error means; for all others there are the first two."""
 
 
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
 class Metered(msgspec.Struct, frozen=True):
     """A buffered answer as metering sees it."""
 
@@ -74,11 +77,45 @@ def translate(
         ours, theirs = _embed_codecs(way)
         return theirs.write_request(ours.read_request(asked), target)
     door, far = _codecs(asked, way)
-    conversation = door.read_request(asked)
-    if instructions:
-        system = (neutral.Text(instructions), *conversation.system)
-        conversation = msgspec.structs.replace(conversation, system=system)
+    conversation = _instructed(door.read_request(asked), instructions)
     return far.write_request(fit(conversation, target), target)
+
+
+def translate_count(
+    asked: Asked, way: tuple[Dialect, Dialect], target: Target, instructions: str | None, rewrites: Rewrites
+) -> tuple[Asked, Written]:
+    """Write a request for the tokens of a prompt, for an upstream that counts in another dialect; as `translate`.
+
+    What bears on the answer alone is left out.
+
+    Returns:
+        What is asked there, and how it is written.
+    """
+    door, far = way
+    if door.chat is None or far.chat is None:
+        raise _no_way(asked.operation, way)
+    asked = msgspec.structs.replace(asked, fields=rewrite(asked.fields, rewrites))
+    conversation = _instructed(door.chat.read_request(asked), instructions)
+    prompt = msgspec.structs.replace(
+        conversation,
+        sampling=neutral.Sampling(),
+        max_output=None,
+        end_customer=None,
+        metadata={},
+        service_tier=None,
+        cache_key=None,
+        verbosity=None,
+        stream=False,
+    )
+    written = far.chat.write_request(fit(prompt, target), target)
+    there = Asked(asked.operation, far.name, target.upstream_model, _decode_fields(written.body), counts_only=True)
+    return there, Written(far.encode(there, target.upstream_model, None, ()), written.uncarried)
+
+
+def _instructed(conversation: neutral.Conversation, instructions: str | None) -> neutral.Conversation:
+    if not instructions:
+        return conversation
+    return msgspec.structs.replace(conversation, system=(neutral.Text(instructions), *conversation.system))
 
 
 def lacks(asked: Asked, dialect: Dialect, target: Target) -> bool:
@@ -126,6 +163,8 @@ class Bridge:
         """
         if self._asked.operation is Operation.EMBEDDINGS:
             return self._vectors(body)
+        if self._asked.counts_only:
+            return self._count(body)
         door, far = _codecs(self._asked, (self._door, self._far))
         answer = far.read_answer(body)
         usage = answer.usage
@@ -138,6 +177,12 @@ class Bridge:
         answer = theirs.read_answer(body)
         usage = answer.usage if answer.usage is not None else self._door.estimate(self._asked, 0)
         return Metered(answer.model, usage), ours.write_answer(self._asked, answer)
+
+    def _count(self, body: bytes) -> tuple[Answer, bytes]:
+        ours, theirs = self._door.counting, self._far.counting
+        if ours is None or theirs is None:
+            raise _no_way(self._asked.operation, (self._door, self._far))
+        return Metered("", Usage()), ours.write(theirs.read(body))
 
     def follow(self) -> AnswerStream:
         """Follow a stream."""

@@ -163,6 +163,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         signals: what its answers say beside the answer.
         probe: a path that tells free of charge whether it is there; empty where none is known.
         version: of the model, where the estate declares one beside its name.
+        tokeniser: its vocabulary's published name; None where there is none.
     """
 
     deployment: str
@@ -196,6 +197,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     query: bytes = b""
     version: str = ""
     probe: str = ""
+    tokeniser: str | None = None
     throttle: str = "refusals"
 
     @property

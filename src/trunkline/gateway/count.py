@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from trunkline.dialects.dialect import Dialect
+from trunkline.dialects.tokens import estimate_tokens
 from trunkline.estate.stages import Permitted
 from trunkline.gateway.headers import own_headers
 from trunkline.ids import RequestId
+from trunkline.upstream.compose import counts_in
 from trunkline.wire.server import Reply
 
 
 def count_here(dialect: Dialect, permitted: Permitted, request_id: RequestId, reply: Reply) -> bool:
-    """Answer with an estimate, marked as one, where the first deployment does not count in the caller's dialect.
+    """Answer with an estimate, marked as one, where the first deployment does not count.
 
     Returns:
         Whether it was answered; if not, the deployment is to be asked.
     """
     first = next(iter(permitted.decision.endpoints), None)
-    if first is None or dialect.write_count is None or dialect.name in (first.dialect, *first.counts):
+    if first is None or dialect.counting is None or counts_in(dialect.name, first) is not None:
         return False
-    estimated = dialect.estimate(permitted.asked, 0)
+    instructions = permitted.decision.instructions or ""
+    tokens = dialect.estimate(permitted.asked, 0).input + estimate_tokens(len(instructions.encode()))
     headers = own_headers(request_id) + b"x-trunkline-estimated: true\r\n"
-    reply.send(200, headers, dialect.write_count(estimated.input))
+    reply.send(200, headers, dialect.counting.write(tokens))
     return True

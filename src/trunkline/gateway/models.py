@@ -46,5 +46,6 @@ def card(offer: Offer) -> ModelCard:
         ready=bool(endpoints),
         output_bound=endpoints[0].output_bound if endpoints else 0,
         operations=tuple(operation.value for operation in offer.by_operation),
+        tokeniser=endpoints[0].tokeniser if endpoints else None,
         ends=decision.warning != "",
     )

@@ -101,7 +101,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         omits=vendor.omits if vendor else (),
         features=_features(deployment, profile),
         refuses=frozenset(profile.refuses) if profile else frozenset(),
-        counts=ENGINE_COUNTS if deployment.engine is not None else (),
+        counts=_counts(deployment, vendor),
         # Who names a dialect means that one alone.
         speaks=vendor.speaks if vendor and deployment.engine is None and deployment.dialect is None else (),
         tolerance=deployment.tolerance,
@@ -112,7 +112,17 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         query=place.query,
         version=deployment.version or "",
         probe=_probe(deployment, vendor),
+        tokeniser=profile.tokeniser.name if profile and profile.tokeniser else None,
     )
+
+
+def _counts(deployment: Deployment, vendor: Vendor | None) -> tuple[str, ...]:
+    """In which dialects beside its own it counts. Who names a dialect means that one alone."""
+    if deployment.engine is not None:
+        return ENGINE_COUNTS
+    if vendor is None:
+        return ()
+    return tuple(one for one in vendor.counts if deployment.dialect in (None, one))
 
 
 def _probe(deployment: Deployment, vendor: Vendor | None) -> str:

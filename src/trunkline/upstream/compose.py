@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from trunkline.dialects.dialect import Dialect, Written
 from trunkline.dialects.neutral import Uncarried
 from trunkline.dialects.registry import DIALECTS
-from trunkline.dialects.translate import Bridge, lacks, translate
+from trunkline.dialects.translate import Bridge, lacks, translate, translate_count
 from trunkline.errors import NotCarried
 from trunkline.estate.stages import Attempt, Endpoint
 from trunkline.messages import Asked, Operation
@@ -48,8 +49,8 @@ def compose(attempt: Attempt, output_limit: int | None = None) -> Letter:
         (one.field, one.value) for one in attempt.permitted.rewrites if one.holds_at(endpoint.deployment)
     ]  # fmt: skip
     door, model = DIALECTS[asked.dialect], endpoint.upstream_model
-    if asked.counts_only and asked.dialect in (endpoint.dialect, *endpoint.counts):
-        return Letter(door.path(asked, model).encode(), door.encode(asked, model, decision.instructions, rewrites))
+    if asked.counts_only and (counting := counts_in(asked.dialect, endpoint)) is not None:
+        return _count(attempt, (door, DIALECTS[counting]), rewrites)
     if output_limit is not None:
         rewrites.append(door.limit(asked, endpoint, output_limit))
         asked = msgspec.structs.replace(asked, output_limit=output_limit)
@@ -63,11 +64,41 @@ def compose(attempt: Attempt, output_limit: int | None = None) -> Letter:
         body = door.encode(asked, model, decision.instructions, rewrites)
         return Letter(door.path(asked, model).encode(), body, asked.dropped, asked.forwarded)
     written = translate(asked, (door, far), endpoint, decision.instructions, rewrites)
-    lost = [one for one in written.uncarried if not one.hint]
-    if lost and not decision.drops_uncarried:
-        raise _not_carried(lost)
-    dropped = tuple(dict.fromkeys((*asked.dropped, *(one.field for one in written.uncarried))))
+    dropped = _dropped(attempt, written)
     return Letter(far.path(asked, model).encode(), written.body, dropped, bridge=Bridge(asked, door, far))
+
+
+def counts_in(dialect: str, endpoint: Endpoint) -> str | None:
+    """Return the dialect in which an endpoint counts the tokens of a prompt: the caller's before all others.
+
+    None where it counts in none.
+    """
+    own = DIALECTS[endpoint.dialect].counting
+    counting = ((endpoint.dialect,) if own is not None and own.everywhere else ()) + endpoint.counts
+    return dialect if dialect in counting else next(iter(counting), None)
+
+
+def _count(attempt: Attempt, way: tuple[Dialect, Dialect], rewrites: list[tuple[str, bytes | None]]) -> Letter:
+    endpoint, asked, decision = attempt.endpoint, attempt.permitted.asked, attempt.permitted.decision
+    door, far = way
+    model = endpoint.upstream_model
+    if door is far:
+        return Letter(door.path(asked, model).encode(), door.encode(asked, model, decision.instructions, rewrites))
+    there, written = translate_count(asked, way, endpoint, decision.instructions, rewrites)
+    dropped = _dropped(attempt, written)
+    return Letter(far.path(there, model).encode(), written.body, dropped, bridge=Bridge(asked, door, far))
+
+
+def _dropped(attempt: Attempt, written: Written) -> tuple[str, ...]:
+    """Return what of the request is not sent.
+
+    Raises:
+        NotCarried: it alters the answer, and the use case does not let it be dropped.
+    """
+    lost = [one for one in written.uncarried if not one.hint]
+    if lost and not attempt.permitted.decision.drops_uncarried:
+        raise _not_carried(lost)
+    return tuple(dict.fromkeys((*attempt.permitted.asked.dropped, *(one.field for one in written.uncarried))))
 
 
 def adjust(

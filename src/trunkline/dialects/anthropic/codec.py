@@ -15,7 +15,7 @@ from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.fields import read_fields as read_object
-from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -78,8 +78,15 @@ class Answer(msgspec.Struct, frozen=True):
     usage: Usage
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """How many tokens a prompt has."""
+
+    input_tokens: int
+
+
 _decode = msgspec.json.Decoder(MessagesFields).decode
 _decode_count = msgspec.json.Decoder(CountFields).decode
+_decode_counted = msgspec.json.Decoder(Counted).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -194,7 +201,20 @@ def write_count(tokens: int) -> bytes:
     return _encode({"input_tokens": tokens})
 
 
+def read_count(body: bytes) -> int:
+    """Read how many tokens an upstream counted.
+
+    Raises:
+        Garbled: it does not say.
+    """
+    try:
+        return _decode_counted(body).input_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is no count of tokens", inside=f"no count: {error}", said=said) from error
+
+
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = sum(len(memoryview(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
-    return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)
+    prompt = estimate_prompt(asked.fields[name] for name in PROMPT_FIELDS if name in asked.fields)
+    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)

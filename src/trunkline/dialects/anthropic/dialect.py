@@ -13,7 +13,7 @@ from trunkline.dialects.anthropic import (
     stream,
     write_messages,
 )
-from trunkline.dialects.dialect import ChatCodec, Dialect, Models
+from trunkline.dialects.dialect import ChatCodec, Counting, Dialect, Models
 
 ANTHROPIC: Final = Dialect(
     name=codec.DIALECT,
@@ -30,7 +30,7 @@ ANTHROPIC: Final = Dialect(
     read_failure=errors.read_failure,
     rate_lines=rates.rate_lines,
     forwards=(b"anthropic-beta",),
-    write_count=codec.write_count,
+    counting=Counting(codec.write_count, codec.read_count),
     mark=b"anthropic-version",
     models=Models("/v1/models", models.write_list, models.write_one),
     chat=ChatCodec(

@@ -14,7 +14,7 @@ from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.cohere.usage import read_usage
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT, NOTHING
-from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -221,5 +221,5 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
     named = PROMPT_FIELDS[asked.operation]
-    prompt = sum(len(memoryview(asked.fields[name])) for name in named if name in asked.fields)
-    return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)
+    prompt = estimate_prompt(asked.fields[name] for name in named if name in asked.fields)
+    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.cohere import answers, codec, embed, errors, events, read_chat, stream, write_chat
-from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec
+from trunkline.dialects.cohere import answers, codec, embed, errors, events, models, read_chat, stream, write_chat
+from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models
 
 COHERE: Final = Dialect(
     name=codec.DIALECT,
@@ -18,6 +18,9 @@ COHERE: Final = Dialect(
     refusal_body=errors.refusal_body,
     error_event=errors.error_event,
     read_failure=errors.read_failure,
+    models=Models("/v1/models", models.write_list, models.write_one),
+    mark=b"x-fern-sdk-name",
+    marked=b"cohere",
     embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
     chat=ChatCodec(
         read_request=read_chat.read_request,

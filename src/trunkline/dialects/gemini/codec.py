@@ -21,7 +21,7 @@ from trunkline.dialects.gemini.embed import ONE
 from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_ONE, MODELS, STREAMED, named
 from trunkline.dialects.gemini.proto import DIALECT, respell
 from trunkline.dialects.gemini.usage import read_usage
-from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -117,10 +117,17 @@ class Answer(msgspec.Struct, frozen=True):
     usage: Usage
 
 
+class Counted(msgspec.Struct, frozen=True, rename="camel"):
+    """How many tokens a prompt has."""
+
+    total_tokens: int
+
+
 _decode = msgspec.json.Decoder(Fields).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_parts = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw]).decode
 _decode_requests = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_decode_counted = msgspec.json.Decoder(Counted).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -352,7 +359,20 @@ def write_count(tokens: int) -> bytes:
     return _encode({"totalTokens": tokens})
 
 
+def read_count(body: bytes) -> int:
+    """Read how many tokens an upstream counted.
+
+    Raises:
+        Garbled: it does not say.
+    """
+    try:
+        return _decode_counted(body).total_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is no count of tokens", inside=f"no count: {error}", said=said) from error
+
+
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = sum(len(memoryview(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
-    return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)
+    prompt = estimate_prompt(asked.fields[name] for name in PROMPT_FIELDS if name in asked.fields)
+    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)

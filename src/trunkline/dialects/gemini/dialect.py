@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models
+from trunkline.dialects.dialect import ChatCodec, Counting, Dialect, EmbedCodec, Models
 from trunkline.dialects.gemini import (
     answers,
     codec,
@@ -32,7 +32,7 @@ GEMINI: Final = Dialect(
     error_event=errors.error_event,
     read_failure=errors.read_failure,
     mark=b"x-goog-api-key",
-    write_count=codec.write_count,
+    counting=Counting(codec.write_count, codec.read_count),
     models=Models(MODELS, models.write_list, models.write_one),
     embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
     chat=ChatCodec(

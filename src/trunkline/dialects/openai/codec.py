@@ -17,7 +17,7 @@ from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
 from trunkline.dialects.openai.usage import read_usage
-from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -226,4 +226,4 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and of what was produced."""
     prompt = asked.fields[PROMPT_FIELDS[asked.operation]]
-    return Usage(input=estimate_tokens(len(memoryview(prompt))), output=estimate_tokens(produced), estimated=True)
+    return Usage(input=estimate_prompt((prompt,)), output=estimate_tokens(produced), estimated=True)

@@ -16,17 +16,31 @@ from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.responses.usage import read_usage
-from trunkline.dialects.tokens import estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 
 DIALECT: Final = "responses"
 PATH: Final = "/responses"
-DOORS: Final = {f"/v1{PATH}": Operation.CHAT}
-PROMPT_FIELDS: Final = ("instructions", "input", "tools")
 STATE: Final = ("previous_response_id", "conversation", "prompt")
 """Fields by which a provider puts something before the prompt that does not stand in the request."""
+COUNT: Final = "/input_tokens"
+DOORS: Final = {f"/v1{PATH}": Operation.CHAT, f"/v1{PATH}{COUNT}": Operation.CHAT}
+COUNTED: Final = (
+    "model",
+    "instructions",
+    "input",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "text",
+    "reasoning",
+    "truncation",
+    *STATE,
+)
+"""What is asked where tokens are counted. Source: OpenAI API reference, "Get input token counts"."""
+PROMPT_FIELDS: Final = ("instructions", "input", "tools")
 ID: Final = re.compile(rb'"id"|\\u')
 STORED_MOST: Final = 2_000_000
 """Tokens that such a prompt may have: the longest context that models are offered with."""
@@ -89,8 +103,15 @@ class Answer(msgspec.Struct, frozen=True):
     usage: Usage
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """How many tokens a prompt has."""
+
+    input_tokens: int
+
+
 _decode = msgspec.json.Decoder(RequestFields).decode
 _decode_heads = msgspec.json.Decoder(list[ItemHead]).decode
+_decode_counted = msgspec.json.Decoder(Counted).decode
 _decode_answer = msgspec.json.Decoder(AnswerFields).decode
 _decode_output = msgspec.json.Decoder(list[OutputItem]).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -103,8 +124,11 @@ def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -
     Raises:
         Malformed: it is not JSON (the message has the position), not UTF-8, or a field that is read has a wrong type.
     """
-    del operation, path, query
-    return read_body(body, _asked)
+    del operation, query
+    asked = read_body(body, _asked)
+    if not path.endswith(COUNT):
+        return asked
+    return msgspec.structs.replace(asked, counts_only=True, stream=False, stateful=False, output_limit=0)
 
 
 def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
@@ -160,8 +184,8 @@ def _refers(items: msgspec.Raw) -> bool:
 
 def path(asked: Asked, model: str) -> str:
     """Return where an upstream takes what is asked, behind its base path."""
-    del asked, model
-    return PATH
+    del model
+    return PATH + COUNT if asked.counts_only else PATH
 
 
 def encode(
@@ -178,6 +202,8 @@ def encode(
         own = bytes(fields.get("instructions", b"null"))
         said = instructions if own in (b"null", b'""') else f"{instructions}\n\n{_decode_text(own)}"
         fields["instructions"] = msgspec.Raw(_encode(said))
+    if asked.counts_only:
+        fields = {name: raw for name, raw in fields.items() if name in COUNTED}
     return write_fields(asked, fields)
 
 
@@ -194,6 +220,8 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         Declined: the body tells of an error.
         Garbled: it is not JSON, or holds no answer.
     """
+    if asked.counts_only:
+        return Answer(model="", usage=Usage())
     try:
         fields = _decode_answer(body)
     except msgspec.ValidationError:
@@ -215,7 +243,25 @@ def _size(output: msgspec.Raw) -> int:
         return len(bytes(output))
 
 
+def write_count(tokens: int) -> bytes:
+    """Write the answer to a caller who asked for the tokens of a prompt."""
+    return _encode({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def read_count(body: bytes) -> int:
+    """Read how many tokens an upstream counted.
+
+    Raises:
+        Garbled: it does not say.
+    """
+    try:
+        return _decode_counted(body).input_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is no count of tokens", inside=f"no count: {error}", said=said) from error
+
+
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = sum(len(memoryview(asked.fields[name])) for name in PROMPT_FIELDS if name in asked.fields)
-    return Usage(input=estimate_tokens(prompt), output=estimate_tokens(produced), estimated=True)
+    prompt = estimate_prompt(asked.fields[name] for name in PROMPT_FIELDS if name in asked.fields)
+    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Dialect, KeptAnswers
+from trunkline.dialects.dialect import ChatCodec, Counting, Dialect, KeptAnswers
 from trunkline.dialects.openai import rates
 from trunkline.dialects.responses import (
     answers,
@@ -31,6 +31,7 @@ RESPONSES: Final = Dialect(
     error_event=errors.error_event,
     read_failure=errors.read_failure,
     rate_lines=rates.rate_lines,
+    counting=Counting(codec.write_count, codec.read_count, everywhere=False),
     chat=ChatCodec(
         read_request=read_items.read_request,
         write_request=write_items.write_request,
