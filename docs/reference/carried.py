@@ -49,6 +49,7 @@ class There(msgspec.Struct, frozen=True):
     output_limit: str = "max_completion_tokens"
     renames: tuple[tuple[str, str], ...] = ()
     omits: tuple[str, ...] = ()
+    thoughts: str = ""
     output_bound: int = 16_384
     features: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset()

@@ -39,7 +39,7 @@ from trunkline.dialects.neutral import (
 )
 from trunkline.dialects.translate import Bridge
 from trunkline.errors import Garbled, Malformed
-from trunkline.messages import Operation, Usage
+from trunkline.messages import Media, Operation, Usage
 from trunkline.wire.sse import Framer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cohere"
@@ -303,7 +303,7 @@ def test_usage_is_what_is_billed_not_what_was_read() -> None:
     [
         ({"billed_units": {"input_tokens": 5}, "cached_tokens": 70}, Usage(input=5, cached=5)),
         ({"tokens": {"input_tokens": 5, "output_tokens": 2}}, Usage(input=5, output=2)),
-        ({"billed_units": {"image_tokens": 3.0}}, Usage(input=3)),
+        ({"billed_units": {"image_tokens": 3.0}}, Usage(input=3, media=Media(input_image=3))),
         ({"billed_units": {"input_tokens": -5}}, None),
         ({"billed_units": {"input_tokens": 1e30}}, None),
         ({"billed_units": {"output_tokens": 5}}, None),

@@ -489,7 +489,8 @@ def test_a_blocked_prompt_is_a_filtered_answer() -> None:
     assert json.loads(bytes(candidate.safety or b"")) == {"blockReason": "PROHIBITED_CONTENT"}
     event = b"data: " + json.dumps(golden("answer_blocked")).encode() + b"\n\n"
     told = deltas_of(ContentReader(), event)
-    assert Stopped(0, Stop.FILTERED) in told
+    (stopped,) = [one for one in told if isinstance(one, Stopped)]
+    assert (stopped.stop, stopped.safety) == (Stop.FILTERED, candidate.safety)
     stream = ContentStream(asked(door=STREAM))
     assert stream.take(event) == event
     assert stream.whole

@@ -132,3 +132,25 @@ def test_fields_that_a_vendor_calls_otherwise_are_renamed(running: Exchange, key
     assert ask(running.port, key, body).status == 200
     sent = json.loads(played.received[-1].body)
     assert sent == {"model": "mistral", "messages": HI, "temperature": 0.5, "max_tokens": 9, "random_seed": 7}
+
+
+def test_a_thought_of_a_turn_that_calls_goes_back_to_the_vendor_that_needs_it(
+    running: Exchange, key: str, played: Upstream
+) -> None:
+    turns = [
+        *HI,
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "I look it up.", "signature": ""},
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {}},
+            ],
+        },
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "fine"}]},
+    ]
+    told = {}
+    for name in ("deepseek", "openai"):
+        body = {"model": name, "messages": turns, "max_tokens": 9}
+        assert ask(running.port, key, body, "/v1/messages").status == 200
+        told[name] = json.loads(played.received[-1].body)["messages"][1].get("reasoning_content")
+    assert told == {"deepseek": "I look it up.", "openai": None}

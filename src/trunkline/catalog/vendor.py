@@ -108,6 +108,17 @@ class PricedDays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     free: tuple[date, ...] = ()
 
 
+class GivenBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In which field of OpenAI's messages a vendor wants back what a model thought, and where this was read.
+
+    `reasoning_content` goes with turns that call tools, be it empty; `reasoning_details` with every turn that has some.
+    """
+
+    field: Literal["reasoning_content", "reasoning_details"]
+    title: str
+    verified: date
+
+
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A channel to models: the wire it speaks, where it stands, how it takes its key, what it publishes.
 
@@ -135,6 +146,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         counts: dialects beside its own in which it counts the tokens of a prompt.
         tools_prompt: what it adds to the prompt of a request with tools; None where it says nothing of it.
         renames: top-level fields of OpenAI's requests that it takes under another name.
+        thoughts: how it takes thoughts of earlier turns in OpenAI's dialect; None where it takes none.
         omits: those that it refuses although its answers are the same without, such as `stream_options` where usage
             comes anyway.
         controls: what it publishes. A control that is absent is unknown and satisfies nothing.
@@ -168,6 +180,7 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counts: tuple[str, ...] = ()
     tools_prompt: ToolsPrompt | None = None
     renames: dict[str, str] = {}
+    thoughts: GivenBack | None = None
     omits: tuple[str, ...] = ()
     controls: Published = {}
     skus: dict[str, Published] = {}

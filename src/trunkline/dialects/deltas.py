@@ -85,11 +85,12 @@ class PartStopped(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """A candidate is whole, and why it ended."""
+    """A candidate is whole, and why it ended; `safety` is what the provider's filters say of it, as they wrote it."""
 
     candidate: int
     stop: Stop
     sequence: str | None = None
+    safety: msgspec.Raw | None = None
 
 
 class Used(msgspec.Struct, frozen=True):

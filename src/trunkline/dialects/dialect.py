@@ -92,6 +92,11 @@ class Target(Protocol):
         ...
 
     @property
+    def thoughts(self) -> str:
+        """The field of OpenAI's messages in which it takes thoughts of earlier turns; empty for none."""
+        ...
+
+    @property
     def output_bound(self) -> int:
         """The most tokens of one answer where the caller sets no limit."""
         ...

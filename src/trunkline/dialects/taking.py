@@ -63,6 +63,11 @@ class Taking:
             raise self._missing(name)
         return taken
 
+    def is_text(self, name: str) -> bool:
+        """Whether a field is a text, which is left to be taken."""
+        raw = self._fields.get(name)
+        return raw is not None and is_text(raw)
+
     def inline(self, name: str) -> Inline | None:
         """Take a text that may be large, as it stands in the request."""
         raw = self.raw(name)

@@ -163,6 +163,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         signals: what its answers say beside the answer.
         probe: a path that tells free of charge whether it is there; empty where none is known.
         version: of the model, where the estate declares one beside its name.
+        thoughts: the field of OpenAI's messages in which it takes thoughts of earlier turns; empty for none.
         tokeniser: its vocabulary's published name; None where there is none.
     """
 
@@ -198,6 +199,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     version: str = ""
     probe: str = ""
     tokeniser: str | None = None
+    thoughts: str = ""
     throttle: str = "refusals"
 
     @property

@@ -112,6 +112,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         query=place.query,
         version=deployment.version or "",
         probe=_probe(deployment, vendor),
+        thoughts=vendor.thoughts.field if vendor and vendor.thoughts else "",
         tokeniser=profile.tokeniser.name if profile and profile.tokeniser else None,
     )
 

@@ -105,7 +105,7 @@ class ContentReader:
                 deltas.append(PartStarted(0, 0, Kind.REFUSAL))
                 deltas.append(Piece(0, 0, Kind.REFUSAL, blocked.block_reason_message))
                 deltas.append(PartStopped(0, 0))
-            deltas.append(Stopped(0, Stop.FILTERED))
+            deltas.append(Stopped(0, Stop.FILTERED, safety=read.prompt_feedback))
         if bytes(read.usage_metadata) not in NOTHING and (usage := read_usage(read.usage_metadata)) is not None:
             deltas.append(Used(usage))
         if blocked is not None:
@@ -136,7 +136,8 @@ class ContentReader:
                 _enter(index, opened, Kind.REFUSAL, deltas)
                 deltas.append(Piece(index, opened.part, Kind.REFUSAL, read.finish_message))
             _close(index, opened, deltas)
-            deltas.append(Stopped(index, stop))
+            safety = None if bytes(read.safety_ratings) in NOTHING else read.safety_ratings
+            deltas.append(Stopped(index, stop, safety=safety))
 
     def _part(self, index: int, opened: _Open, part: ReadPart, deltas: list[Delta]) -> None:
         text, signature = part.text, part.thought_signature
@@ -327,6 +328,9 @@ def _last(index: int, said: _Said) -> dict[str, Any]:
     if stop is Stop.END and said.refused:
         stop = Stop.REFUSED
     content = {"parts": [part], "role": "model"}
-    written = {"content": content, "finishReason": REASONS[stop], "index": index}
+    written: dict[str, Any] = {"content": content, "finishReason": REASONS[stop], "index": index}
+    safety = said.stopped.safety if said.stopped is not None else None
+    if safety is not None and bytes(safety)[:1] == b"[":
+        written["safetyRatings"] = safety
     grounding = write_grounding(said.citations, "".join(said.texts)) if said.citations else None
     return written if grounding is None else written | {"groundingMetadata": grounding}

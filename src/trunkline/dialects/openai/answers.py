@@ -39,7 +39,13 @@ STOPS: Final = {
     "tool_calls": Stop.TOOL,
     "function_call": Stop.TOOL,
     "content_filter": Stop.FILTERED,
+    "model_length": Stop.CONTEXT,
+    "eos": Stop.END,
+    "eos_token": Stop.END,
+    "stop_sequence": Stop.SEQUENCE,
 }
+"""Beyond OpenAI's own: Mistral's word for a full context (API reference, "Chat completion"), Together's and Hugging
+Face's for a plain end (Together documentation, "Chat completions"; Text Generation Inference, "Messages API")."""
 REASONS: Final = {
     Stop.END: "stop",
     Stop.LENGTH: "length",
@@ -108,10 +114,19 @@ class Annotation(msgspec.Struct, frozen=True):
     url_citation: UrlCitation | None = None
 
 
+class Chunk(msgspec.Struct, frozen=True):
+    """A piece of content. Source: Mistral API reference, "Chat completion", `TextChunk` and `ThinkChunk`."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | tuple[Chunk, ...] | None = None
+    signature: str | None = None
+
+
 class Said(msgspec.Struct, frozen=True):
     """A message, or a piece of one."""
 
-    content: str | None = None
+    content: str | tuple[Chunk, ...] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -168,9 +183,11 @@ def read_answer(body: bytes) -> Answer:
 def _candidate(choice: ReadChoice) -> Candidate:
     said = choice.message
     parts: list[Part] = [*read_thoughts(said)]
-    if said.content:
-        citations = tuple(citation for one in said.annotations or () if (citation := read_citation(one)) is not None)
-        parts.append(Text(said.content, citations=citations))
+    citations = tuple(citation for one in said.annotations or () if (citation := read_citation(one)) is not None)
+    parts += (
+        msgspec.structs.replace(part, citations=citations) if isinstance(part, Text) else part
+        for part in read_content(said)
+    )
     if said.refusal:
         parts.append(Refused(said.refusal))
     for call in said.tool_calls or ():
@@ -179,10 +196,38 @@ def _candidate(choice: ReadChoice) -> Candidate:
     safety = choice.content_filter_results
     return Candidate(
         parts=tuple(parts),
-        stop=STOPS.get(choice.finish_reason or "stop", Stop.OTHER),
+        stop=stop_of(choice.finish_reason or "stop", called=bool(said.tool_calls)),
         tokens=read_tokens(choice.logprobs),
         safety=None if bytes(safety) in NOTHING else safety,
     )
+
+
+def stop_of(reason: str, *, called: bool) -> Stop:
+    """Why an answer ended. Where the caller forces a tool, one that calls it has the same reason as any other."""
+    stop = STOPS.get(reason, Stop.OTHER)
+    return Stop.TOOL if called and stop is Stop.END else stop
+
+
+def read_content(said: Said) -> list[Text | Reasoning]:
+    """What a message says in `content`, which may hold thoughts as well."""
+    content = said.content or ()
+    if isinstance(content, str):
+        return [Text(content)]
+    parts: list[Text | Reasoning] = []
+    for chunk in content:
+        if chunk.thinking is not None or chunk.signature is not None:
+            thought = chunk.thinking or ()
+            text = thought if isinstance(thought, str) else "".join(one.text or "" for one in thought)
+            origin, signature = unsealed(chunk.signature)
+            parts.append(Reasoning(text, signature, origin=origin))
+        elif chunk.text:
+            parts.append(Text(chunk.text))
+    return parts
+
+
+def unsealed(sealed: str | None) -> tuple[str, str | None]:
+    """Origin and signature of a thought, which may have none."""
+    return (DIALECT, None) if sealed is None else unseal(sealed, DIALECT, ORIGINS)
 
 
 def read_thoughts(said: Said) -> list[Reasoning]:
@@ -193,7 +238,7 @@ def read_thoughts(said: Said) -> list[Reasoning]:
             origin, data = unseal(one.data, DIALECT, ORIGINS)
             found.append(Reasoning(redacted=data, origin=origin))
         elif one.text or one.summary or one.signature:
-            origin, signature = (DIALECT, None) if one.signature is None else unseal(one.signature, DIALECT, ORIGINS)
+            origin, signature = unsealed(one.signature)
             found.append(Reasoning(one.text or one.summary or "", signature, origin=origin))
     thought = said.reasoning_content or said.reasoning
     if not found and thought:

@@ -59,10 +59,24 @@ class EmbeddingsFields(msgspec.Struct, frozen=True):
     user: str | None = None
 
 
-class Said(msgspec.Struct, frozen=True):
-    """Of a message or a piece of one, what was produced."""
+class SaidChunk(msgspec.Struct, frozen=True):
+    """Of a piece of content, how much it is. Source: Mistral API reference, "Chat completion", `ContentChunk`."""
 
-    content: str | None = None
+    text: str | None = None
+    thinking: str | list[SaidChunk] | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters produced."""
+        thought = self.thinking or ()
+        size = len(thought) if isinstance(thought, str) else sum(one.size for one in thought)
+        return size + len(self.text or "")
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Of a message or a piece of one, what was produced; Mistral's models that think first tell content in chunks."""
+
+    content: str | list[SaidChunk] | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
     tool_calls: msgspec.Raw = ABSENT
@@ -70,7 +84,8 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """Characters produced, the JSON of tool calls among them."""
-        size = len(self.content) if self.content else 0
+        said = self.content or ""
+        size = len(said) if isinstance(said, str) else sum(chunk.size for chunk in said)
         if self.reasoning_content:
             size += len(self.reasoning_content)
         if self.refusal:

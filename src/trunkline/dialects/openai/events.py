@@ -28,16 +28,17 @@ from trunkline.dialects.deltas import (
     Weighed,
 )
 from trunkline.dialects.fields import ABSENT, NOTHING
-from trunkline.dialects.neutral import Reasoning, Stop
+from trunkline.dialects.neutral import Reasoning
 from trunkline.dialects.openai.answers import (
     REASONS,
-    STOPS,
     Call,
     Likelihoods,
     Said,
     read_citation,
+    read_content,
     read_thoughts,
     read_tokens,
+    stop_of,
     write_citation,
     write_thought,
     write_tokens,
@@ -58,6 +59,7 @@ class ChoicePiece(msgspec.Struct, frozen=True):
     delta: Said | None = None
     finish_reason: str | None = None
     logprobs: Likelihoods | None = None
+    content_filter_results: msgspec.Raw = ABSENT
 
 
 class ReadChunk(msgspec.Struct, frozen=True):
@@ -73,19 +75,49 @@ class ReadChunk(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(ReadChunk).decode
+_decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class _Open:
-    """The parts of one candidate so far: which of them still goes on, and which tool call is which part."""
+class _Call:
+    """A tool call: its id and name, and the pieces of its arguments so far."""
 
-    __slots__ = ("calls", "kind", "part", "parts", "stopped")
+    __slots__ = ("head", "part", "pieces")
+
+    def __init__(self, head: tuple[str, str]) -> None:
+        self.head = head
+        self.part: int | None = None
+        self.pieces: list[str] = []
+
+    @property
+    def whole(self) -> bool:
+        """Whether its arguments are JSON that can end here."""
+        try:
+            _decode_any("".join(self.pieces))
+        except msgspec.DecodeError:
+            return False
+        return True
+
+
+class _Open:
+    """The parts of one candidate so far: which of them still goes on, and which tool call is which part.
+
+    Calls whose pieces come in turns are told one after the other, as most dialects must: those behind wait, and so do
+    words in the midst of one.
+    """
+
+    __slots__ = ("calls", "current", "kind", "late", "part", "parts", "signed", "stopped", "thought", "waiting")
 
     def __init__(self) -> None:
         self.parts = 0
         self.part = -1
         self.kind: Kind | None = None
-        self.calls: dict[int, int] = {}
+        self.calls: dict[int, _Call] = {}
+        self.current: _Call | None = None
+        self.waiting: list[_Call] = []
+        self.late: list[str] = []
+        self.thought: list[str] = []
+        self.signed = False
         self.stopped = False
 
 
@@ -143,15 +175,23 @@ class ChatReader:
         if choice.finish_reason is not None and not opened.stopped:
             opened.stopped = True
             _close(index, opened, deltas)
-            deltas.append(Stopped(index, STOPS.get(choice.finish_reason, Stop.OTHER)))
+            while opened.waiting:
+                _begin_call(index, opened, opened.waiting.pop(0), deltas)
+                _close(index, opened, deltas)
+            if opened.late:
+                _enter(index, opened, Kind.TEXT, deltas)
+                deltas.append(Piece(index, opened.part, Kind.TEXT, "".join(opened.late)))
+                _close(index, opened, deltas)
+            safety = None if bytes(choice.content_filter_results) in NOTHING else choice.content_filter_results
+            stop = stop_of(choice.finish_reason, called=bool(opened.calls))
+            deltas.append(Stopped(index, stop, safety=safety))
 
     def _said(self, index: int, opened: _Open, said: Said, deltas: list[Delta]) -> None:
         if said.reasoning_content or said.reasoning or said.reasoning_details:
             for thought in read_thoughts(said):
                 self._thought(index, opened, thought, deltas)
         if said.content:
-            _enter(index, opened, Kind.TEXT, deltas)
-            deltas.append(Piece(index, opened.part, Kind.TEXT, said.content))
+            self._content(index, opened, said, deltas)
         for one in said.annotations or ():
             if (citation := read_citation(one)) is not None:
                 _enter(index, opened, Kind.TEXT, deltas)
@@ -162,13 +202,36 @@ class ChatReader:
         for call in said.tool_calls or ():
             _call(index, opened, call, deltas)
 
+    def _content(self, index: int, opened: _Open, said: Said, deltas: list[Delta]) -> None:
+        if isinstance(said.content, str):
+            if opened.kind is Kind.TOOL_CALL and opened.current is not None and not opened.current.whole:
+                opened.late.append(said.content)
+                return
+            _enter(index, opened, Kind.TEXT, deltas)
+            deltas.append(Piece(index, opened.part, Kind.TEXT, said.content))
+            return
+        for part in read_content(said):
+            if isinstance(part, Reasoning):
+                self._thought(index, opened, part, deltas)
+            else:
+                _enter(index, opened, Kind.TEXT, deltas)
+                deltas.append(Piece(index, opened.part, Kind.TEXT, part.text))
+
     def _thought(self, index: int, opened: _Open, thought: Reasoning, deltas: list[Delta]) -> None:
-        _enter(index, opened, Kind.REASONING, deltas)
-        if thought.text:
+        """Go on with a thought; what is behind a signature is another one."""
+        if opened.kind is not Kind.REASONING or opened.signed or (thought.redacted is not None and opened.thought):
+            _close(index, opened, deltas)
+            _begin(index, opened, Kind.REASONING, deltas)
+            opened.thought, opened.signed = [], False
+        # With its signature, some tell the whole thought once more.
+        if thought.text and not (thought.signature and thought.text == "".join(opened.thought)):
+            opened.thought.append(thought.text)
             deltas.append(Piece(index, opened.part, Kind.REASONING, thought.text))
         if thought.redacted is not None:
+            opened.signed = True
             deltas.append(Signed(index, opened.part, thought.redacted, thought.origin, redacted=True))
         elif thought.signature is not None:
+            opened.signed = True
             deltas.append(Signed(index, opened.part, thought.signature, thought.origin))
 
 
@@ -191,26 +254,51 @@ def _close(index: int, opened: _Open, deltas: list[Delta]) -> None:
         opened.kind = None
 
 
-def _call(index: int, opened: _Open, call: Call, deltas: list[Delta]) -> None:
-    number = call.index if call.index is not None else len(opened.calls)
-    if number not in opened.calls:
-        _close(index, opened, deltas)
-        name = call.function.name if call.function is not None else None
-        _begin(index, opened, Kind.TOOL_CALL, deltas, (call.id or "", name or ""))
-        opened.calls[number] = opened.part
-    if call.function is not None and call.function.arguments:
-        deltas.append(Piece(index, opened.calls[number], Kind.TOOL_CALL, call.function.arguments))
+def _call(index: int, opened: _Open, piece: Call, deltas: list[Delta]) -> None:
+    number = piece.index if piece.index is not None else len(opened.calls)
+    more = piece.function.arguments if piece.function is not None else None
+    call = opened.calls.get(number)
+    if call is None:
+        name = piece.function.name if piece.function is not None else None
+        call = opened.calls[number] = _Call((piece.id or "", name or ""))
+        if opened.current is None or opened.current.whole or opened.kind is not Kind.TOOL_CALL:
+            _begin_call(index, opened, call, deltas)
+        else:
+            opened.waiting.append(call)
+    if not more:
+        return
+    call.pieces.append(more)
+    if call.part is None:
+        return
+    deltas.append(Piece(index, call.part, Kind.TOOL_CALL, more))
+    while opened.waiting and opened.current is not None and opened.current.whole:
+        _begin_call(index, opened, opened.waiting.pop(0), deltas)
+
+
+def _begin_call(index: int, opened: _Open, call: _Call, deltas: list[Delta]) -> None:
+    """Begin a call, with the pieces that waited for it."""
+    _close(index, opened, deltas)
+    _begin(index, opened, Kind.TOOL_CALL, deltas, call.head)
+    opened.current, call.part = call, opened.part
+    if call.pieces:
+        deltas.append(Piece(index, call.part, Kind.TOOL_CALL, "".join(call.pieces)))
 
 
 class ChatWriter:
-    """Writes one stream: usage in an event of its own, for a caller that asked for it, and `[DONE]` at the end."""
+    """Writes one stream: usage in an event of its own, for a caller that asked for it, and `[DONE]` at the end.
 
-    __slots__ = ("_calls", "_head", "_usage", "_wants_usage")
+    OpenAI's SDK puts lists together by the `index` of their items.
+    """
+
+    __slots__ = ("_calls", "_cited", "_details", "_head", "_thoughts", "_usage", "_wants_usage")
 
     def __init__(self, asked: Asked) -> None:
         self._wants_usage = asked.wants_usage
         self._head = b""
         self._calls: dict[tuple[int, int], int] = {}
+        self._cited: dict[int, int] = {}
+        self._details: dict[int, int] = {}
+        self._thoughts: dict[tuple[int, int], list[str]] = {}
         self._usage: Used | None = None
 
     def write(self, delta: Delta) -> bytes:
@@ -227,15 +315,19 @@ class ChatWriter:
             return self._call(delta)
         return b"" if delta.part else self._chunk(delta.candidate, {"role": "assistant", "content": ""})
 
-    def _cited(self, delta: Cited) -> bytes:
+    def _cite(self, delta: Cited) -> bytes:
         annotation = write_citation(delta.citation)
-        return b"" if annotation is None else self._chunk(delta.candidate, {"annotations": [annotation]})
+        if annotation is None:
+            return b""
+        index = self._cited[delta.candidate] = self._cited.get(delta.candidate, -1) + 1
+        return self._chunk(delta.candidate, {"annotations": [annotation | {"index": index}]})
 
     def _weighed(self, delta: Weighed) -> bytes:
         return self._chunk(delta.candidate, {}, logprobs={"content": write_tokens(delta.tokens), "refusal": None})
 
     def _stopped(self, delta: Stopped) -> bytes:
-        return self._chunk(delta.candidate, {}, finish_reason=REASONS[delta.stop])
+        safety = {} if delta.safety is None else {"content_filter_results": delta.safety}
+        return self._chunk(delta.candidate, {}, finish_reason=REASONS[delta.stop], **safety)
 
     def _used(self, delta: Used) -> bytes:
         self._usage = delta
@@ -250,6 +342,7 @@ class ChatWriter:
                 said = {"tool_calls": [{"index": number, "function": {"arguments": delta.text}}]}
             case Kind.REASONING:
                 said = {"reasoning_content": delta.text}
+                self._thoughts.setdefault((delta.candidate, delta.part), []).append(delta.text)
             case Kind.REFUSAL:
                 said = {"refusal": delta.text}
         return self._chunk(delta.candidate, said)
@@ -270,8 +363,10 @@ class ChatWriter:
         if delta.redacted:
             thought = Reasoning(redacted=delta.signature, origin=delta.origin)
         else:
-            thought = Reasoning(signature=delta.signature, origin=delta.origin)
-        return self._chunk(delta.candidate, {"reasoning_details": [write_thought(thought)]})
+            text = "".join(self._thoughts.get((delta.candidate, delta.part), ()))
+            thought = Reasoning(text, delta.signature, origin=delta.origin)
+        index = self._details[delta.candidate] = self._details.get(delta.candidate, -1) + 1
+        return self._chunk(delta.candidate, {"reasoning_details": [write_thought(thought) | {"index": index}]})
 
     def _chunk(self, candidate: int, delta: dict[str, Any], **more: Any) -> bytes:
         choice = {"index": candidate, "delta": delta, "logprobs": None, "finish_reason": None, **more}
@@ -288,7 +383,7 @@ class ChatWriter:
         Started: _start,
         PartStarted: _begin,
         Signed: _signed,
-        Cited: _cited,
+        Cited: _cite,
         Weighed: _weighed,
         Stopped: _stopped,
         Used: _used,

@@ -33,6 +33,7 @@ from trunkline.dialects.neutral import (
     Uncarried,
     unseal,
 )
+from trunkline.dialects.openai.answers import unsealed
 from trunkline.dialects.openai.codec import DIALECT
 from trunkline.dialects.origins import ORIGINS
 from trunkline.dialects.sources import read_url, take_url
@@ -250,9 +251,21 @@ def _thought(taking: Taking) -> Reasoning | None:
         return Reasoning(redacted=data, origin=origin)
     if kind in ("reasoning.text", "reasoning.summary"):
         sealed = taking.text("signature")
-        origin, signature = (DIALECT, None) if sealed is None else unseal(sealed, DIALECT, ORIGINS)
+        origin, signature = unsealed(sealed)
         return Reasoning(taking.text("text") or taking.text("summary") or "", signature, origin=origin)
     return None
+
+
+def _thinking_chunk(taking: Taking) -> Reasoning:
+    """A thought among the content. Source: Mistral API reference, "Chat completion", `ThinkChunk`."""
+    raw, sealed = taking.raw("thinking"), taking.text("signature")
+    taking.ignore("closed")
+    if raw is None or is_text(raw):
+        text = "" if raw is None else read_text(raw, taking.where("thinking"))
+    else:
+        text = "".join(one.text("text") or "" for one in taking.each(raw, "thinking"))
+    origin, signature = unsealed(sealed)
+    return Reasoning(text, signature, origin=origin)
 
 
 def _parts(taking: Taking) -> tuple[Part, ...]:
@@ -272,8 +285,17 @@ def _part(taking: Taking) -> Part | None:
             made = Text(taking.needed("text"))
         case "refusal":
             made = Refused(taking.needed("refusal"))
+        case "image_url" if taking.is_text("image_url"):
+            made = Image(read_url(taking.needed_inline("image_url"), taking.where("image_url")))
         case "image_url" if (image := taking.inner("image_url")) is not None:
             made = Image(read_url(image.needed_inline("url"), image.where("url")), image.text("detail"))
+        case "document_url" if (source := take_url(taking, "document_url")) is not None:
+            made = Document(source, title=taking.text("document_name"))
+        case "thinking":
+            made = _thinking_chunk(taking)
+        case "input_audio" if taking.is_text("input_audio"):
+            taking.lose("input_audio", "its format is not told")
+            return None
         case "input_audio" if (audio := taking.inner("input_audio")) is not None:
             made = Audio(Source(mime=f"audio/{audio.needed('format')}", data=audio.needed_inline("data")))
         case "file" if (file := taking.inner("file")) is not None:

@@ -22,6 +22,8 @@ from trunkline.dialects.neutral import (
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.openai.answers import write_thought
+from trunkline.dialects.openai.codec import DIALECT
 from trunkline.dialects.sources import as_text, joined, write_url
 
 EFFORTS: Final = {"max": "xhigh"}
@@ -32,14 +34,15 @@ HIGH_BUDGET: Final = 16_384
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """Write a request, with what the dialect cannot carry of it."""
-    writing = _Writing(conversation)
+    writing = _Writing(conversation, target.thoughts)
     body = writing.body(target)
     return Written(write_body(body), tuple(writing.lost))
 
 
 class _Writing:
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, thoughts: str) -> None:
         self._conversation = conversation
+        self._thoughts = thoughts
         self.lost: list[Uncarried] = list(conversation.uncarried)
 
     def body(self, target: Target) -> dict[str, Any]:
@@ -132,7 +135,9 @@ class _Writing:
             for part in message.parts
             if isinstance(part, ToolCall)
         ]
-        if any(isinstance(part, Reasoning) for part in message.parts):
+        thoughts = [part for part in message.parts if isinstance(part, Reasoning)]
+        given_back = self._given_back(thoughts, calls)
+        if thoughts and not any(given_back.values()):
             self.lost.append(Uncarried(message.at, "thoughts of earlier turns are not sent back", hint=True))
         if any(isinstance(part, Image | Document | Audio) for part in message.parts):
             self.lost.append(Uncarried(message.at, "what an assistant said is text alone in OpenAI's chat requests"))
@@ -141,7 +146,17 @@ class _Writing:
             written["refusal"] = "".join(refusals)
         if calls:
             written["tool_calls"] = calls
-        return written | _name(message)
+        return written | given_back | _name(message)
+
+    def _given_back(self, thoughts: list[Reasoning], calls: list[Any]) -> dict[str, Any]:
+        """What the model thought, where the provider asks for it: there, a turn that calls tools needs it."""
+        match self._thoughts:
+            case "reasoning_content" if calls:
+                return {self._thoughts: "".join(thought.text for thought in thoughts)}
+            case "reasoning_details":
+                details = [write_thought(thought) for thought in thoughts if thought.origin in ("", DIALECT)]
+                return {self._thoughts: details} if details else {}
+        return {}
 
     def _content(self, parts: list[Any], at: str) -> str | list[dict[str, Any]]:
         if len(parts) == 1 and isinstance(parts[0], Text):
