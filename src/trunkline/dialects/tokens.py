@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
+
+from trunkline.errors import Garbled
 
 BYTES_PER_TOKEN: Final = 4
 PICTURE: Final = 1_600
@@ -19,6 +21,19 @@ LEAST_PICTURE: Final = 1_024
 BEGINNING: Final = re.compile(rb'[",](?:iVBORw0KGgo|/9j/|\\/9j\\/|_9j_|R0lGOD|UklGR.{7}RUJQ)')
 """How PNG, JPEG, GIF and WebP begin in base64, in the alphabet of addresses and with escapes as well."""
 ENDING: Final = re.compile(rb"[^A-Za-z0-9+/=_\\-]")
+
+
+def read_counted(decode: Callable[[bytes], int], body: bytes) -> int:
+    """Read how many tokens an upstream counted.
+
+    Raises:
+        Garbled: it does not say.
+    """
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = body[:200].decode(errors="replace")
+        raise Garbled("the answer is no count of tokens", inside=f"no count: {error}", said=said) from error
 
 
 def estimate_prompt(written: Iterable[msgspec.Raw]) -> int:

@@ -21,7 +21,7 @@ from trunkline.dialects.gemini.embed import ONE
 from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_ONE, MODELS, STREAMED, named
 from trunkline.dialects.gemini.proto import DIALECT, respell
 from trunkline.dialects.gemini.usage import read_usage
-from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens, read_counted
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -365,11 +365,7 @@ def read_count(body: bytes) -> int:
     Raises:
         Garbled: it does not say.
     """
-    try:
-        return _decode_counted(body).total_tokens
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        said = body[:200].decode(errors="replace")
-        raise Garbled("the answer is no count of tokens", inside=f"no count: {error}", said=said) from error
+    return read_counted(lambda told: _decode_counted(told).total_tokens, body)
 
 
 def estimate(asked: Asked, produced: int) -> Usage:

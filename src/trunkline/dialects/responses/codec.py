@@ -16,7 +16,7 @@ from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.responses.usage import read_usage
-from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
+from trunkline.dialects.tokens import estimate_prompt, estimate_tokens, read_counted
 from trunkline.dialects.unanswered import refuse_unanswered
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
@@ -254,11 +254,7 @@ def read_count(body: bytes) -> int:
     Raises:
         Garbled: it does not say.
     """
-    try:
-        return _decode_counted(body).input_tokens
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        said = body[:200].decode(errors="replace")
-        raise Garbled("the answer is no count of tokens", inside=f"no count: {error}", said=said) from error
+    return read_counted(lambda told: _decode_counted(told).input_tokens, body)
 
 
 def estimate(asked: Asked, produced: int) -> Usage:
