@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, create_engine, event, text
 
+from trunkline.store.levels import KEYLESS, LADDERS
 from trunkline.store.open import open_store, store_url
+from trunkline.store.schema import SUMMED
 
 SECOND = 1_000_000_000
 DAY = 24 * 3600 * SECOND
@@ -39,8 +41,8 @@ FROM (SELECT n, {CHANCE} % {{keys}} AS key, ({CHANCE} % 50 * 2 + n / 7 % 10) % {
       FROM {{series}} AS numbers) AS called
 JOIN (SELECT 1 AS attempt UNION ALL SELECT 2) AS tries ON attempt = 1 OR n % 50 = 0
 """
-_CELL = f"(key * {USE_CASES} + use_case) * {DEPLOYMENTS} + deployment + 1"
-_DAY_CELL = f"(unit * {USE_CASES} + use_case) * {DEPLOYMENTS} + deployment + 1"
+_KEY_CELL = f"(key * {USE_CASES} + use_case) * {DEPLOYMENTS} + deployment + 1"
+_CELL = f"(unit * {USE_CASES} + use_case) * {DEPLOYMENTS} + deployment + 1"
 _NAMES = (
     "'unit-' || unit, 'CC-' || unit, 'use-case-' || use_case, 'deployment-' || deployment, "
     "'boundary-' || (deployment % 4), 'saas', 'vendor/model-' || deployment"
@@ -53,17 +55,18 @@ INSERT INTO attempts SELECT request, attempt, at, 'key_' || key, 'unit-' || unit
 'use-case-' || use_case, 'vendor/model-' || deployment, 1 = 1, 'internal',
 'use-case-7 as internal: 3 allowed, 1 refused; first of its tier', '{PRICE}', 'EUR', 9000000,
 '0123456789abcdef01234567', 2 * n + attempt, 'ok', at + 900000000, 200, input, 0, 0, output, 0, 1 = 0, cost,
-'model-2026-10-01', 200000000, 900000000, '', NULL, NULL FROM calls ORDER BY request, attempt""",
+'model-2026-10-01', 200000000, 900000000, '', NULL, NULL, NULL FROM calls ORDER BY request, attempt""",
     f"""
 INSERT INTO lines SELECT request, attempt, 3, at + 900000000, 3, unit + 1, {UNITS} + deployment % 4 + 1, cost, 1, 'ok',
 NULL FROM calls ORDER BY request, attempt""",
     f"""
-INSERT INTO cells SELECT DISTINCT {_CELL}, {_NAMES}, 'key_' || key, 'EUR' FROM calls WHERE 1 = 1
+INSERT INTO key_cells SELECT DISTINCT {_KEY_CELL}, {_NAMES}, 'key_' || key, 'EUR' FROM calls WHERE 1 = 1
 ON CONFLICT DO NOTHING""",
-    f"INSERT INTO day_cells SELECT DISTINCT {_DAY_CELL}, {_NAMES}, 'EUR' FROM calls WHERE 1 = 1 ON CONFLICT DO NOTHING",
-    f"INSERT INTO rollups SELECT at / {DAY // 24}, {_CELL}, {_SUMS} FROM calls GROUP BY 1, 2",
-    f"INSERT INTO days SELECT at / {DAY}, {_DAY_CELL}, {_SUMS} FROM calls GROUP BY 1, 2",
-    f"INSERT INTO repeats SELECT request, attempt, at, {_CELL} FROM calls WHERE n % 50 = 0",
+    f"INSERT INTO cells SELECT DISTINCT {_CELL}, {_NAMES}, 'EUR' FROM calls WHERE 1 = 1 ON CONFLICT DO NOTHING",
+    f"INSERT INTO hours SELECT at / {DAY // 24}, {_CELL}, {_SUMS} FROM calls GROUP BY 1, 2",
+    f"INSERT INTO days SELECT at / {DAY}, {_CELL}, {_SUMS} FROM calls GROUP BY 1, 2",
+    f"INSERT INTO key_days SELECT at / {DAY}, {_KEY_CELL}, {_SUMS} FROM calls GROUP BY 1, 2",
+    f"INSERT INTO repeats SELECT request, attempt, at, {_KEY_CELL} FROM calls WHERE n % 50 = 0",
 )
 _ACCOUNTS = (
     """
@@ -74,10 +77,12 @@ FROM {units} AS numbers""",
 )
 _BALANCES = """
 UPDATE accounts SET balance = COALESCE(
-(SELECT SUM(d.cost) FROM days d JOIN day_cells c ON c.id = d.cell
+(SELECT SUM(d.cost) FROM days d JOIN cells c ON c.id = d.cell
  WHERE 'cost:' || c.cost_centre || '/' || c.unit = accounts.name),
-(SELECT -SUM(d.cost) FROM days d JOIN day_cells c ON c.id = d.cell WHERE 'owed:' || c.boundary = accounts.name), 0)
+(SELECT -SUM(d.cost) FROM days d JOIN cells c ON c.id = d.cell WHERE 'owed:' || c.boundary = accounts.name), 0)
 """
+_OF_MONTH = """
+INSERT INTO {months} SELECT {month}, cell, {sums} FROM {days} WHERE day >= {first} AND day < {last} GROUP BY cell"""
 _NEXT = "SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT MAX(id) FROM {table}))"
 _QUICK = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -400000")
 
@@ -102,9 +107,10 @@ def fill(place: str, count: int, *, keys: int) -> None:
             for statement in _OF_DAY:
                 connection.exec_driver_sql(_escaped(name, statement))
             connection.commit()
+        _months(connection)
         connection.exec_driver_sql(_escaped(name, _BALANCES))
         if name == "postgresql":
-            for table in ("accounts", "prices", "cells", "day_cells"):
+            for table in ("accounts", "prices", "cells", "key_cells"):
                 connection.execute(text(_NEXT.format(table=table)))
         connection.commit()
     engine.dispose()
@@ -119,6 +125,16 @@ def _accounts(connection: Connection) -> None:
     units, boundaries = (SERIES[name].format(first=0, last=last) for last in (UNITS, 4))
     for statement in _ACCOUNTS:
         connection.exec_driver_sql(statement.format(units=units, boundaries=boundaries))
+
+
+def _months(connection: Connection) -> None:
+    sums = ", ".join(f"SUM({name})" for name in SUMMED)
+    for months, days in ((level.table.name, ladder[1].table.name) for ladder in LADDERS for level in ladder[:1]):
+        level = KEYLESS[0]
+        for month in range(level.number(START), level.number(START + DAYS * DAY) + 1):
+            first, last = (level.begins(one) // DAY for one in (month, month + 1))
+            statement = _OF_MONTH.format(months=months, month=month, sums=sums, days=days, first=first, last=last)
+            connection.exec_driver_sql(statement)
 
 
 def _by_day(count: int) -> Iterator[tuple[int, int, int]]:

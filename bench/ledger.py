@@ -26,7 +26,7 @@ from trunkline.metering.records import Entry
 from trunkline.store.open import Store, open_store, store_url
 from trunkline.store.schema import metadata
 from trunkline.store.sessions import waiting_for_ever
-from trunkline.store.telling import to_stderr
+from trunkline.store.telling import Stderr
 from trunkline.store.upgrade import upgrade
 
 MONTH = 30 * DAY
@@ -143,7 +143,7 @@ def measure_full(place: str, asked: argparse.Namespace) -> None:
             tidy(store)
         each = size(store, place) / count
         print(f"{count / MILLION:g} million calls, {each:,.0f} bytes per call", flush=True)
-        for table in ("lines", "rollups", "days"):
+        for table in ("lines", "hours", "days", "months", "key_days", "key_months"):
             (counted,) = store._sessions.rows(select(func.count()).select_from(metadata.tables[table]))  # noqa: SLF001
             print(f"  {table}: {counted[0]:,}", flush=True)
         month = Span(START, START + MONTH)
@@ -163,7 +163,7 @@ def measure_full(place: str, asked: argparse.Namespace) -> None:
         timed("by key, all twelve months", lambda: store.sums(["key"], Span()))
         print(f"  drained beside them: {drain(store, 20_000)}", flush=True)
         began = time.perf_counter()
-        found = store.verify(to_stderr)
+        found = store.verify(Stderr())
         took = time.perf_counter() - began
         print(f"  verified {found.lines:,} lines in {took:,.0f} s: {len(found.differences)} differences", flush=True)
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

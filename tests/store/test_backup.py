@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_what_is_booked_and_appended_while_the_copy_is_made_is_in_it_once(
     (path,) = folder.journal_folder.iterdir()
     plain = backup._copy_database
 
-    def meanwhile(source: Path, to: Path) -> None:
+    def meanwhile(source: Path, to: Path, reach: Callable[[float], None]) -> None:
         """All of the old journal is booked and deleted, and another begins, before the database is copied."""
         with open_store(folder.store_path) as store:
             catch_up(folder, store, 7)
@@ -90,12 +91,34 @@ def test_what_is_booked_and_appended_while_the_copy_is_made_is_in_it_once(
                 other.append(record)
             store.book([Entry(other.id, record) for record in later], {other.id: other.parts()[0].size})
         assert not path.exists()
-        plain(source, to)
+        plain(source, to, reach)
 
     monkeypatch.setattr(backup, "_copy_database", meanwhile)
     back_up(folder, str(folder.store_path), tmp_path / "copy", NOW)
     restore(tmp_path / "copy", DataFolder(tmp_path / "restored"), "aside")
     assert found(tmp_path / "restored") == EXPECTED | {"req_d": (Status.OK, 10), "req_e": (Status.LOST, 1_000)}
+
+
+def test_a_database_that_others_write_to_between_two_steps_is_copied_as_it_stood_and_says_how_far_it_is(
+    folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "STEP", 1)
+    reached: list[float] = []
+    with open_store(folder.store_path) as store:
+        before = store.sums([], Span())
+
+        def meanwhile(share: float) -> None:
+            reached.append(share)
+            store.book([Entry(JournalId("busy"), intent(99, f"req_busy_{len(reached)}"))])
+
+        backup._copy_database(folder.store_path, tmp_path / "copy.db", meanwhile)
+        assert store.sums([], Span())[0].attempts == before[0].attempts + len(reached)
+    assert len(reached) > 10
+    assert reached == sorted(reached)
+    assert reached[-1] == 1
+    with open_store(tmp_path / "copy.db") as copy:
+        assert copy.sums([], Span()) == before
+        assert copy.verify().differences == ()
 
 
 def test_a_journal_copied_before_more_of_it_was_booked_is_no_obstacle(folder: DataFolder, tmp_path: Path) -> None:

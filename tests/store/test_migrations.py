@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import MetaData, create_engine
+from bench.filling import DAY, START
+from bench.ledger import fill_before_lines
+from sqlalchemy import MetaData, create_engine, text
 from tests.postgres.sharing import Shared
 
 from trunkline.clock import SystemClock
@@ -93,6 +95,19 @@ def test_what_was_booked_before_there_were_lines_has_lines_and_sums_that_agree(o
             assert sum(line.amount for line in store.lines(row.request)) == row.cost
         with store._sessions.snapshot() as connection:
             assert sums(connection, ["unit"], Span()) == sums(connection, ["unit"], Span(), rolled_up=False)
+
+
+def test_roll_ups_of_a_year_of_many_keys_are_made_anew_and_agree_with_the_attempts(empty_place: str) -> None:
+    fill_before_lines(empty_place, 400)
+    with open_store(empty_place) as store:
+        verified = store.verify()
+        assert (verified.attempts, verified.differences) == (408, ())
+        assert store._sessions.rows(text("SELECT COUNT(DISTINCT month) FROM key_months"))[0][0] >= 12
+        middle = Span(START + 40 * DAY + 7, START + 200 * DAY + 9)
+        for by in (["unit", "use_case"], ["key", "deployment"], []):
+            for span in (Span(), middle):
+                with store._sessions.snapshot() as connection:
+                    assert sums(connection, by, span) == sums(connection, by, span, rolled_up=False)
 
 
 def test_its_keys_go_on_working(folder: DataFolder, old: str) -> None:

@@ -14,6 +14,7 @@ from trunkline.errors import DataFolderUnusable
 from trunkline.store.backup import Manifest, back_up
 from trunkline.store.folder import DataFolder
 from trunkline.store.place import VARIABLE, shown
+from trunkline.store.telling import Stderr
 
 app = typer.Typer(add_completion=False)
 
@@ -28,7 +29,7 @@ def backup(destination: Destination, *, data: Data = DEFAULT_DATA, as_json: AsJs
         raise DataFolderUnusable(f"there is no data folder {path}: name it with --data")
     folder = DataFolder(path)
     place = shown(folder, os.environ.get(VARIABLE))
-    manifest = back_up(folder, place, destination.expanduser().absolute(), iso(SystemClock.now()))
+    manifest = back_up(folder, place, destination.expanduser().absolute(), iso(SystemClock.now()), Stderr())
     if as_json:
         print_json(msgspec.to_builtins(manifest))
     else:

@@ -23,7 +23,7 @@ from trunkline.metering.leases import LeaseId as Lease
 from trunkline.metering.lines import Adjustment
 from trunkline.metering.ports import SUM_KEYS, LeaseRow, LedgerStore, Span
 from trunkline.money import Nano, bare, to_nano
-from trunkline.store.telling import to_stderr
+from trunkline.store.telling import Stderr
 
 POLL_SECONDS = 0.25
 
@@ -231,7 +231,7 @@ def adjust(
 def verify(*, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Rebuild balances and sums from the lines and compare. Exit code 1 where something differs; says what."""
     with open_books(data, store) as books:
-        found = books.ledger.verify(to_stderr)
+        found = books.ledger.verify(Stderr())
     if as_json:
         print_json([difference_json(one) for one in found.differences])
     else:

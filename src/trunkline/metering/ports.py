@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,6 +22,20 @@ class Span(msgspec.Struct, frozen=True):
 
     since: int | None = None
     until: int | None = None
+
+
+class Voice(Protocol):
+    """Says how a long work goes on.
+
+    Attributes:
+        every: seconds between words.
+    """
+
+    every: float
+
+    def say(self, line: str, share: float | None = None) -> None:
+        """Say a line; with how much of the work is done, from 0 to 1, where that is known."""
+        ...
 
 
 class SumRow(msgspec.Struct, frozen=True):
@@ -126,7 +140,7 @@ class LedgerStore(Protocol):
         """Return the lines of one call in the order of its attempts; empty when there is no such call."""
         ...
 
-    def verify(self, say: Callable[[str], None] | None = None) -> Verified:
+    def verify(self, voice: Voice | None = None) -> Verified:
         """Rebuild from the lines all that is kept ready besides them, and compare; `say` hears how it goes on."""
         ...
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from hashlib import file_digest
 from pathlib import Path
@@ -20,15 +20,20 @@ import msgspec
 
 from trunkline import __version__, errors
 from trunkline.metering.frames import SUFFIX
+from trunkline.metering.ports import Voice
 from trunkline.store.folder import DataFolder
 from trunkline.store.place import FILE
 from trunkline.store.schema import HEAD
+from trunkline.store.telling import Silence, Work, watched
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 KEPT = ("pepper", FILE)
 """Single files of the data folder that belong to a copy, beside the database, the journals and the applied estate."""
 FOLDERS = ("applied-estate",)
+STEP = 2_048
+"""Pages of the database that are copied at once."""
+
 IGNORED = frozenset({"exchange.lock"})
 """What an empty data folder may have."""
 
@@ -57,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, Copied]
 
 
-def back_up(folder: DataFolder, place: str, to: Path, made_at: str) -> Manifest:
+def back_up(folder: DataFolder, place: str, to: Path, made_at: str, voice: Voice | None = None) -> Manifest:
     """Copy a data folder into a new or empty one, whether an exchange runs on it or not.
 
     Args:
@@ -65,32 +70,42 @@ def back_up(folder: DataFolder, place: str, to: Path, made_at: str) -> Manifest:
         place: where its store is, without a password.
         to: where to.
         made_at: the time, for the manifest.
+        voice: says how it goes on, where it takes long.
 
     Raises:
         errors.DataFolderUnusable: `to` holds something already, or something cannot be read or written.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise errors.DataFolderUnusable(f"{to} holds something already: name a folder that is new or empty")
-    own = place == str(folder.store_path)
+    work = Work("journals")
     try:
-        to.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _copy_journals(folder, to)
-        if own and folder.store_path.exists():
-            _copy_database(folder.store_path, to / folder.store_path.name)
-        for name in KEPT:
-            if (folder.path / name).exists():
-                _copy(folder.path / name, to / name)
-        for name in FOLDERS:
-            for file in _files(folder.path / name):
-                _copy(file, to / file.relative_to(folder.path))
-        _copy_journals(folder, to)
-        manifest = Manifest(
-            FORMAT, __version__, HEAD, made_at, folder.store_path.name if own else place, dict(_described(to))
-        )
-        _write(to / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        with watched(work, "copying", voice or Silence(), f"copying {folder.path}; a large ledger takes minutes"):
+            return _back_up(folder, place, to, made_at, work)
     except (OSError, sqlite3.Error) as fault:
         message = f"{folder.path} could not be copied to {to}: {fault}. What is there has no manifest: delete it"
         raise errors.DataFolderUnusable(message) from fault
+
+
+def _back_up(folder: DataFolder, place: str, to: Path, made_at: str, work: Work) -> Manifest:
+    own = place == str(folder.store_path)
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _copy_journals(folder, to)
+    if own and folder.store_path.exists():
+        work.begin(folder.store_path.name, 0)
+        _copy_database(folder.store_path, to / folder.store_path.name, work.reach)
+    work.begin("journals")
+    for name in KEPT:
+        if (folder.path / name).exists():
+            _copy(folder.path / name, to / name)
+    for name in FOLDERS:
+        for file in _files(folder.path / name):
+            _copy(file, to / file.relative_to(folder.path))
+    _copy_journals(folder, to)
+    work.begin("checksums")
+    manifest = Manifest(
+        FORMAT, __version__, HEAD, made_at, folder.store_path.name if own else place, dict(_described(to))
+    )
+    _write(to / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     return manifest
 
 
@@ -161,10 +176,16 @@ def _copy_journals(folder: DataFolder, to: Path) -> None:
                 _copy(path, to / path.relative_to(folder.path))
 
 
-def _copy_database(source: Path, to: Path) -> None:
+def _copy_database(source: Path, to: Path, reach: Callable[[float], None]) -> None:
+    """Copy the database as it stands now, some pages at a time, while others write to it.
+
+    SQLite begins anew when another process writes between two steps, unless one transaction reads over all of them.
+    """
     _write(to, b"")
-    with closing(sqlite3.connect(source)) as of, closing(sqlite3.connect(to)) as copy:
-        of.backup(copy)
+    with closing(sqlite3.connect(source, isolation_level=None)) as of, closing(sqlite3.connect(to)) as copy:
+        of.execute("BEGIN")
+        of.execute("SELECT 1 FROM sqlite_master").fetchone()
+        of.backup(copy, pages=STEP, progress=lambda _, left, whole: reach(1 - left / max(whole, 1)))
 
 
 def _copy(source: Path, to: Path, mode: int | None = None) -> None:

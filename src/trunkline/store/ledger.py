@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from trunkline import errors
 from trunkline.ids import JournalId
 from trunkline.metering.lines import Adjustment, Kind, LineRow, Verified
-from trunkline.metering.ports import SUM_KEYS, Span, SumRow, TrialRow
+from trunkline.metering.ports import SUM_KEYS, Span, SumRow, TrialRow, Voice
 from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
 from trunkline.money import bare
 from trunkline.store.names import Place
@@ -27,7 +27,7 @@ from trunkline.store.schema import accounts, attempts, drained, lines, prices, s
 from trunkline.store.sessions import Sessions, upsert, write_rows
 from trunkline.store.settle_leases import LeaseSettler
 from trunkline.store.sums import sums
-from trunkline.store.telling import comparing
+from trunkline.store.telling import Silence, Work, watched
 from trunkline.store.trials import trials
 from trunkline.store.verify import CHECKS, Check, verify
 from trunkline.stretches import in_stretches
@@ -37,6 +37,8 @@ Begun = tuple[JournalId, Intent]
 
 # A statement takes a bounded number of parameters: 32,766 in SQLite.
 CHUNK = 1_000
+
+COMPARED = "comparing all that is kept ready with the lines; with millions of calls this takes minutes"
 
 _still_open = attempts.c.settled_at.is_(None)
 _to_json = msgspec.json.Encoder().encode
@@ -202,10 +204,12 @@ class Ledger:
         rows = self._sessions.rows(wanted)
         return tuple(LineRow(**row._asdict() | {"kind": Kind(row.kind)}) for row in rows)
 
-    def verify(self, say: Callable[[str], None] | None = None) -> Verified:
-        """Rebuild from the lines all that is kept ready besides them, and compare; `say` hears how long it takes."""
-        with comparing(say or _in_silence) as begin, self._sessions.snapshot(patient=True) as connection:
-            return verify(connection, self.checks, begin)
+    def verify(self, voice: Voice | None = None) -> Verified:
+        """Rebuild from the lines all that is kept ready besides them, and compare; `voice` says how that goes on."""
+        work = Work("")
+        watching = watched(work, "comparing", voice or Silence(), COMPARED)
+        with watching, self._sessions.snapshot(patient=True) as connection:
+            return verify(connection, self.checks, work)
 
     def tail(self, count: int, after: int | None = None) -> tuple[AttemptRow, ...]:
         """Return the newest attempts, oldest of them first; with `after`, only those begun after that time."""
@@ -287,10 +291,6 @@ class Ledger:
         write_rows(connection, self._settle, filled)
         if unknown:
             connection.execute(self._stray, unknown)
-
-
-def _in_silence(_: str) -> None:
-    """Say nothing."""
 
 
 class Known(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, select
 
-from trunkline.store.schema import accounts, cells, day_cells, prices
+from trunkline.store.schema import accounts, cells, key_cells, prices
 from trunkline.store.sessions import upsert
 
 Name = tuple[str, ...]
@@ -29,7 +29,7 @@ class Standing(NamedTuple):
     giver: int
     price: int
     cell: int
-    day_cell: int
+    key_cell: int
 
 
 def payers(place: Place) -> tuple[Name, Name]:
@@ -82,7 +82,7 @@ class Names:
     def __init__(self, engine: Engine) -> None:
         self.accounts = Numbers(engine, accounts)
         self.cells = Numbers(engine, cells)
-        self.day_cells = Numbers(engine, day_cells)
+        self.key_cells = Numbers(engine, key_cells)
         self.prices = Numbers(engine, prices)
         self.standings: dict[Place, Standing] = {}
 
@@ -94,7 +94,7 @@ class Naming:
         self._names = names
         self._accounts: dict[Name, int] = {}
         self._cells: dict[Name, int] = {}
-        self._day_cells: dict[Name, int] = {}
+        self._key_cells: dict[Name, int] = {}
         self._prices: dict[Name, int] = {}
         self._standings: dict[Place, Standing] = {}
 
@@ -110,15 +110,15 @@ class Naming:
         fresh = sorted(place for place, standing in found.items() if standing is None)
         wanted = {account for place in fresh for account in payers(place)}.union(others)
         account = {name: names.accounts.of(connection, name, self._accounts) for name in sorted(wanted)}
-        cell = {place: names.cells.of(connection, place[:_PRICE], self._cells) for place in fresh}
-        days = sorted({_of_day(place) for place in fresh})
-        day_cell = {name: names.day_cells.of(connection, name, self._day_cells) for name in days}
+        keyless = sorted({_keyless(place) for place in fresh})
+        cell = {name: names.cells.of(connection, name, self._cells) for name in keyless}
+        key_cell = {place: names.key_cells.of(connection, place[:_PRICE], self._key_cells) for place in fresh}
         versions = sorted({place[_PRICE] for place in fresh})
         price = {name: names.prices.of(connection, (name,), self._prices) for name in versions}
         for place in fresh:
             taker, giver = payers(place)
             self._standings[place] = Standing(
-                account[taker], account[giver], price[place[_PRICE]], cell[place], day_cell[_of_day(place)]
+                account[taker], account[giver], price[place[_PRICE]], cell[_keyless(place)], key_cell[place]
             )
         numbered = {place: standing or self._standings[place] for place, standing in found.items()}
         return numbered, account
@@ -132,12 +132,12 @@ class Naming:
         names = self._names
         names.accounts.keep(self._accounts)
         names.cells.keep(self._cells)
-        names.day_cells.keep(self._day_cells)
+        names.key_cells.keep(self._key_cells)
         names.prices.keep(self._prices)
         if len(names.standings) > MOST_REMEMBERED:
             names.standings.clear()
         names.standings.update(self._standings)
 
 
-def _of_day(place: Place) -> Name:
+def _keyless(place: Place) -> Name:
     return place[:_KEY] + place[_KEY + 1 : _PRICE]

@@ -11,18 +11,22 @@ from sqlalchemy import Connection, Engine, Row, Table, bindparam, update
 from trunkline.messages import Usage
 from trunkline.metering.lines import Adjustment, Decision, Kind
 from trunkline.metering.records import Intent, Settlement, Status
+from trunkline.store.levels import HOUR, KEYLESS, LADDERS, OF_KEYS, Ladder
 from trunkline.store.names import Name, Names, Naming, Place, Standing, holders
-from trunkline.store.schema import SUMMED, accounts, attempts, days, lines, repeats, rollups
+from trunkline.store.schema import SUMMED, accounts, attempts, lines, repeats
 from trunkline.store.sessions import upsert, write_rows
 
-HOUR = 3_600_000_000_000
-HOURS_OF_DAY = 24
-DAY = HOURS_OF_DAY * HOUR
 FIRST_ADJUSTMENT = 100
 """Lines of one attempt are numbered by their kind, of which each has at most one; adjustments go on from here."""
 
 _SETTLE = Kind.SETTLE.value
-Change = tuple[int, int, int, int, int, int, int, int]
+Change = tuple[int, ...]
+"""What is added to a roll-up, in the order of SUMMED."""
+
+Changes = dict[tuple[int, int], list[Change]]
+"""Changes by the hour, day or month, and the cell."""
+
+HOURS_OF_DAY = 24
 
 
 class Facts(NamedTuple):
@@ -99,7 +103,7 @@ class Books:
         change = update(accounts).where(accounts.c.id == bindparam("_id"))
         change = change.values(balance=accounts.c.balance + bindparam("_change"))
         self.balances = str(change.compile(dialect=dialect))
-        self.rollups, self.days = (_adding(engine, table) for table in (rollups, days))
+        self.rollups = {level: _adding(engine, level.table) for ladder in LADDERS for level in ladder}
         self.repeats = str(upsert(engine, repeats).on_conflict_do_nothing().compile(dialect=dialect))
 
 
@@ -180,8 +184,9 @@ class Posting:
         """Book an attempt that begins and ends here: a hold and its release would cancel each other unseen."""
         pile, cost, usage = self._piles[place_of(intent)], settlement.cost, settlement.usage
         pile.settle(intent.request, intent.attempt, intent.hold, settlement)
+        estimated = 1 if usage.estimated else 0  # A sum of one is taken as it is, and Postgres takes no boolean.
         pile.hours[intent.at // HOUR].append((
-            1, usage.estimated, cost, usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning
+            1, estimated, cost, usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning
         ))  # fmt: skip
         self.paid[intent.leases] += cost
 
@@ -231,8 +236,8 @@ class Posting:
         standings, account = self._naming.standings(connection, places, others)
         moved: list[tuple[Any, ...]] = []
         balances: dict[int, int] = defaultdict(int)
-        sums: list[tuple[int, ...]] = []
-        by_day: dict[tuple[int, int], list[int]] = {}
+        by_hour: Changes = defaultdict(list)
+        by_key: Changes = defaultdict(list)
         for place, pile in piles.items():
             standing = standings[place]
             balances[standing.taker] += pile.paid
@@ -245,9 +250,8 @@ class Posting:
                 balances[held[1]] -= pile.held
             moved += pile.rows(standing, held)
             for hour, changes in pile.hours.items():
-                change = tuple(map(sum, zip(*changes, strict=True)))
-                sums.append((hour, standing.cell, *change))
-                _add(by_day, (hour // HOURS_OF_DAY, standing.day_cell), change)
+                by_hour[hour, standing.cell] += changes
+                by_key[hour // HOURS_OF_DAY, standing.key_cell] += changes
         for decision, number in self._decisions:
             debit, credit = (account[name] for name in _sides(decision))
             balances[debit] += decision.amount
@@ -255,14 +259,31 @@ class Posting:
             head = (decision.budget, 0, number, decision.at, Kind.TRANSFER.value)
             price = self._naming.price(connection, "")
             moved.append((*head, debit, credit, decision.amount, price, decision.reason, decision.by))
-        noted = [(*which, at, standings[place].cell) for which, (at, place) in sorted(self._repeats.items())]
+        noted = [(*which, at, standings[place].key_cell) for which, (at, place) in sorted(self._repeats.items())]
         write_rows(connection, self._books.lines, moved)
         write_rows(connection, self._books.repeats, noted)
         write_rows(
             connection, self._books.balances, [(change, one) for one, change in sorted(balances.items()) if change]
         )
-        write_rows(connection, self._books.rollups, sorted(sums))
-        write_rows(connection, self._books.days, [(*which, *change) for which, change in sorted(by_day.items())])
+        self._roll_up(connection, KEYLESS, by_hour)
+        self._roll_up(connection, OF_KEYS, by_key)
+
+    def _roll_up(self, connection: Connection, ladder: Ladder, changes: Changes) -> None:
+        """Add changes of the finest level to it, and their sums to the levels above it."""
+        finer = ladder[-1]
+        for level in reversed(ladder):
+            if level is not finer:
+                number = {one: level.number(finer.begins(one)) for one in {which[0] for which in changes}}
+                coarser: Changes = defaultdict(list)
+                for (one, cell), summed in changes.items():
+                    coarser[number[one], cell] += summed
+                changes, finer = coarser, level
+            for several in changes.values():
+                if len(several) > 1:
+                    several[:] = [tuple(map(sum, zip(*several, strict=True)))]
+            write_rows(
+                connection, self._books.rollups[level], [(*which, *one) for which, (one,) in sorted(changes.items())]
+            )
 
     def kept(self) -> None:
         """Take notice that the transaction was kept."""
@@ -276,15 +297,6 @@ def _sides(decision: Decision) -> tuple[Name, Name]:
 
 def _parted(leases: str | None) -> tuple[str, ...]:
     return tuple(leases.split()) if leases else ()
-
-
-def _add(sums: dict[tuple[int, int], list[int]], cell: tuple[int, int], change: Sequence[int]) -> None:
-    there = sums.get(cell)
-    if there is None:
-        sums[cell] = list(change)
-    else:
-        for place, number in enumerate(change):
-            there[place] += number
 
 
 def _adding(engine: Engine, table: Table) -> str:

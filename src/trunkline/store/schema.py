@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0014"
+HEAD = "0015"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -174,65 +174,32 @@ lines = Table(
     sqlite_with_rowid=False,
 )
 
-cells = Table(
-    "cells",
-    metadata,
-    # What roll-ups are kept apart by, besides the hour.
-    Column("id", Integer, primary_key=True),
-    Column("unit", Text, nullable=False),
-    Column("cost_centre", Text, nullable=False),
-    Column("use_case", Text, nullable=False),
-    Column("deployment", Text, nullable=False),
-    Column("boundary", Text, nullable=False),
-    Column("pattern", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("currency", Text, nullable=False),
-    UniqueConstraint(
-        "unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "currency"
-    ),
-)
+CELL = ("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model")
+"""What all roll-ups are kept apart by, besides the currency."""
 
-rollups = Table(
-    "rollups",
-    metadata,
-    # Sums over attempts, by the hour since 1970 (UTC) in which they began. Open ones count at their hold.
-    Column("hour", Integer, primary_key=True),
-    Column("cell", Integer, primary_key=True),
-    *_sums(),
-    sqlite_with_rowid=False,
-)
 
-day_cells = Table(
-    "day_cells",
-    metadata,
-    # What the roll-ups of days are kept apart by: all that cells are, but the key.
-    Column("id", Integer, primary_key=True),
-    Column("unit", Text, nullable=False),
-    Column("cost_centre", Text, nullable=False),
-    Column("use_case", Text, nullable=False),
-    Column("deployment", Text, nullable=False),
-    Column("boundary", Text, nullable=False),
-    Column("pattern", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("currency", Text, nullable=False),
-    UniqueConstraint("unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "currency"),
-)
+def _cells(name: str, *names: str) -> Table:
+    columns = [Column(one, Text, nullable=False) for one in names]
+    return Table(name, metadata, Column("id", Integer, primary_key=True), *columns, UniqueConstraint(*names))
 
-days = Table(
-    "days",
-    metadata,
-    # The same sums by the day since 1970 (UTC).
-    Column("day", Integer, primary_key=True),
-    Column("cell", Integer, primary_key=True),
-    *_sums(),
-    sqlite_with_rowid=False,
-)
+
+def _rollups(name: str, bucket: str) -> Table:
+    which = [Column(one, Integer, primary_key=True) for one in (bucket, "cell")]
+    return Table(name, metadata, *which, *_sums(), sqlite_with_rowid=False)
+
+
+# Roll-ups are sums over attempts by when they began: the hour, day or month since 1970 (UTC). Open attempts count at
+# their hold. Those apart by key, too, are tables of their own, so that the others stay few where many keys are busy.
+cells = _cells("cells", *CELL, "currency")
+hours, days, months = (_rollups(f"{bucket}s", bucket) for bucket in ("hour", "day", "month"))
+key_cells = _cells("key_cells", *CELL, "key", "currency")
+key_days, key_months = (_rollups(f"key_{bucket}s", bucket) for bucket in ("day", "month"))
 
 repeats = Table(
     "repeats",
     metadata,
-    # The attempts of calls that have several, so that calls can be counted without reading all attempts.
+    # The attempts of calls that have several, each with its cell with the key, so that calls can be counted without
+    # reading all attempts.
     Column("request", Text, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("at", BigInteger, nullable=False),

@@ -14,5 +14,6 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", "trunkline.store:migrations")
     config.attributes["connection"] = connection
-    with telling(connection):
+    with telling(connection) as work:
+        config.attributes["share"] = work.reach
         command.upgrade(config, to)

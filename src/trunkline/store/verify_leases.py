@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, String, and_, case, func, literal, or_, select, true
+from sqlalchemy import Connection, Select, String, and_, case, func, literal, or_, select, true
 
 from trunkline.metering.lines import Difference, Kind
 from trunkline.store.schema import allowances, attempts, leases, lines
 from trunkline.store.spent_before import BEFORE
 from trunkline.store.sweep_leases import PAST
-from trunkline.store.verify import MOST, Check
+from trunkline.store.verify import MOST, Check, Reach, Stretch, by_request
 
 
-def allowances_as_leases(connection: Connection) -> Iterator[Difference]:
+def allowances_as_leases(connection: Connection, _: Reach) -> Iterator[Difference]:
     """What is settled of an allowance is what was settled in its leases; what is leased, what they have beyond that."""
     room = case((leases.c.amount > leases.c.settled, leases.c.amount - leases.c.settled), else_=0)
     rebuilt = (
@@ -44,32 +45,39 @@ def allowances_as_leases(connection: Connection) -> Iterator[Difference]:
         yield Difference("allowance", f"{name} from {starts}", "no allowance", _stands(*sums))
 
 
-def leases_as_lines(connection: Connection) -> Iterator[Difference]:
+def leases_as_lines(connection: Connection, reach: Reach) -> Iterator[Difference]:
     """What was settled in a lease, but for what was counted ahead by hand, is what its attempts cost when they ended.
 
     Corrections change the books, not what a budget has spent.
     """
+    rows = connection.execute(select(leases.c.id, leases.c.settled, leases.c.ahead)).all()
+    there = {lease for lease, *_ in rows}
+    kept = {lease: settled - ahead for lease, settled, ahead in rows if not lease.startswith((PAST, BEFORE))}
+    past = sum(settled for lease, settled, _ in rows if lease.startswith(PAST))
+    told, gone = Counter[str](), 0
+    for stretch in by_request(connection, reach):
+        for lease, cost in connection.execute(_told(connection, stretch)):
+            if lease in there:
+                told[lease] += int(cost)
+            else:
+                gone += int(cost)
+    for lease in sorted(kept):
+        if kept[lease] != told[lease]:
+            yield Difference("lease", lease, f"settled {kept[lease]}", f"settled {told[lease]}")
+    if past != gone:
+        yield Difference("lease", "all that were taken out", f"settled {past}", f"settled {gone}")
+
+
+def _told(connection: Connection, stretch: Stretch) -> Select[Any]:
+    """What the attempts of a stretch cost when they ended, by the leases that they were held in."""
     of_attempt = and_(lines.c.request == attempts.c.request, lines.c.attempt == attempts.c.attempt)
     named = _named_leases(connection)
-    told = (
-        select(named.c.value.label("lease"), func.sum(lines.c.amount).label("cost"))
-        .select_from(attempts.join(lines, of_attempt).join(named, true()))
-        .where(attempts.c.leases.is_not(None), lines.c.kind.in_((Kind.SETTLE, Kind.OVERRUN)))
-        .group_by(named.c.value)
-        .subquery()
+    ended = lines.c.kind.in_((Kind.SETTLE, Kind.OVERRUN))
+    told = select(named.c.value, func.sum(lines.c.amount)).select_from(
+        attempts.join(lines, of_attempt).join(named, true())
     )
-    cost = func.coalesce(told.c.cost, 0)
-    settled = leases.c.settled - leases.c.ahead
-    found = select(leases.c.id, settled, cost).select_from(leases.outerjoin(told, told.c.lease == leases.c.id))
-    found = found.where(settled != cost, ~leases.c.id.startswith(PAST), ~leases.c.id.startswith(BEFORE))
-    for lease, kept, should in connection.execute(found.order_by(leases.c.id).limit(MOST)):
-        yield Difference("lease", lease, f"settled {int(kept)}", f"settled {int(should)}")
-    gone = select(func.coalesce(func.sum(told.c.cost), 0))
-    gone = gone.select_from(told.outerjoin(leases, leases.c.id == told.c.lease)).where(leases.c.id.is_(None))
-    past = select(func.coalesce(func.sum(leases.c.settled), 0)).where(leases.c.id.startswith(PAST))
-    should, kept = (int(connection.execute(statement).scalar_one()) for statement in (gone, past))
-    if kept != should:
-        yield Difference("lease", "all that were taken out", f"settled {kept}", f"settled {should}")
+    told = told.where(attempts.c.leases.is_not(None), ended, *(stretch.of(one.c.request) for one in (attempts, lines)))
+    return told.group_by(named.c.value)
 
 
 LEASE_CHECKS: tuple[Check, ...] = (allowances_as_leases, leases_as_lines)
