@@ -16,6 +16,8 @@ Pico = NewType("Pico", int)
 NANOS_PER_UNIT = 1_000_000_000
 PICOS_PER_NANO = 1_000
 PICOS_PER_MTOK_UNIT = 1_000_000
+MOST_UNITS = 4_000_000_000
+"""The most of the currency that a budget may be, and be raised by: together they fit a signed 64-bit column."""
 
 
 def price_per_mtok(price: Decimal) -> Pico:

@@ -65,6 +65,7 @@ MONTH = "on: {unit: acme}, per: month, amount: 100, hard: true"
         (["on: {unit: acme}, per: year, amount: 1"], "per"),
         (["on: {unit: acme, key: k}, per: month, amount: 1"], "`on` names exactly one thing"),
         (["on: {unit: acme}, per: month, amount: 0"], "amount is 0; it must be more than 0"),
+        (["on: {unit: acme}, per: month, amount: 4000000001"], "a budget has at most 4,000,000,000"),
     ],
 )
 def test_a_budget_that_cannot_be_is_a_fault_with_its_place(tmp_path: Path, budgets: list[str], fault: str) -> None:
@@ -91,6 +92,13 @@ def test_budgets_of_dates_that_follow_each_other_are_two_budgets(tmp_path: Path)
     assert until is not None
     assert second.fixed.ends == as_nanos(until)
     assert (daily.fixed, daily.owner) == (None, "acme")
+
+
+def test_budgets_of_hours_of_one_day_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    hours = [("", "T08:00:00Z"), ("T08:00:00Z", "T12:00:00Z"), ("T12:00:00Z", "")]
+    made = (f"on: {{unit: acme}}, amount: 5, from: 2026-11-01{one}, until: 2026-11-01{other}" for one, other in hours)
+    budgets = list(compile_budgets(loaded(tmp_path, *made).estate, 1))
+    assert len({one.account.name for one in budgets}) == len(hours)
 
 
 def test_a_budget_of_a_week_may_be_more_than_that_of_a_month_for_it_lies_in_two(tmp_path: Path) -> None:

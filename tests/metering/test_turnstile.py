@@ -116,6 +116,15 @@ def test_all_keys_of_a_person_count_against_one_limit_and_other_keys_against_non
     assert turnstile.readings()["person:ada/rpm"].used == 2
 
 
+def test_the_names_that_callers_give_their_customers_are_not_remembered_unless_limits_are_on_them(page: Page) -> None:
+    turnstile = Turnstile(page, Limits({("end_customer", "globex"): (rate(REQUESTS, 2),)}, {}, {}), Hands())
+    for name in (*map(str, range(50)), "globex"):
+        one = attempt()
+        one.permitted.asked.end_customer = name
+        assert len(turnstile.above(one).requests) == (name == "globex")
+    assert len(turnstile._above) == 2
+
+
 def test_tokens_are_held_at_the_most_and_corrected_to_what_was_used(page: Page) -> None:
     turnstile = Turnstile(page, limits(rate(TOKENS, 1_000)), Hands())
     with turnstile.visit() as visit:

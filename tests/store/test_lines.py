@@ -157,6 +157,8 @@ def test_what_is_not_there_not_settled_or_below_nothing_cannot_be_adjusted(store
         store.adjust(Adjustment("req_open", 1, 1, "why", "ada"), 1)
     with pytest.raises(errors.Malformed, match="no more"):
         store.adjust(Adjustment("req_a", 1, -11, "why", "ada"), 1)
+    with pytest.raises(errors.Malformed, match="no less"):
+        store.adjust(Adjustment("req_a", 1, 1 << 62, "why", "ada"), 1)
     assert clean(store)
 
 

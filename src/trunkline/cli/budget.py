@@ -23,7 +23,7 @@ from trunkline.errors import Unstartable
 from trunkline.metering.budgets import Budgets, Stands, compile_budgets
 from trunkline.metering.leases import Allowance
 from trunkline.metering.ports import LeaseStore, Raise, Standing
-from trunkline.money import bare, to_nano
+from trunkline.money import MOST_UNITS, bare, to_nano
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Say how budgets stand; raise one for a while.")
 
@@ -161,6 +161,9 @@ def _amount(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no amount; write one such as 250 or 0.50", param_hint="--by") from None
     if not amount.is_finite() or amount <= 0:
         raise typer.BadParameter(f"{text} must be more than 0: a limit is lowered in the estate", param_hint="--by")
+    if amount > MOST_UNITS or not to_nano(amount):
+        message = f"{text} is not between 0.000000001 and {MOST_UNITS:,}, which the ledger can hold"
+        raise typer.BadParameter(message, param_hint="--by")
     return to_nano(amount)
 
 

@@ -5,11 +5,13 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trunkline.app.applied import applied_estate, load_applied
 from trunkline.cli.attempts import attempt_cells, attempt_json, attempts_page, call_json, call_view
 from trunkline.cli.folder import open_books
 from trunkline.cli.following import Follower
@@ -196,7 +198,7 @@ def show_lines(
     Of a budget, such as unit:marketing/month: who raised it, or resolved a lease of it, when and why.
     """
     with open_books(data, store) as books:
-        lines = books.ledger.lines(request) or books.ledger.lines(f"{request}/{_currency(books.ledger)}")
+        lines = books.ledger.lines(request) or books.ledger.lines(f"{request}/{_declared_currency(data, books.ledger)}")
     if not lines:
         sys.stderr.write(f"trunkline: the ledger has no lines of a call {request}\n")
         raise typer.Exit(1)
@@ -246,7 +248,7 @@ def verify(*, data: Data = DEFAULT_DATA, store: StoreUrl = None, as_json: AsJson
 def _amount(text: str) -> int:
     try:
         amount = to_nano(Decimal(text))
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         amount = Nano(0)
     if not amount or abs(amount) > MOST_AMOUNT:
         raise typer.BadParameter(f"{text!r} is not an amount such as -0.25 or 1.5", param_hint="--amount")
@@ -256,6 +258,12 @@ def _amount(text: str) -> int:
 def _currency(ledger: LedgerStore) -> str:
     newest = ledger.tail(1)
     return newest[0].currency if newest else ""
+
+
+def _declared_currency(data: Path, ledger: LedgerStore) -> str:
+    """The applied estate's currency; where none was applied, that of the newest attempt."""
+    folder = data.expanduser()
+    return _currency(ledger) if applied_estate(folder) is None else load_applied(folder).estate.currency
 
 
 def _follow(follower: Follower, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ import re
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from trunkline.clock import as_nanos
+from trunkline.metering.periods import FOREVER
 
 _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -29,10 +30,7 @@ def ago(text: str, now: datetime, zone: tzinfo | None = None) -> int:
     Raises:
         ValueError: it is none of these.
     """
-    length = span(text)
-    if length is not None:
-        return as_nanos(now - length)
-    return as_nanos(_moment(text, time.min, zone))
+    return _nanos(text, time.min, now, zone, sign=-1)
 
 
 def ahead(text: str, now: datetime, zone: tzinfo | None = None) -> int:
@@ -41,11 +39,21 @@ def ahead(text: str, now: datetime, zone: tzinfo | None = None) -> int:
     Raises:
         ValueError: it is none of these, or it has passed.
     """
-    length = span(text)
-    moment = now + length if length is not None else _moment(text, time.max, zone)
-    if moment <= now:
+    moment = _nanos(text, time.max, now, zone, sign=1)
+    if moment <= as_nanos(now):
         raise ValueError(f"{text!r} has passed")
-    return as_nanos(moment)
+    return moment
+
+
+def _nanos(text: str, in_day: time, now: datetime, zone: tzinfo | None, *, sign: int) -> int:
+    length = span(text)
+    try:
+        moment = as_nanos(_moment(text, in_day, zone) if length is None else now + sign * length)
+    except OverflowError:
+        moment = FOREVER
+    if abs(moment) >= FOREVER:
+        raise ValueError(f"{text!r} is too far away: times from 1678 to 2261 can be kept")
+    return moment
 
 
 def _moment(text: str, in_day: time, zone: tzinfo | None) -> datetime:

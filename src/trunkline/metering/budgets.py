@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, time, tzinfo
 from functools import partial
 
 import msgspec
@@ -136,7 +136,13 @@ def _named(budget: Budget) -> str:
     """How often it begins anew, or its dates."""
     if budget.since is None or budget.until is None:
         return budget.per or ""
-    return f"{budget.since.date()}..{budget.until.date()}"
+    return f"{_date(budget.since, first=True)}..{_date(budget.until, first=False)}"
+
+
+def _date(moment: datetime, *, first: bool) -> str:
+    """A date where the period begins or ends with it, else the moment: several may lie on one day."""
+    whole = moment.time() == time.max or (first and moment.time() == time.min)
+    return str(moment.date()) if whole else moment.isoformat()
 
 
 def _always(period: Period, _: int) -> Period:

@@ -55,6 +55,8 @@ class Cashier:
     async def pledge(self, attempt: Attempt) -> Pledge | None:
         """Hold an attempt in every budget above it; None where there is none, or it costs nothing.
 
+        Where nothing can be held and the answer may state a cost, it is pledged all the same: what it states counts.
+
         Raises:
             OverBudget: a hard budget has not enough left, or cannot tell what the attempt costs.
             Unavailable: the store is away, and what was leased is used up.
@@ -64,7 +66,7 @@ class Cashier:
             return None
         if above.hard is not None and not attempt.endpoint.price.known:
             raise _priceless(attempt, above.hard)
-        if not attempt.hold:
+        if not attempt.hold and not _may_be_stated(attempt):
             return None
         try:
             pledge = await self._purses.pledge(above.purses, attempt.hold)
@@ -77,8 +79,12 @@ class Cashier:
     def _look_up(self, attempt: Attempt) -> Above:
         permitted, endpoint = attempt.permitted, attempt.endpoint
         caller = permitted.caller
-        customer = permitted.asked.end_customer or ""
-        person = caller.person or ""
+        # Callers name their end customers as they like, at any length: only names that budgets are on are remembered.
+        customer, person, declared_on = permitted.asked.end_customer or "", caller.person or "", self._budgets.of
+        if customer and (CUSTOMER, customer) not in declared_on:
+            customer = ""
+        if person and (PERSON, person) not in declared_on:
+            person = ""
         key = (caller.unit, permitted.decision.use_case, endpoint.deployment, caller.key, person, customer)
         now = self._clock.now()
         if now >= self._good_until:
@@ -95,7 +101,7 @@ class Cashier:
             stands = [one for one in declared if one.fixed is None or one.fixed.holds(now)]
             hard = next((one for one in stands if one.account.hard), None)
             found = Above(self._purses.named(one.account.name for one in stands), hard)
-            if len(self._above) >= MOST_REMEMBERED:  # Callers name their end customers as they like.
+            if len(self._above) >= MOST_REMEMBERED:
                 self._above.clear()
             self._above[key] = found
         return found
@@ -136,6 +142,11 @@ def limit_to_send(attempt: Attempt) -> int | None:
     if context is not None and attempt.bound.input + endpoint.output_bound > context:
         return None
     return endpoint.output_bound
+
+
+def _may_be_stated(attempt: Attempt) -> bool:
+    """Whether an attempt that nothing can be held for may still be billed: at what its answer states."""
+    return attempt.endpoint.price.stated is not None and not attempt.permitted.asked.counts_only
 
 
 def _priceless(attempt: Attempt, stands: Stands) -> OverBudget:

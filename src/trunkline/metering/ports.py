@@ -132,7 +132,7 @@ class LedgerStore(Protocol):
 
         Raises:
             errors.Unknown: there is no such attempt.
-            errors.Malformed: it is not settled yet, or would cost less than nothing.
+            errors.Malformed: it is not settled yet, or would cost less than nothing or more than can be kept.
         """
         ...
 
@@ -218,7 +218,11 @@ class LeaseStore(Protocol):
         ...
 
     def raise_limit(self, one: Raise) -> None:
-        """Keep a temporary increase, with a line; it is in force with the next grant."""
+        """Keep a temporary increase, with a line; it is in force with the next grant.
+
+        Raises:
+            errors.Malformed: with those before it would be more than can be kept.
+        """
         ...
 
     def raised(self) -> tuple[Raise, ...]:

@@ -148,11 +148,14 @@ class Turnstile:
         """Return the counters above a caller's calls."""
         permitted = attempt.permitted
         caller = permitted.caller
+        # Callers name their end customers as they like, at any length: only names that limits are on are remembered.
         customer = permitted.asked.end_customer or ""
+        if customer and ("end_customer", customer) not in self._limits.of:
+            customer = ""
         key = (caller.unit, permitted.decision.use_case, caller.key, caller.person or "", customer)
         found = self._above.get(key)
         if found is None:
-            if len(self._above) >= MOST_REMEMBERED:  # Callers name their end customers as they like.
+            if len(self._above) >= MOST_REMEMBERED:
                 self._above.clear()
             found = self._above[key] = self._rows(self._limits.above(*key))
         return found

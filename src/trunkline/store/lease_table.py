@@ -13,7 +13,9 @@ from trunkline.ids import JournalId
 from trunkline.metering import leases as rules
 from trunkline.metering.leases import SHORT_FOR, Allowance, Answer, Ask, Lease, LeaseId
 from trunkline.metering.lines import Decision
+from trunkline.metering.periods import FOREVER
 from trunkline.metering.ports import LeaseRow, Raise, Standing
+from trunkline.money import MOST_UNITS, NANOS_PER_UNIT, bare
 from trunkline.store.held_leases import (
     HAS_ROOM,
     ROOM,
@@ -116,10 +118,15 @@ class LeaseTable:
             return connection.execute(noted.values(warned=count)).rowcount == 1
 
     def raise_limit(self, one: Raise) -> None:
-        """Keep a temporary increase, with a line; it is in force with the next grant."""
+        """Keep a temporary increase, with a line; it is in force with the next grant.
+
+        Raises:
+            errors.Malformed: with those before it would be more than can be kept.
+        """
         reason = f"raised until {iso(one.ends)}: {one.reason}"
         decision = Decision(one.allowance, "budget", "raised", one.amount, one.made_at, reason, one.approver)
         with self._deciding() as (connection, decide):
+            _check_sum(connection, one)
             connection.execute(raises.insert().values(msgspec.structs.asdict(one)))
             decide(decision)
 
@@ -171,6 +178,17 @@ class LeaseTable:
             yield connection, decide
             posting.write(connection)
         posting.kept()
+
+
+def _check_sum(connection: Connection, one: Raise) -> None:
+    """Hold that what an allowance is raised by still fits where it is added up: in its grants, and in its account."""
+    ever = select(func.coalesce(func.sum(raises.c.amount), 0)).where(raises.c.allowance == one.allowance)
+    there, all_told = (
+        int(connection.execute(sums).scalar_one()) for sums in (ever.where(raises.c.ends > one.made_at), ever)
+    )
+    if there + one.amount > MOST_UNITS * NANOS_PER_UNIT or all_told + one.amount > FOREVER:
+        message = f"{one.allowance} is raised by {bare(there)} already: it cannot be raised by {bare(one.amount)} more"
+        raise errors.Malformed(message, param="by")
 
 
 def _mark(journal: JournalId) -> LeaseId:

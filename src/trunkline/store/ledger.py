@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from trunkline import errors
 from trunkline.ids import JournalId
+from trunkline.metering.bound import MOST_MONEY
 from trunkline.metering.lines import Adjustment, Kind, LineRow, Verified
 from trunkline.metering.ports import SUM_KEYS, Span, SumRow, TrialRow, Voice
 from trunkline.metering.records import AttemptRow, Entry, Intent, Settlement, Status
@@ -150,7 +151,7 @@ class Ledger:
 
         Raises:
             errors.Unknown: there is no such attempt.
-            errors.Malformed: it is not settled yet, or would cost less than nothing.
+            errors.Malformed: it is not settled yet, or would cost less than nothing or more than can be kept.
         """
         which = (attempts.c.request == adjustment.request, attempts.c.attempt == adjustment.attempt)
         posting = Posting(self._books)
@@ -161,8 +162,9 @@ class Ledger:
                 message = f"the ledger has no attempt {adjustment.attempt} of {adjustment.request}"
                 raise errors.Unknown(message, code="attempt_not_found")
             cost = int(row.cost) + adjustment.amount
-            if row.settled_at is None or cost < 0:
-                why = "is not settled yet" if row.settled_at is None else f"costs {bare(row.cost)}, no more"
+            if row.settled_at is None or not 0 <= cost <= MOST_MONEY:
+                costs = f"costs {bare(row.cost)}, no {'more' if cost < 0 else 'less'}"
+                why = "is not settled yet" if row.settled_at is None else costs
                 message = f"attempt {adjustment.attempt} of {adjustment.request} {why}: it cannot be adjusted so"
                 raise errors.Malformed(message, param="amount")
             last = select(func.max(lines.c.number)).where(

@@ -6,6 +6,7 @@ from trunkline.config.faults import Faults
 from trunkline.config.zones import describe_unknown_zone, find_zone
 from trunkline.estate.budgets import Budget, Limit, Node, begins, ends
 from trunkline.estate.declared import Declared
+from trunkline.money import MOST_UNITS
 
 WITHIN = {
     "day": frozenset({"day", "week", "month", "quarter"}),
@@ -24,6 +25,9 @@ def check_budgets(declared: Declared, faults: Faults) -> None:
         _check_node(declared, faults, ("budgets", index, "on"), budget.on)
         if budget.time_zone is not None and find_zone(budget.time_zone) is None:
             faults.add(declared.place("budgets", index, "time_zone"), describe_unknown_zone(budget.time_zone))
+        if budget.amount > MOST_UNITS:
+            message = f"amount is {budget.amount}; a budget has at most {MOST_UNITS:,}"
+            faults.add(declared.place("budgets", index, "amount"), message)
         if _check_period(declared, faults, index, budget):
             _check_above(declared, faults, index, budget)
             _check_twice(declared, faults, index, budget)
