@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from trunkline.app.applied import keep_applied
+from trunkline.app.applied import keep_applied, load_applied
+from trunkline.ids import mint_journal_id
+from trunkline.metering.budgets import compile_budgets
+from trunkline.metering.leases import Ask, LeaseId
+from trunkline.store.folder import DataFolder
+from trunkline.store.open import open_store
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command
@@ -58,3 +64,32 @@ def test_who_raised_a_budget_is_told_before_any_call_was_made(trunkline: Command
     assert raised(trunkline, small, "5") == 0
     (line,) = json.loads(trunkline("ledger", "lines", NAME, "--json", "--data", small).out)
     assert "a fair" in line["reason"]
+
+
+def test_a_budget_is_listed_as_it_is_declared_now_and_in_its_own_zone(
+    trunkline: Command, small: Path, estate: Path
+) -> None:
+    def spend(amount: int, lease: str) -> None:
+        (one,) = compile_budgets(load_applied(small).estate, 1)
+        account = one.account
+        period = account.period_at(time.time_ns())
+        ask = Ask(
+            lease=LeaseId(lease), version=1, allowance=account.name, period=period, limit=account.limit, hard=False,
+            declared_at=1, journal=mint_journal_id(), amount=amount, due=amount, need=amount, lasts=-1,
+        )  # fmt: skip
+        with open_store(DataFolder(small).store_path) as store:
+            store.ask([ask])
+            store.resolve(LeaseId(lease), spent=True, reason="spent", by="test")
+
+    for place, zone in enumerate(("Asia/Kolkata", "Europe/Berlin", "America/New_York"), 1):
+        changed = f"amount: {10 * place}, time_zone: {zone}"
+        estate.write_text(estate.read_text("utf-8").replace("amount: 10}", f"{changed}}}"), "utf-8")
+        keep_applied(small, [estate])
+        spend(place * 1_000_000_000, zone)
+        estate.write_text(estate.read_text("utf-8").replace(changed, "amount: 10"), "utf-8")
+    estate.write_text(
+        estate.read_text("utf-8").replace("amount: 10}", "amount: 70, time_zone: Europe/Berlin}"), "utf-8"
+    )
+    keep_applied(small, [estate])
+    (row,) = json.loads(trunkline("budget", "list", "--json", "--data", small).out)
+    assert (row["spent"], row["limit"], row["left"]) == (2, 70, 68)

@@ -274,3 +274,39 @@ async def test_a_hold_that_nobody_renews_is_frozen_and_still_counts(
     assert frozen(store, clock) >= LIMIT - HOLD
     (answer,) = store.ask([_asks_for(HOLD + 1)])
     assert answer.amount == 0
+
+
+async def test_a_watched_limit_is_known_to_the_store_also_where_that_was_away_at_first(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Exchange(tmp_path, store, account(hard=False))
+    one.following.cancel()
+
+    def away(asks: Sequence[Ask]) -> tuple[Answer, ...]:
+        raise errors.Unavailable("away")
+
+    monkeypatch.setattr(store, "ask", away)
+    pledge = await one.pledge()
+    await one.purses.ask()
+    monkeypatch.undo()
+    await one.purses.ask()
+    assert team(store).limit == LIMIT
+    pledge.settle(COST)
+    await one.end()
+
+
+@pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+@pytest.mark.parametrize("limit", [LIMIT // 2, LIMIT * 2])
+async def test_a_limit_that_is_declared_anew_is_known_to_the_store_without_another_call(
+    tmp_path: Path, store: Store, hard: bool, limit: int
+) -> None:
+    one = Exchange(tmp_path, store, account(hard=hard))
+    (await one.pledge()).settle(COST)
+    one.following.cancel()
+    await one.purses.ask()
+    one.purses.adopt([account(limit=limit, hard=hard, declared_at=2)])
+    await one.purses.ask()
+    assert team(store).limit == limit
+    asked = len(one.purses.named(["team"])[0].asks(one.journal.id, one.purses._now()))
+    assert asked == 0
+    await one.end()

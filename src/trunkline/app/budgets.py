@@ -66,11 +66,15 @@ class BudgetWatch:
     def look(self) -> None:
         """Look once; while the store is away, what was seen last stays."""
         try:
-            self._standings = self._store.standings()
             by_name = {one.account.name: one for one in self._budgets}
+            self._standings = tuple(
+                standing
+                for standing in self._store.standings()
+                if (stands := by_name.get(standing.allowance.name)) is not None
+                and stands.has(standing.allowance.period)
+            )
             for standing in self._standings:
-                if (stands := by_name.get(standing.allowance.name)) is not None:
-                    self._warn(stands, standing)
+                self._warn(by_name[standing.allowance.name], standing)
             self._tell_frozen(by_name)
         except Unavailable:
             return
@@ -102,12 +106,15 @@ class BudgetWatch:
     def _warn(self, stands: Stands, standing: Standing) -> None:
         allowance = standing.allowance
         passed = sum(allowance.settled >= amount for amount in stands.warn_at)
-        if passed <= standing.warned:
+        if passed == standing.warned:
+            return
+        if passed < standing.warned:
+            self._forget(stands, standing, passed)
             return
         # Kept before it is noted, under an id of its own: who dies in between leaves it to others.
         now = self._clock.now()
         self._store.add_alerts(tell_thresholds(self._recipients, stands, standing, passed, now))
-        if not self._store.warn_once(allowance.name, allowance.period.starts, passed):
+        if not self._store.warn_once(allowance.name, allowance.period.starts, standing.warned, passed):
             return
         log.warning(
             "a budget has passed a threshold",
@@ -120,6 +127,12 @@ class BudgetWatch:
                 "owner": stands.owner,
             },
         )
+
+    def _forget(self, stands: Stands, standing: Standing, passed: int) -> None:
+        """Have thresholds be passed anew that another declaration put out of reach again: only by the newest one."""
+        allowance = standing.allowance
+        if stands.account.declared_at >= allowance.declared_at and stands.account.limit == allowance.limit:
+            self._store.warn_once(allowance.name, allowance.period.starts, standing.warned, passed)
 
     def _tell_frozen(self, by_name: Mapping[str, Stands]) -> None:
         """Have webhooks told of what is frozen, when that has changed since the last look."""

@@ -177,7 +177,12 @@ def _end(text: str, zone: str) -> int:
 def _known(data: Path, leases: LeaseStore) -> list[Known]:
     now = SystemClock.now()
     declared: Budgets = compile_budgets(load_applied(data.expanduser()).estate, now)
-    there = {one.allowance.name: one for one in leases.standings()}
+    stand = leases.standings()
+    there = {}
+    for one in declared:
+        mine = [each for each in stand if each.allowance.name == one.account.name and one.has(each.allowance.period)]
+        if mine:
+            there[one.account.name] = _as_declared(mine[-1], one)
     more: dict[str, int] = {}
     for each in leases.raised():
         if each.starts <= now < each.ends:
@@ -186,6 +191,12 @@ def _known(data: Path, leases: LeaseStore) -> list[Known]:
         Known(one, there.get(one.account.name) or _untouched(one, now, more.get(one.account.name, 0)))
         for one in declared
     ]
+
+
+def _as_declared(standing: Standing, one: Stands) -> Standing:
+    """How a budget stands by the limit that is declared now, which the store hears of with the next call."""
+    allowance = msgspec.structs.replace(standing.allowance, limit=one.account.limit, hard=one.account.hard)
+    return msgspec.structs.replace(standing, allowance=allowance)
 
 
 def _untouched(one: Stands, now: int, raised: int) -> Standing:

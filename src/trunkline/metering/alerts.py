@@ -120,7 +120,7 @@ def tell_thresholds(to: Recipients, stands: Stands, standing: Standing, passed: 
             "spent": bare(spent),
             "limit": bare(limit),
         }
-        key = ("threshold", allowance.name, str(allowance.period.starts), str(place + 1))
+        key = ("threshold", allowance.name, str(allowance.period.starts), bare(threshold))
         alerts += _alerts(to, "budget.threshold", _unit(stands), key, now, message, data)
     return tuple(alerts)
 

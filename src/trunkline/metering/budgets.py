@@ -45,6 +45,10 @@ class Stands(msgspec.Struct, frozen=True):
     warn_at: tuple[Nano, ...] = ()
     fixed: Period | None = None
 
+    def has(self, period: Period) -> bool:
+        """Whether it is a period of its own: not one that was declared before, by other clocks or other hours."""
+        return self.account.period_at(period.starts) == period
+
     @property
     def words(self) -> str:
         """What it binds, in words: `unit "marketing"`."""

@@ -213,8 +213,8 @@ class LeaseStore(Protocol):
         """Return how allowances stand whose periods are now, by the store's clock."""
         ...
 
-    def warn_once(self, name: str, starts: int, count: int) -> bool:
-        """Note that so many thresholds were passed; return whether nobody noted it before."""
+    def warn_once(self, name: str, starts: int, before: int, count: int) -> bool:
+        """Note that so many thresholds are passed in place of so many before; return whether nobody else did."""
         ...
 
     def raise_limit(self, one: Raise) -> None:

@@ -34,6 +34,10 @@ LINGER = 300_000_000
 is for may still wait for another allowance."""
 
 
+HEARD = -1
+"""In place of a version: the store knows the limit as it is declared now."""
+
+
 class Account(msgspec.Struct, frozen=True):
     """An allowance through all its periods, as the estate declares it.
 
@@ -141,6 +145,7 @@ class Purse:
     """
 
     __slots__ = (
+        "_anew",
         "_idle_since",
         "_last_hold",
         "_lowered",
@@ -165,6 +170,7 @@ class Purse:
         self._offset = 0
         self._last_hold = 0
         self._lowered = False
+        self._anew = HEARD
         self._idle_since = 0
 
     def usable(self, journal: JournalId, at: Moment) -> Slice | None:
@@ -190,6 +196,8 @@ class Purse:
         elif self.slice is not None and account.limit < before.limit:
             self.slice.let_go()
             self._lowered = True
+        if self.slice is not None and account.limit != before.limit:
+            self._anew = self.slice.version
         self.dry = 0
 
     def tighten(self, ticks: int) -> None:
@@ -224,7 +232,7 @@ class Purse:
         if found is None:
             return asks
         if not self.account.hard:
-            if found.version == 0:
+            if not found.until_ticks or self._anew != HEARD:  # Until it is heard: the store may have been away.
                 asks.append(self._ask(found, 0, (0, 0)))
             return asks
         asks.extend(self._for_use(found, at, waiting))
@@ -260,7 +268,7 @@ class Purse:
 
     def _begin(self, journal: JournalId, now: int) -> Slice:
         self.retire()
-        self.slice = Slice(journal, self.account.period_at(now))
+        self.slice, self._anew = Slice(journal, self.account.period_at(now)), HEARD
         return self.slice
 
     def _for_use(self, found: Slice, at: Moment, waiting: tuple[int, ...]) -> list[Ask]:
@@ -279,7 +287,8 @@ class Purse:
         elif found.room < found.low and not tight:
             return [self._ask(found, used + self._ahead(found, self._last_hold), (0, 0))]
         old = (found.open or found.room > 0) and found.until_ticks - at.ticks < RENEW_BEFORE - MARGIN
-        return [self._ask(found, found.amount, (0, 0))] if old or found.amount < found.told else []
+        tell = old or found.amount < found.told or self._anew != HEARD
+        return [self._ask(found, found.amount, (0, 0))] if tell else []
 
     def _ahead(self, found: Slice, hold: int) -> int:
         return min(self.account.limit // PARTS, max(HOLDS_AHEAD * hold, 2 * found.taken))
@@ -309,6 +318,8 @@ class Purse:
     def _hear(self, one: Slice, answer: Answer, sent: Moment) -> None:
         if answer.amount > one.amount:
             self._idle_since = sent.ticks
+        if one is self.slice and one.version > self._anew:
+            self._anew = HEARD
         one.room += answer.amount - one.amount
         one.amount = answer.amount
         one.taken = 0

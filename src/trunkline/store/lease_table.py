@@ -109,10 +109,10 @@ class LeaseTable:
             for row in rows
         )
 
-    def warn_once(self, name: str, starts: int, count: int) -> bool:
-        """Note that so many thresholds were passed; return whether nobody noted it before."""
+    def warn_once(self, name: str, starts: int, before: int, count: int) -> bool:
+        """Note that so many thresholds are passed in place of so many before; return whether nobody else did."""
         noted = update(allowances).where(
-            allowances.c.name == name, allowances.c.starts == starts, allowances.c.warned < count
+            allowances.c.name == name, allowances.c.starts == starts, allowances.c.warned == before
         )
         with self._sessions.writing() as connection:
             return connection.execute(noted.values(warned=count)).rowcount == 1
