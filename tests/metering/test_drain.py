@@ -17,6 +17,7 @@ from trunkline.metering.frames import frame
 from trunkline.metering.journal import Journal
 from trunkline.metering.ports import Span
 from trunkline.metering.records import Entry, Status
+from trunkline.metering.recover import recover
 from trunkline.store.open import Store
 
 WAIT = 20.0
@@ -190,3 +191,22 @@ def test_the_drainer_leaves_its_own_journal_alone_when_it_recovers(
     assert drainer.recover(tmp_path / "journal").journals == 0
     assert drainer.flush()
     assert store.open_attempts(journal.id) == 2
+
+
+def test_a_damaged_file_is_kept_for_the_next_start_and_its_leases_stay_as_they_are(
+    journal: Journal, store: Store, drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[object] = []
+    monkeypatch.setattr(store, "close_leases", freed.append)
+    _append(journal, 2)
+    (part,) = journal.parts()
+    with part.path.open("r+b") as file:
+        file.seek(80)
+        file.write(b"\xff")
+    journal._rotate()
+    assert drainer.flush()
+    assert drainer.flush()
+    assert (part.path.exists(), freed) == (True, [])
+    journal.close()
+    found = recover(part.path.parent, store, 10_000_000)
+    assert part.path in found.damaged

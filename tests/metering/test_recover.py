@@ -89,6 +89,27 @@ def test_damage_is_reported_with_its_place_and_the_file_is_kept(
     assert recover(folder, store, NOW).journals == 0
 
 
+def test_damage_that_a_recovery_read_past_before_it_was_killed_is_not_forgotten(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = bytearray(frame(intent(1, "req_a")))
+    spoilt[30] ^= 1
+    path = _write(folder, bytes(spoilt), frame(intent(3, "req_b")))
+
+    def killed(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    freed: list[object] = []
+    monkeypatch.setattr(store, "close_lost", killed)
+    with pytest.raises(KeyboardInterrupt):
+        recover(folder, store, NOW)
+    monkeypatch.undo()
+    monkeypatch.setattr(store, "close_leases", freed.append)
+    found = recover(folder, store, NOW)
+    assert (found.lost, found.damaged, freed) == (1, (path,), [])
+    assert [kept.name for kept in folder.iterdir()] == [path.name + ".damaged"]
+
+
 def test_a_recovery_that_was_killed_anywhere_is_finished_by_the_next(store: Store, folder: Path) -> None:
     path = _write(folder, frame(intent(1, "req_a")), frame(settlement(2, "req_a")), frame(intent(3, "req_b")))
     content = path.read_bytes()

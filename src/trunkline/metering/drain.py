@@ -14,7 +14,7 @@ from trunkline.metering.frames import read
 from trunkline.metering.journal import Journal, Part
 from trunkline.metering.ports import LedgerStore
 from trunkline.metering.records import Entry
-from trunkline.metering.recover import BATCH, Recovery, recover, report
+from trunkline.metering.recover import BATCH, Recovery, note_damage, recover, report
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Drainer:
         self._clock = clock
         self._gather = gather
         self._offsets: dict[JournalId, int] = {}
+        self._damaged: set[JournalId] = set()
         self._booked = 0
         self._all_booked_at = clock.ticks()
         self._hurry = threading.Event()
@@ -157,6 +158,9 @@ class Drainer:
         while offset < part.size:
             reading = read(part.path, offset, end=part.size, most=BATCH)
             report(part.path, reading.damage)
+            if reading.damage:
+                note_damage(part.path)
+                self._damaged.add(part.journal)
             if reading.next_offset == offset:
                 break
             self._store.book([Entry(journal, record) for record in reading.records], {journal: reading.next_offset})
@@ -164,7 +168,9 @@ class Drainer:
             offset = self._offsets[journal] = reading.next_offset
 
     def _discard(self, part: Part) -> None:
-        """Delete a file that is wholly booked and whose attempts are all settled."""
+        """Delete a file that is wholly booked, its attempts all settled; a damaged one waits for the next start."""
+        if part.journal in self._damaged:
+            return
         if part.sealed and self._offsets.get(part.journal) == part.size and not self._store.open_attempts(part.journal):
             self._store.close_leases(part.journal)
             self._journal.discard(part)

@@ -65,7 +65,7 @@ def recover(
         found = _drain_file(path, store, positions.get(_journal_of(path), 0))
         records += found.records
         torn += found.torn
-        if found.damage:
+        if found.damage or _mark(path).exists():
             damaged.append(path)
     # Only now: a settlement may stand in a later file than its intent.
     lost = sum(store.close_lost(_journal_of(path), now) for path in paths)
@@ -75,6 +75,7 @@ def recover(
     for path in paths:
         if path in damaged:
             path.rename(path.with_name(path.name + ".damaged"))
+            _mark(path).unlink(missing_ok=True)
         else:
             path.unlink()
     read_through = frozenset(map(_journal_of, paths))
@@ -96,6 +97,15 @@ def report(path: Path, damage: tuple[Damage, ...]) -> None:
         log.error("journal %s is damaged: %d bytes at offset %d hold no record", path, piece.length, piece.offset)
 
 
+def note_damage(path: Path) -> None:
+    """Leave a mark beside a damaged journal, before what follows the damage is booked: nobody reads there again."""
+    _mark(path).touch(mode=0o600)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(path.name + ".has-damage")
+
+
 class _Drained(msgspec.Struct):
     records: int = 0
     torn: bool = False
@@ -109,6 +119,8 @@ def _drain_file(path: Path, store: LedgerStore, offset: int) -> _Drained:
         reading = read(path, offset, most=BATCH)
         drained.damage += reading.damage
         report(path, reading.damage)
+        if reading.damage:
+            note_damage(path)
         if reading.next_offset == offset:
             drained.torn = reading.torn
             break
