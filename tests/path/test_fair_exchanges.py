@@ -46,12 +46,13 @@ ALL_AND_ONE = {"acme": {0: 6, 1: 6, 2: 6}, "marketing": {1: 18}}
 TEN_TIMES = {"acme": {0: 30}, "marketing": {1: 3}, "finance": {2: 3}}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "callers",
     [
         pytest.param(ALL_AND_ONE, id="one by all exchanges and one by one"),
-        pytest.param(TEN_TIMES, id="each by one and one with ten times the callers", marks=pytest.mark.slow),
+        pytest.param(TEN_TIMES, id="each by one and one with ten times the callers"),
     ],
 )
 def test_units_share_the_slots_of_a_deployment_fairly_whichever_exchange_they_come_in_by(
