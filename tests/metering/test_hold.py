@@ -238,6 +238,12 @@ def test_what_an_upstream_claims_beyond_reason_is_cut_and_marked(book: Book) -> 
     )
 
 
+def test_what_is_cut_keeps_what_nobody_stores(book: Book) -> None:
+    with _reserve(book) as hold:
+        hold.settle(status=Status.OK, usage=Usage(input=1 << 60, cache_write=5, cache_write_long=3))
+    assert _settled(book).usage == Usage(input=MOST_TOKENS, cache_write=5, cache_write_long=3, estimated=True)
+
+
 def test_a_caller_that_asks_beyond_reason_gets_a_hold_that_can_be_stored(book: Book) -> None:
     asked = msgspec.structs.replace(ASKED, answers=10**9, output_limit=10**15)
     with reserve(book, _attempt(asked), REQUEST) as hold:

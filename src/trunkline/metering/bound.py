@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from trunkline.estate.stages import Endpoint, Permitted
 from trunkline.messages import Operation, Usage
 from trunkline.metering import price_call
@@ -12,6 +16,8 @@ MOST_TOKENS = 1 << 40
 TOOLS = "tools"
 """The field of a request with tools, in every dialect."""
 MOST_MONEY = Nano(1 << 53)
+COUNTS: Final = ("input", "cached", "cache_write", "output", "reasoning")
+"""The counts of usage that are stored."""
 
 
 def bound(permitted: Permitted, endpoint: Endpoint) -> tuple[Usage, Nano]:
@@ -47,6 +53,5 @@ def plausible(usage: Usage) -> Usage:
         and 0 <= usage.reasoning <= MOST_TOKENS
     ):
         return usage
-    counts = (usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning)
-    fit = [min(max(count, 0), MOST_TOKENS) for count in counts]
-    return Usage(fit[0], fit[1], fit[2], fit[3], fit[4], estimated=True, media=usage.media)
+    fit = {name: min(max(getattr(usage, name), 0), MOST_TOKENS) for name in COUNTS}
+    return msgspec.structs.replace(usage, **fit, estimated=True)
