@@ -4,11 +4,12 @@ import io
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from trunkline.cli.output import row_json
-from trunkline.cli.sums import sum_json, sum_keys, sum_table
+from trunkline.cli.sums import part_currencies, sum_json, sum_keys, sum_table
 from trunkline.metering.ports import SumRow
 
 
@@ -52,6 +53,24 @@ def test_the_table_ends_in_a_total_that_is_the_sum() -> None:
     assert last[0] == "total"
     assert last[-1] == "0.000000003"
     assert "2,400" in last
+
+
+def test_amounts_of_several_currencies_are_told_apart_and_never_added_up() -> None:
+    rows = [msgspec.structs.replace(summed("hr", 3), by={"unit": "hr", "currency": name}) for name in ("EUR", "USD")]
+    by, told, currency = part_currencies(("unit",), rows)
+    assert (by, told, currency) == (("unit", "currency"), tuple(rows), "")
+    text = io.StringIO()
+    Console(file=text, width=200).print(sum_table(by, told, currency, 200))
+    assert "USD" in text.getvalue()
+    assert "total" not in text.getvalue()
+
+
+def test_rows_of_one_currency_have_it_only_where_it_was_asked_for() -> None:
+    (row,) = rows = [msgspec.structs.replace(summed("hr", 3), by={"unit": "hr", "currency": "EUR"})]
+    assert part_currencies(("unit", "currency"), rows) == (("unit", "currency"), (row,), "")
+    by, (plain,), currency = part_currencies(("unit",), rows)
+    assert (by, plain.by, currency) == (("unit",), {"unit": "hr"}, "EUR")
+    assert part_currencies(("unit",), ()) == (("unit",), (), "")
 
 
 def test_keys_are_read_each_once_with_either_dash() -> None:

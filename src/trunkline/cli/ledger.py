@@ -19,7 +19,7 @@ from trunkline.cli.ledger_lines import difference_json, differences_table, in_wo
 from trunkline.cli.moments import ago
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, StoreUrl
 from trunkline.cli.output import Column, Page, console, money, print_json, row_json
-from trunkline.cli.sums import sum_json, sum_keys, sum_table
+from trunkline.cli.sums import CURRENCY, part_currencies, sum_json, sum_keys, sum_table
 from trunkline.clock import SystemClock, iso
 from trunkline.metering.leases import LeaseId as Lease
 from trunkline.metering.lines import Adjustment
@@ -119,8 +119,8 @@ def sum_up(
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong)) from None
     with open_books(data, store) as books:
-        rows = books.ledger.sums(keys, span)
-        currency = _currency(books.ledger)
+        summed = books.ledger.sums(tuple(dict.fromkeys((*keys, CURRENCY))), span)
+    keys, rows, currency = part_currencies(keys, summed)
     if as_json:
         print_json([sum_json(row) for row in rows])
     elif rows:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from rich.console import RenderableType
 
 from trunkline.cli.output import Column, Page, money
 from trunkline.metering.ports import SUM_KEYS, SumRow
 from trunkline.money import bare
 
+CURRENCY: Final = "currency"
 _NUMBERS = (
     Column("calls", number=True),
     Column("attempts", rank=1, number=True),
@@ -38,6 +40,20 @@ def sum_keys(text: str) -> tuple[str, ...]:
     return asked
 
 
+def part_currencies(by: Sequence[str], rows: Sequence[SumRow]) -> tuple[tuple[str, ...], tuple[SumRow, ...], str]:
+    """Take rows that were summed by currency, too, and return by what they are told apart, the rows, and the currency.
+
+    Where all are in one currency, that is not told apart unless it was asked for; amounts of several never add up.
+    """
+    found = {row.by[CURRENCY] or "" for row in rows}
+    if CURRENCY in by:
+        return tuple(by), tuple(rows), ""
+    if len(found) > 1:
+        return (*by, CURRENCY), tuple(rows), ""
+    plain = (msgspec.structs.replace(row, by={key: row.by[key] for key in by}) for row in rows)
+    return tuple(by), tuple(plain), "".join(found)
+
+
 def sum_json(row: SumRow) -> dict[str, Any]:
     """Return the keys asked for and the sums; cost as an exact number."""
     return {
@@ -57,7 +73,7 @@ def sum_json(row: SumRow) -> dict[str, Any]:
 def sum_table(by: Sequence[str], rows: Sequence[SumRow], currency: str, width: int) -> RenderableType:
     """Return the sums as a table, with a total below where there is more than one row.
 
-    A call with attempts in several rows is counted in each, so the total has no calls.
+    A call with attempts in several rows is counted in each, so the total has no calls. Currencies have none.
     """
     columns = (
         *(Column(key.replace("_", " ")) for key in by),
@@ -65,7 +81,7 @@ def sum_table(by: Sequence[str], rows: Sequence[SumRow], currency: str, width: i
         Column(f"cost {currency}".strip(), number=True),
     )
     cells = [tuple(row.by[key] or "-" for key in by) + _numbers(row) for row in rows]
-    several = len(rows) > 1 and bool(by)
+    several = len(rows) > 1 and bool(by) and CURRENCY not in by
     if several:
         cells.append(("total", *("" for _ in by[1:]), *_total(rows)))
     return Page(columns, width).more(cells, total=several)

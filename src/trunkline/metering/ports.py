@@ -14,6 +14,7 @@ from trunkline.metering.records import AttemptRow, Entry
 
 SUM_KEYS = (
     "unit", "cost_centre", "use_case", "deployment", "boundary", "pattern", "model", "key", "person", "end_customer",
+    "currency",
 )  # fmt: skip
 
 
