@@ -105,6 +105,44 @@ async def test_the_connection_used_last_is_used_first() -> None:
         assert len({await ask(pool, to) for _ in range(5)}) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "connections"),
+    [
+        (b"timeout=0", 3),
+        (b"max=9, Timeout = 0", 3),
+        (b"timeout=60, max=100", 1),
+        (b"timeout=9999999999999", 1),
+        (b"timeout=-1", 1),
+        (b"timeout=", 1),
+        (b"max=5", 1),
+        (b"", 1),
+    ],
+)
+async def test_a_connection_is_not_used_any_more_when_the_upstream_says_that_it_closes_it(
+    said: bytes, connections: int
+) -> None:
+    ports: set[int] = set()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ports.add(writer.get_extra_info("peername")[1])
+        await say(OK + b"keep-alive: " + said + b"\r\ncontent-length: 0\r\n\r\n")(reader, writer)
+
+    async with pool_to(note) as (pool, to):
+        for _ in range(3):
+            assert await ask(pool, to) == b""
+        assert len(ports) == connections
+        await until(lambda: pool.status().get(to, (0, 0))[0] == 0)
+
+
+@pytest.mark.parametrize(("said", "lasts"), [(b"timeout=5, max=100", 4.0), (b"timeout=1", 0.5)])
+async def test_a_kept_connection_is_left_some_time_before_the_upstream_closes_it(said: bytes, lasts: float) -> None:
+    async with pool_to(say(OK + b"keep-alive: " + said + b"\r\ncontent-length: 0\r\n\r\n")) as (pool, to):
+        assert await ask(pool, to) == b""
+        (link,) = pool._lanes[to].idle
+        assert link.lasts == lasts
+        assert link.deadline <= asyncio.get_running_loop().time() + lasts
+
+
 async def test_a_kept_connection_that_had_been_closed_before_the_request_came_is_replaced_unseen() -> None:
     served = 0
 

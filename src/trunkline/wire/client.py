@@ -46,13 +46,15 @@ class Lane:
         """Return the loop's time."""
         return self._loop.time()
 
-    def take(self) -> Link | None:
+    def take(self, now: float) -> Link | None:
         """Return an idle connection that is still open, for one request."""
         while self.idle:
             link = self.idle.pop()
             link.busy = True
             self.busy += 1
-            if not link.transport.is_closing():
+            if link.deadline <= now:
+                link.abort()
+            elif not link.transport.is_closing():
                 return link
         return None
 
@@ -68,7 +70,7 @@ class Lane:
         if keep and len(self.idle) < pool.per_origin_idle and not pool.closed and not link.transport.is_closing():
             self.busy -= 1
             link.busy = False
-            link.deadline = self._loop.time() + pool.idle
+            link.deadline = self._loop.time() + min(pool.idle, link.lasts)
             self.idle.append(link)
         else:
             link.transport.close()
@@ -95,7 +97,7 @@ class Pool:
     """Sends requests over connections that are kept open between them.
 
     Attributes:
-        idle: seconds after which a connection without a request is closed.
+        idle: seconds after which a connection without a request is closed, sooner where the upstream says that it does.
         per_origin_idle: the most connections kept per origin.
         closed: no request can be sent any more.
         outbox: where requests leave.
@@ -139,10 +141,11 @@ class Pool:
             Garbled: the answer breaks HTTP.
         """
         lane = self._lanes.get(origin) or self._open_lane(origin)
-        end = lane.now() + times.total
+        now = lane.now()
+        end = now + times.total
         if lane.proxy is not None and not origin.tls:
             request = lane.through_proxy(request)
-        link = lane.take()
+        link = lane.take(now)
         stale = False
         while True:
             if link is None:

@@ -23,6 +23,7 @@ WITHOUT_BODY = frozenset((204, 304))
 SWITCHING_PROTOCOLS = 101
 FIRST_FINAL = 200
 STATUSES = range(100, 600)
+LONGEST_NUMBER = 9
 OPENINGS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 """How an answer begins; the parser also takes other versions, RTSP and ICE, and empty lines before them."""
 
@@ -58,6 +59,7 @@ class Link(asyncio.Protocol):
 
     Attributes:
         deadline: the loop's time at which the present phase has taken too long, or the idle connection is too old.
+        lasts: seconds without a request in which the upstream, as it says, does not close the connection.
         end: the loop's time at which the request under way has taken too long in total.
         busy: a request is under way on it.
     """
@@ -85,6 +87,7 @@ class Link(asyncio.Protocol):
         "busy",
         "deadline",
         "end",
+        "lasts",
         "transport",
     )
     transport: asyncio.Transport
@@ -99,6 +102,7 @@ class Link(asyncio.Protocol):
         self._waiter: asyncio.Future[Response] | None = None
         self._fed = 0
         self._between = 0.0
+        self.lasts = math.inf
         self.end = math.inf
         self._complete = False
         self._head_only = False
@@ -277,6 +281,8 @@ class Link(asyncio.Protocol):
             raise Garbled("the upstream's answer has a transfer coding other than chunked, or one in HTTP/1.0")
         delimited = coding is not None or b"content-length" in headers or status in WITHOUT_BODY or self._head_only
         self._keep = parser.should_keep_alive()
+        if (said := headers.get(b"keep-alive")) is not None:
+            self.lasts = _lasts(said)
         response = self._response = Response(self, status, headers, delimited=delimited)
         if self._head_only:
             # The parser waits for a body that HEAD does not have, so it is of no use for another answer.
@@ -322,6 +328,19 @@ class Link(asyncio.Protocol):
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(fault)
         self.abort()
+
+
+def _lasts(said: bytes) -> float:
+    """Read for how long a connection is kept, less the time in which a request may be on its way to a closed one.
+
+    Source: RFC 2068, section 19.7.1.1 (`Keep-Alive: timeout=5, max=100`).
+    """
+    for part in said.split(b","):
+        name, _, value = part.partition(b"=")
+        if name.strip().lower() == b"timeout" and value.strip().isdigit():
+            seconds = int(value.strip()[:LONGEST_NUMBER])
+            return seconds - min(1.0, seconds / 2)
+    return math.inf
 
 
 def _reason(exc: Exception | None) -> str:
