@@ -134,6 +134,34 @@ async def test_a_connection_is_not_used_any_more_when_the_upstream_says_that_it_
         await until(lambda: pool.status().get(to, (0, 0))[0] == 0)
 
 
+async def test_a_connection_that_the_upstream_closes_behind_a_stream_without_a_word_costs_no_call() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CHUNKED + b"5\r\nhello\r\n0\r\n\r\n")
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await read_request(reader)
+        writer.close()
+
+    async with pool_to(hang_up) as (pool, to):
+        assert [await ask(pool, to) for _ in range(3)] == [b"hello"] * 3
+
+
+async def test_a_connection_that_brought_a_stream_is_used_again_when_it_has_rested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports: set[int] = set()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ports.add(writer.get_extra_info("peername")[1])
+        await say(CHUNKED + b"5\r\nhello\r\n0\r\n\r\n")(reader, writer)
+
+    monkeypatch.setattr("trunkline.wire.client.RESTS", 0.0)
+    async with pool_to(note) as (pool, to):
+        assert [await ask(pool, to) for _ in range(3)] == [b"hello"] * 3
+        assert pool.status() == {to: (0, 1)}
+    assert len(ports) == 1
+
+
 @pytest.mark.parametrize(("said", "lasts"), [(b"timeout=5, max=100", 4.0), (b"timeout=1", 0.5)])
 async def test_a_kept_connection_is_left_some_time_before_the_upstream_closes_it(said: bytes, lasts: float) -> None:
     async with pool_to(say(OK + b"keep-alive: " + said + b"\r\ncontent-length: 0\r\n\r\n")) as (pool, to):

@@ -40,7 +40,10 @@ from trunkline.wire.server import Reply, Request
         ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n", HELLO], b"hello"),
     ],
 )
-async def test_every_delimited_body_is_read_and_its_connection_kept(pieces: list[bytes], body: bytes) -> None:
+async def test_every_delimited_body_is_read_and_its_connection_kept(
+    pieces: list[bytes], body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.wire.client.RESTS", 0.0)
     async with pool_to(say(*pieces)) as (pool, to):
         assert await ask(pool, to) == body
         assert await relayed(pool, to) == body
@@ -168,7 +171,10 @@ async def test_an_answer_that_is_given_up_closes_its_connection_and_a_whole_one_
         assert pool.status() == {to: (0, 1)}
 
 
-async def test_the_sink_gets_each_read_at_once_and_what_it_raises_ends_the_relay() -> None:
+async def test_the_sink_gets_each_read_at_once_and_what_it_raises_ends_the_relay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trunkline.wire.client.RESTS", 0.0)
     got: list[bytes] = []
     step = asyncio.Event()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import deque
 
 from trunkline.errors import Broke, Slow, Unreachable, UpstreamFault
 from trunkline.wire.link import Link, Stale
@@ -21,16 +22,22 @@ LOOK_EVERY = 0.25
 """Seconds between two looks at all deadlines: time-outs come up to this much late, and cost no timer per request."""
 
 
+RESTS = 0.05
+"""Seconds after which a connection is used again that brought an answer in chunks: some servers, llama.cpp's among
+them, close it behind a stream without having said so, and a request that meets that is lost."""
+
+
 class Lane:
     """The connections to one origin.
 
     Attributes:
         idle: those that wait for a request; the last one used is the first one taken.
+        resting: those that will be idle soon, with the loop's time of that; the next one first.
         busy: how many carry a request.
         opening: how many are being made.
     """
 
-    __slots__ = ("_loop", "_pool", "busy", "idle", "opening", "origin", "outbox", "proxy")
+    __slots__ = ("_loop", "_pool", "busy", "idle", "opening", "origin", "outbox", "proxy", "resting")
 
     def __init__(self, pool: Pool, origin: Origin, proxy: Proxy | None) -> None:
         self._pool = pool
@@ -39,8 +46,14 @@ class Lane:
         self.proxy = proxy
         self.outbox = pool.outbox
         self.idle: list[Link] = []
+        self.resting: deque[tuple[float, Link]] = deque()
         self.busy = 0
         self.opening = 0
+
+    @property
+    def kept(self) -> int:
+        """How many connections are kept for requests to come."""
+        return len(self.idle) + len(self.resting)
 
     def now(self) -> float:
         """Return the loop's time."""
@@ -48,6 +61,8 @@ class Lane:
 
     def take(self, now: float) -> Link | None:
         """Return an idle connection that is still open, for one request."""
+        while self.resting and self.resting[0][0] <= now:
+            self.idle.append(self.resting.popleft()[1])
         while self.idle:
             link = self.idle.pop()
             link.busy = True
@@ -64,14 +79,18 @@ class Lane:
         link.deadline = self._loop.time() + self._pool.idle
         self._pool.watch(link)
 
-    def release(self, link: Link, *, keep: bool) -> None:
-        """Take a connection back whose request is over; it closes unless it can be kept."""
+    def release(self, link: Link, *, keep: bool, rest: bool) -> None:
+        """Take a connection back whose request is over; it closes unless it can be kept, and may have to rest."""
         pool = self._pool
-        if keep and len(self.idle) < pool.per_origin_idle and not pool.closed and not link.transport.is_closing():
+        if keep and self.kept < pool.per_origin_idle and not pool.closed and not link.transport.is_closing():
             self.busy -= 1
             link.busy = False
-            link.deadline = self._loop.time() + min(pool.idle, link.lasts)
-            self.idle.append(link)
+            now = self._loop.time()
+            link.deadline = now + min(pool.idle, link.lasts)
+            if rest:
+                self.resting.append((now + RESTS, link))
+            else:
+                self.idle.append(link)
         else:
             link.transport.close()
 
@@ -83,6 +102,8 @@ class Lane:
             self.busy -= 1
         elif link in self.idle:
             self.idle.remove(link)
+        else:
+            self.resting = deque(one for one in self.resting if one[1] is not link)
 
     def through_proxy(self, request: bytes) -> bytes:
         """Write a request's target in absolute form, as a proxy needs it (RFC 9112 section 3.2.2)."""
@@ -161,7 +182,7 @@ class Pool:
 
     def status(self) -> dict[Origin, tuple[int, int]]:
         """Return the number of busy and of idle connections per origin."""
-        return {origin: (lane.busy + lane.opening, len(lane.idle)) for origin, lane in self._lanes.items()}
+        return {origin: (lane.busy + lane.opening, lane.kept) for origin, lane in self._lanes.items()}
 
     async def close(self) -> None:
         """Close all connections; requests under way end with Broke."""
@@ -195,7 +216,7 @@ class Pool:
         now = loop.time()
         for link in [link for link in self._links if link.deadline <= now or link.end <= now]:
             link.expire(now)
-        for lane in [lane for lane in self._lanes.values() if not (lane.busy or lane.opening or lane.idle)]:
+        for lane in [lane for lane in self._lanes.values() if not (lane.busy or lane.opening or lane.kept)]:
             del self._lanes[lane.origin]
         self._looking = loop.call_later(LOOK_EVERY, self._look) if self._links else None
 

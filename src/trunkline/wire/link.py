@@ -45,8 +45,8 @@ class Home(Protocol):
         """Note a new connection."""
         ...
 
-    def release(self, link: Link, *, keep: bool) -> None:
-        """Take a connection back whose request is over."""
+    def release(self, link: Link, *, keep: bool, rest: bool) -> None:
+        """Take a connection back whose request is over; it may have to rest before the next."""
         ...
 
     def lost(self, link: Link) -> None:
@@ -66,6 +66,7 @@ class Link(asyncio.Protocol):
 
     __slots__ = (
         "_between",
+        "_chunked",
         "_complete",
         "_fed",
         "_head_only",
@@ -102,6 +103,7 @@ class Link(asyncio.Protocol):
         self._waiter: asyncio.Future[Response] | None = None
         self._fed = 0
         self._between = 0.0
+        self._chunked = False
         self.lasts = math.inf
         self.end = math.inf
         self._complete = False
@@ -281,6 +283,7 @@ class Link(asyncio.Protocol):
             raise Garbled("the upstream's answer has a transfer coding other than chunked, or one in HTTP/1.0")
         delimited = coding is not None or b"content-length" in headers or status in WITHOUT_BODY or self._head_only
         self._keep = parser.should_keep_alive()
+        self._chunked = coding is not None
         if (said := headers.get(b"keep-alive")) is not None:
             self.lasts = _lasts(said)
         response = self._response = Response(self, status, headers, delimited=delimited)
@@ -319,7 +322,7 @@ class Link(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self.transport.resume_reading()
-        self._lane.release(self, keep=self._keep)
+        self._lane.release(self, keep=self._keep, rest=self._chunked)
         response.finish()
 
     def _fail(self, fault: Garbled | Slow) -> None:
