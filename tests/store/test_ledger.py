@@ -21,7 +21,6 @@ from trunkline.metering.ports import SUM_KEYS, Span
 from trunkline.metering.records import Entry, Status
 from trunkline.store.open import Store, open_store
 from trunkline.store.schema import attempts, drained, strays
-from trunkline.stretches import LENGTH
 
 ONE, TWO = JournalId("one"), JournalId("two")
 
@@ -53,21 +52,6 @@ def test_no_batch_reads_the_whole_ledger(tmp_path: Path) -> None:
             ]
     assert len(selects) >= 3
     assert not [plan for plan in plans if plan.startswith("SCAN") and "json_each" not in plan]
-
-
-def test_a_batch_is_booked_in_stretches_between_which_calls_go_on(tmp_path: Path) -> None:
-    records = [intent(number, f"req_{number}") for number in range(3 * LENGTH)]
-    most: list[int] = []
-
-    def note(_c: Any, _k: Any, _text: str, values: Any, _context: Any, many: bool) -> None:
-        most.append(len(values) if many else 1)
-
-    with open_store(tmp_path / "trunkline.db") as store:
-        event.listen(store._sessions.engine, "before_cursor_execute", note)
-        store.book([Entry(ONE, one) for one in records])
-        booked = store.sums((), Span())[0].attempts
-    assert booked == 3 * LENGTH
-    assert max(most) == LENGTH
 
 
 def test_an_intent_without_a_settlement_is_open_at_its_hold(store: Store) -> None:

@@ -20,7 +20,6 @@ import msgspec
 from trunkline import errors
 from trunkline.ids import JournalId
 from trunkline.metering.records import Intent, Settlement
-from trunkline.stretches import LENGTH, give_way
 
 VERSION = 1
 SUFFIX = ".journal"
@@ -151,8 +150,6 @@ def _run(window: bytes, at: int, limit: int, records: list[Record]) -> int:
         except msgspec.DecodeError:
             break
         at = stop
-        if not len(records) % LENGTH:
-            give_way()
     return at
 
 

@@ -25,13 +25,12 @@ from trunkline.store.rows import (
     settlement_values,
 )
 from trunkline.store.schema import accounts, attempts, drained, lines, prices, strays
-from trunkline.store.sessions import Sessions, upsert, write_rows
+from trunkline.store.sessions import Sessions, upsert
 from trunkline.store.settle_leases import LeaseSettler
 from trunkline.store.sums import sums
 from trunkline.store.telling import Silence, Work, watched
 from trunkline.store.trials import trials
 from trunkline.store.verify import CHECKS, Check, verify
-from trunkline.stretches import in_stretches
 
 AttemptKey = tuple[str, int]
 Begun = tuple[JournalId, Intent]
@@ -82,13 +81,12 @@ class Ledger:
         """Book journal records and, in the same transaction, up to where their journals were read."""
         intents: dict[AttemptKey, Begun] = {}
         settlements: dict[AttemptKey, Settlement] = {}
-        for stretch in in_stretches(entries):
-            for entry in stretch:
-                record = entry.record
-                if isinstance(record, Intent):
-                    intents.setdefault((record.request, record.attempt), (entry.journal, record))
-                else:
-                    settlements.setdefault((record.request, record.attempt), record)
+        for entry in entries:
+            record = entry.record
+            if isinstance(record, Intent):
+                intents.setdefault((record.request, record.attempt), (entry.journal, record))
+            else:
+                settlements.setdefault((record.request, record.attempt), record)
         posting = Posting(self._books)
         with self._sessions.writing() as connection:
             if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
@@ -246,14 +244,11 @@ class Ledger:
 
     def _known(self, connection: Connection, requests: Collection[str]) -> dict[AttemptKey, Known]:
         """Return what the ledger has of some calls, locked."""
-        named = list(requests)
-        found: list[Sequence[Any]] = []
+        named: Any = list(requests)
         if connection.dialect.name == "sqlite":
-            for stretch in in_stretches(named):
-                found += connection.exec_driver_sql(self._named, (_to_json(stretch).decode(),))
-        else:
-            found += connection.exec_driver_sql(self._named, (named,))
-        return {(row[0], row[1]): Known(facts_of_row(row), bool(row[-1])) for row in found}
+            named = _to_json(named).decode()
+        rows = connection.exec_driver_sql(self._named, (named,))
+        return {(row[0], row[1]): Known(facts_of_row(row), bool(row[-1])) for row in rows}
 
     def _begin(
         self,
@@ -264,16 +259,16 @@ class Ledger:
     ) -> None:
         """Make the rows of attempts that are new, with those settlements that are theirs, which it takes out."""
         rows = []
-        for stretch in in_stretches(list(intents.items())):
-            for key, (journal, intent) in stretch:
-                settlement = settlements.pop(key, None)
-                if settlement is None:
-                    rows.append(intent_values(journal, intent) + held_values(intent) + lease_values(intent))
-                    posting.open(intent)
-                else:
-                    rows.append(intent_values(journal, intent) + settlement_values(settlement) + lease_values(intent))
-                    posting.whole(intent, settlement)
-        write_rows(connection, self._insert, rows)
+        for key, (journal, intent) in intents.items():
+            settlement = settlements.pop(key, None)
+            if settlement is None:
+                rows.append(intent_values(journal, intent) + held_values(intent) + lease_values(intent))
+                posting.open(intent)
+            else:
+                rows.append(intent_values(journal, intent) + settlement_values(settlement) + lease_values(intent))
+                posting.whole(intent, settlement)
+        if rows:
+            connection.exec_driver_sql(self._insert, rows)
 
     def _end(
         self,
@@ -290,7 +285,8 @@ class Ledger:
             elif attempt.is_open:
                 filled.append((*settlement_values(record), *key))
                 posting.end(attempt.facts, record)
-        write_rows(connection, self._settle, filled)
+        if filled:
+            connection.exec_driver_sql(self._settle, filled)
         if unknown:
             connection.execute(self._stray, unknown)
 

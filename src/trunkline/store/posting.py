@@ -14,7 +14,7 @@ from trunkline.metering.records import Intent, Settlement, Status
 from trunkline.store.levels import HOUR, KEYLESS, LADDERS, OF_KEYS, Ladder
 from trunkline.store.names import Name, Names, Naming, Place, Standing, holders
 from trunkline.store.schema import SUMMED, accounts, attempts, lines, repeats
-from trunkline.store.sessions import upsert, write_rows
+from trunkline.store.sessions import upsert
 
 FIRST_ADJUSTMENT = 100
 """Lines of one attempt are numbered by their kind, of which each has at most one; adjustments go on from here."""
@@ -260,11 +260,9 @@ class Posting:
             price = self._naming.price(connection, "")
             moved.append((*head, debit, credit, decision.amount, price, decision.reason, decision.by))
         noted = [(*which, at, standings[place].key_cell) for which, (at, place) in sorted(self._repeats.items())]
-        write_rows(connection, self._books.lines, moved)
-        write_rows(connection, self._books.repeats, noted)
-        write_rows(
-            connection, self._books.balances, [(change, one) for one, change in sorted(balances.items()) if change]
-        )
+        _many(connection, self._books.lines, moved)
+        _many(connection, self._books.repeats, noted)
+        _many(connection, self._books.balances, [(change, one) for one, change in sorted(balances.items()) if change])
         self._roll_up(connection, KEYLESS, by_hour)
         self._roll_up(connection, OF_KEYS, by_key)
 
@@ -281,9 +279,7 @@ class Posting:
             for several in changes.values():
                 if len(several) > 1:
                     several[:] = [tuple(map(sum, zip(*several, strict=True)))]
-            write_rows(
-                connection, self._books.rollups[level], [(*which, *one) for which, (one,) in sorted(changes.items())]
-            )
+            _many(connection, self._books.rollups[level], [(*which, *one) for which, (one,) in sorted(changes.items())])
 
     def kept(self) -> None:
         """Take notice that the transaction was kept."""
@@ -305,3 +301,8 @@ def _adding(engine: Engine, table: Table) -> str:
     added = {name: table.c[name] + sums.excluded[name] for name in SUMMED}
     which = [column.name for column in table.primary_key]
     return str(sums.on_conflict_do_update(index_elements=which, set_=added).compile(dialect=engine.dialect))
+
+
+def _many(connection: Connection, statement: str, rows: list[Any]) -> None:
+    if rows:
+        connection.exec_driver_sql(statement, rows)

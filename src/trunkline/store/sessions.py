@@ -13,7 +13,6 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from trunkline import errors
-from trunkline.stretches import in_stretches
 
 CHANNEL = "trunkline"
 """Where processes tell each other through Postgres what they changed."""
@@ -105,13 +104,6 @@ def upsert(engine: Engine, table: Table) -> Any:
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
-
-
-def write_rows(connection: Connection, statement: str, rows: Sequence[Any]) -> None:
-    """Run a compiled statement for each row. SQLite works in this very thread, so it is given stretches."""
-    for stretch in in_stretches(rows) if connection.dialect.name == "sqlite" else (rows,):
-        if stretch:
-            connection.exec_driver_sql(statement, stretch)
 
 
 @contextmanager
