@@ -25,8 +25,11 @@ import msgspec
 from trunkline.catalog.units import THROUGHPUTS
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Declined
+from trunkline.estate.decisions import Decision
 from trunkline.estate.deployments import Pattern
-from trunkline.estate.stages import Attempt, Decision, Endpoint, Permitted, UnitPrice
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt, Permitted
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.gateway.admit import let_in
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation, Usage
@@ -34,7 +37,8 @@ from trunkline.metering.bound import bound
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import PROVISIONED, Limits, Rate
 from trunkline.metering.records import Status
-from trunkline.metering.turnstile import Turnstile, Visit
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 from trunkline.tenancy.callers import Caller
 from trunkline.upstream.course import Course
 from trunkline.upstream.health import Health, Outcome
@@ -228,7 +232,7 @@ class _Simulation:
         served, work = self._served, one.work(self._units.ratio)
         asked = Asked(Operation.CHAT, "openai", "chat", {}, prompt_bound=4 * one.input)
         course = Course(asked, self._clock)
-        visit = self._turnstile.visit()
+        visit = Visit(self._turnstile)
         served.calls += 1
         served.whole += work
         for attempt in route(Permitted(_CALLER, asked, self._decision), bound, self._health, course):

@@ -17,8 +17,8 @@ from trunkline.app.compiling import Compiler
 from trunkline.app.grants import GrantWatch
 from trunkline.clock import NANOS_PER_SECOND, as_nanos
 from trunkline.config.environment import Environment
+from trunkline.estate.endpoints import Endpoint, Wanted
 from trunkline.estate.load import load
-from trunkline.estate.stages import Endpoint, Wanted
 
 WANTED = Wanted("azure-default", "https://cognitiveservices.azure.com/.default")
 START = as_nanos(datetime(2026, 11, 28, 12, tzinfo=UTC))

@@ -15,7 +15,7 @@ from tests.upstreams.scripted import Upstream
 
 from trunkline.app.probing import Prober
 from trunkline.clock import NANOS_PER_SECOND as SECOND
-from trunkline.estate.stages import Endpoint
+from trunkline.estate.endpoints import Endpoint
 from trunkline.upstream.breaker import State
 from trunkline.upstream.health import Health, Mark
 from trunkline.wire.client import Pool

@@ -14,7 +14,8 @@ from trunkline.catalog.vendor import load_vendors
 from trunkline.clock import SystemClock
 from trunkline.dialects.openai.codec import decode
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Attempt
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.prepare import prepare
 from trunkline.ids import KeyId

@@ -17,7 +17,7 @@ from trunkline.dialects.registry import DIALECTS
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.deployments import Deployment, Pattern
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import UnitPrice
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.estate.units import Unit
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.metering.price_call import cost, rates

@@ -11,7 +11,8 @@ import pytest
 from tests.metering.test_hold import ASKED, CALLER, DECISION, ENDPOINT
 
 from trunkline.clock import SystemClock
-from trunkline.estate.stages import Attempt, Permitted, Stated, UnitPrice
+from trunkline.estate.stages import Attempt, Permitted
+from trunkline.estate.unit_prices import Stated, UnitPrice
 from trunkline.ids import mint_journal_id
 from trunkline.messages import Asked, Usage
 from trunkline.metering.budgets import Budgets, Stands

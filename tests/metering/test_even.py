@@ -20,7 +20,9 @@ from trunkline.messages import Usage
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import MINUTE, TOKENS_AT_ONCE, Limits, Rate, quota_rates
 from trunkline.metering.records import Status
-from trunkline.metering.turnstile import Full, Turnstile
+from trunkline.metering.refusals import Full
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def attempt(prompt: int = 0, limit: int | None = 0) -> Any:
 
 def refusal(of: Turnstile, what: Any, used: Usage | None = None) -> RateLimited | None:
     """Pass through, or say why not; `used` is what it turned out to have used, nothing where it is left open."""
-    with of.visit() as visit:
+    with Visit(of) as visit:
         try:
             go(visit.admit(what))
         except Full as full:

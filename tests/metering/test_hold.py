@@ -9,8 +9,11 @@ import msgspec
 import pytest
 
 from trunkline import errors
+from trunkline.estate.decisions import Decision, Denial
 from trunkline.estate.deployments import Pattern
-from trunkline.estate.stages import Attempt, Decision, Denial, Endpoint, Permitted, UnitPrice
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt, Permitted
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.ids import KeyId, RequestId, mint_journal_id
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.metering.book import Book

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.clock import as_nanos
-from trunkline.estate.stages import MediaPrice, UnitPrice, Variant
+from trunkline.estate.unit_prices import MediaPrice, UnitPrice, Variant
 from trunkline.messages import Media, Usage
 from trunkline.metering.price_call import cost, hold
 from trunkline.money import Pico, bare, price_per_mtok, settle_picos

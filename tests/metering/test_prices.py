@@ -23,7 +23,7 @@ from trunkline.clock import as_nanos
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.deployments import Deployment, Engine, InternalRate, Pattern, Price
 from trunkline.estate.estate import Estate, ExchangeRate
-from trunkline.estate.stages import UnitPrice
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.estate.units import Unit
 from trunkline.metering.list_prices import BundledPrices, ListPrice, _list_price
 from trunkline.metering.prices import price_deployments

@@ -18,8 +18,10 @@ from trunkline.clock import SystemClock
 from trunkline.errors import RateLimited, Unavailable
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import REQUESTS, TOKENS, Limits
+from trunkline.metering.refusals import Full
 from trunkline.metering.shares import Want, share_out
-from trunkline.metering.turnstile import Full, Turnstile
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 from trunkline.store.open import Store, open_store
 
 DAY = rate(REQUESTS, 300, "day")
@@ -38,7 +40,7 @@ class Exchange:
         self.following = asyncio.create_task(self.shares.follow())
 
     async def call(self, held: int = 0, used: int = 0) -> bool:
-        with self.turnstile.visit() as visit:
+        with Visit(self.turnstile) as visit:
             try:
                 await visit.admit(attempt(held))
             except Full as full:

@@ -16,8 +16,10 @@ from trunkline.errors import Unavailable
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import CALLS
 from trunkline.metering.portions import Queue
+from trunkline.metering.refusals import Full
 from trunkline.metering.slots import DRY_FOR, LASTS, MARGIN, SlotAnswer, SlotAsk, grant
-from trunkline.metering.turnstile import Full, Turnstile, Visit
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 from trunkline.store import slot_table
 from trunkline.store.open import Store, open_store
 
@@ -65,7 +67,7 @@ class Exchange:
         self.under_way: list[Visit] = []
 
     async def begin(self) -> bool:
-        visit = self.turnstile.visit()
+        visit = Visit(self.turnstile)
         try:
             await visit.admit(attempt())
         except Full:

@@ -21,7 +21,9 @@ from trunkline.errors import RateLimited
 from trunkline.messages import Usage
 from trunkline.metering.counters import Counter, Page
 from trunkline.metering.limits import CALLS, MINUTE, REQUESTS, TOKENS, Limits, Rate
-from trunkline.metering.turnstile import Full, Turnstile
+from trunkline.metering.refusals import Full
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 
 NOON = as_nanos(datetime(2026, 11, 22, 12, tzinfo=UTC))
 
@@ -75,7 +77,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
 
 
 def pass_through(turnstile: Turnstile, tokens: int = 0, used: int | None = None) -> bool:
-    with turnstile.visit() as visit:
+    with Visit(turnstile) as visit:
         try:
             go(visit.admit(attempt(tokens)))
         except Full:
@@ -106,7 +108,7 @@ def test_all_keys_of_a_person_count_against_one_limit_and_other_keys_against_non
         ("c", "hr", "bob"),
         ("d", "hr", "ada"),
     ]:
-        with turnstile.visit() as visit:
+        with Visit(turnstile) as visit:
             try:
                 go(visit.admit(attempt(unit=unit, key=key, person=person)))
                 passed.append(key)
@@ -127,7 +129,7 @@ def test_the_names_that_callers_give_their_customers_are_not_remembered_unless_l
 
 def test_tokens_are_held_at_the_most_and_corrected_to_what_was_used(page: Page) -> None:
     turnstile = Turnstile(page, limits(rate(TOKENS, 1_000)), Hands())
-    with turnstile.visit() as visit:
+    with Visit(turnstile) as visit:
         go(visit.admit(attempt(900)))
         assert not pass_through(turnstile, 200)
         visit.hold = settled(30)
@@ -148,7 +150,7 @@ def test_what_was_never_sent_is_taken_back(page: Page) -> None:
 def test_a_call_counts_once_for_its_caller_and_each_attempt_for_its_deployment(page: Page) -> None:
     of_boundary = Rate("boundary:b/quota/rpm", 'boundary "b"', REQUESTS, 10, "minute", provided=True)
     turnstile = Turnstile(page, limits(rate(REQUESTS, 10), at=(of_boundary,)), Hands())
-    with turnstile.visit() as visit:
+    with Visit(turnstile) as visit:
         for _ in range(3):
             go(visit.admit(attempt()))
             visit.hold = settled(1)
@@ -160,7 +162,7 @@ def test_a_call_counts_once_for_its_caller_and_each_attempt_for_its_deployment(p
 def test_what_is_settled_in_a_later_minute_changes_nothing_there(page: Page) -> None:
     clock = Hands()
     turnstile = Turnstile(page, limits(rate(TOKENS, 1_000)), clock)
-    with turnstile.visit() as visit:
+    with Visit(turnstile) as visit:
         go(visit.admit(attempt(900)))
         clock.time += MINUTE
         assert pass_through(turnstile, 700, used=700)
@@ -172,7 +174,7 @@ def test_a_refusal_says_which_limit_how_much_is_left_when_to_come_back_and_whom_
     clock = Hands(NOON + 20 * NANOS_PER_SECOND)
     turnstile = Turnstile(page, limits(rate(TOKENS, 1_000)), clock)
     assert pass_through(turnstile, 700, used=700)
-    with turnstile.visit() as visit, pytest.raises(Full) as full:
+    with Visit(turnstile) as visit, pytest.raises(Full) as full:
         go(visit.admit(attempt(400)))
     refusal = full.value.refusal
     assert isinstance(refusal, RateLimited)
@@ -185,7 +187,7 @@ def test_a_refusal_says_which_limit_how_much_is_left_when_to_come_back_and_whom_
 def test_a_call_that_could_never_pass_and_a_day_that_is_used_up_are_not_to_be_tried_again(page: Page) -> None:
     turnstile = Turnstile(page, limits(rate(TOKENS, 1_000), rate(REQUESTS, 1, "day")), Hands())
     for tokens, retry_after in ((1_001, None), (1, 12 * 3_600)):
-        with turnstile.visit() as visit, pytest.raises(Full) as full:
+        with Visit(turnstile) as visit, pytest.raises(Full) as full:
             go(visit.admit(attempt(tokens)))
         assert full.value.refusal.final
         assert full.value.refusal.retry_after == retry_after
@@ -218,13 +220,13 @@ def test_calls_at_once_are_counted_over_workers_and_freed_when_one_is_gone(tmp_p
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     ) as other:
         assert cast("Any", other.stdout).readline() == b"1\n"
-        with turnstile.visit() as visit:
+        with Visit(turnstile) as visit:
             go(visit.admit(attempt()))
             assert not pass_through(turnstile)
         other.kill()
         other.wait()
     clock.time += NANOS_PER_SECOND
-    with turnstile.visit() as one, turnstile.visit() as two, turnstile.visit() as three:
+    with Visit(turnstile) as one, Visit(turnstile) as two, Visit(turnstile) as three:
         for visit in (one, two, three):
             go(visit.admit(attempt()))
         assert not pass_through(turnstile)
@@ -270,7 +272,7 @@ def test_no_window_ever_holds_more_than_its_limit_whatever_workers_do_in_whateve
             visit.hold = settled(min(used, least))
             visit.__exit__(None, None, None)
             passed[minute][place] = min(used, least)
-        visit = workers[worker].visit()
+        visit = Visit(workers[worker])
         try:
             go(visit.admit(attempt(tokens)))
         except Full:

@@ -17,7 +17,9 @@ from trunkline.messages import Usage
 from trunkline.metering.counters import Page
 from trunkline.metering.limits import PROVISIONED, Limits, Rate, throughput
 from trunkline.metering.records import Status
-from trunkline.metering.turnstile import Full, Turnstile, Visit
+from trunkline.metering.refusals import Full
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 
 PER_MINUTE = 6_000
 UNITS = Rate(
@@ -57,7 +59,7 @@ def call(prompt: int, limit: int | None) -> Any:
 
 
 def enter(turnstile: Turnstile, prompt: int, limit: int | None = 0) -> Visit:
-    visit = turnstile.visit()
+    visit = Visit(turnstile)
     step = visit.admit(call(prompt, limit))
     with contextlib.suppress(StopIteration):
         step.send(None)

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from trunkline.catalog.profile import load_profiles
 from trunkline.catalog.vendor import load_vendors
 from trunkline.clock import as_nanos
+from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Address
 from trunkline.policy.surroundings import Surroundings
 
 NOW = as_nanos(datetime(2026, 11, 22, 12, tzinfo=UTC))

@@ -25,7 +25,8 @@ from trunkline.errors import Refusal
 from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Requirement
 from trunkline.estate.deployments import Deployment
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Permitted, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Permitted
 from trunkline.estate.use_cases import State
 from trunkline.ids import KeyId
 from trunkline.messages import Operation, Usage

@@ -8,8 +8,9 @@ import pytest
 
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Requirement
+from trunkline.estate.decisions import Decision
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Decision, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.zones import Zone
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate

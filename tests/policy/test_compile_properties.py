@@ -17,9 +17,10 @@ from trunkline.clock import as_datetime, as_nanos
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.claims import Basis, Claim, DataClass, Requirement
 from trunkline.estate.deployments import Deployment, Engine, Pattern
+from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
-from trunkline.estate.stages import Address, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.units import Unit
 from trunkline.estate.use_cases import UseCase
 from trunkline.policy.compile import compile_estate

@@ -13,12 +13,11 @@ from tests.policy.test_compile_properties import SURROUNDINGS, compiled, estates
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Requirement
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Denial
 from trunkline.estate.use_cases import State
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.explain import Check, Explanation, Question, Row, explain, narrow, settle
-from trunkline.policy.failover import without
+from trunkline.policy.explain import Question, explain
+from trunkline.policy.explanation import Check, Explanation, Row
 from trunkline.policy.satisfy import satisfies
 from trunkline.policy.sources import Source, trace
 from trunkline.policy.surroundings import Surroundings
@@ -138,32 +137,6 @@ def test_a_use_case_that_is_not_on_offer_says_so_and_still_shows_its_table(
     assert "retired" in explanation.closed
     assert "general-chat" in explanation.closed
     assert row(explanation, "mistral-house").allowed
-
-
-def test_a_request_keeps_to_its_operation_and_its_model(acme: Estate, surroundings: Surroundings) -> None:
-    whole = told(acme, surroundings, "general-chat")
-    one = narrow(whole, Operation.CHAT, "openai/gpt-4.1-mini")
-    ordered = [row.deployment for row in one.rows if row.order]
-    assert ordered == ["gpt-reserved", "gpt-payg", "gpt-saas"]
-    assert [row.order for row in one.rows if row.order] == [1, 2, 3]
-    assert "names the model" in one.rows[-1].checks[0].rule
-    assert not narrow(told(acme, surroundings, "search-vectors"), Operation.CHAT).allowed
-
-
-def test_what_a_request_is_refused_beyond_its_use_case_is_told(acme: Estate, surroundings: Surroundings) -> None:
-    whole = told(acme, surroundings, "general-chat")
-    decision = compile_estate(acme, surroundings, NOW).offers["acme"]["general-chat"].decisions["internal"]
-    assert settle(whole, decision) == whole
-    denial = Denial("gpt-reserved", "tools are not allowed there", "the request has tools")
-    left = without(decision, frozenset(["gpt-reserved"]))
-    fewer = msgspec.structs.replace(left, denials=(*decision.denials, denial))
-    settled = settle(whole, fewer)
-    refused = row(settled, "gpt-reserved")
-    assert not refused.allowed
-    assert refused.order is None
-    assert refused.telling is not None
-    assert refused.telling.rule == "tools are not allowed there"
-    assert [one.order for one in settled.rows if one.order] == [1, 2, 3, 4]
 
 
 @settings(max_examples=60, deadline=None)

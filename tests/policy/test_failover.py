@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.policy.test_compile_properties import compiled, estates
 
+from trunkline.estate.decisions import Decision
 from trunkline.estate.deployments import Pattern
+from trunkline.estate.endpoints import Endpoint
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Decision, Endpoint, UnitPrice
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.policy.failover import apart, line_up, without
 from trunkline.wire.origins import Origin, Times
 

@@ -9,7 +9,7 @@ import pytest
 from trunkline.clock import as_datetime, as_nanos
 from trunkline.errors import NotPermitted, Unknown
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.use_cases import State
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation

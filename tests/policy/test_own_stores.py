@@ -10,10 +10,10 @@ from trunkline.catalog.stores import STORES
 from trunkline.clock import as_datetime, as_nanos
 from trunkline.errors import BadEstate
 from trunkline.estate.claims import AppliesTo, Basis, Claim, DataClass, Evidence, Requirement
+from trunkline.estate.decisions import Decision
 from trunkline.estate.estate import Estate
 from trunkline.estate.load import load
 from trunkline.estate.own_stores import OwnStore
-from trunkline.estate.stages import Decision
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.own_stores import may_hold, weigh_stores
 from trunkline.policy.surroundings import Surroundings

@@ -11,7 +11,9 @@ from trunkline.estate.rules import Effect, Rule
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.explain import Explanation, Question, explain, narrow
+from trunkline.policy.explain import Question, explain
+from trunkline.policy.explanation import Explanation
+from trunkline.policy.narrow import narrow
 from trunkline.policy.pending import hold_call
 from trunkline.policy.permit import permit
 from trunkline.policy.surroundings import Surroundings

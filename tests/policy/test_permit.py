@@ -7,8 +7,10 @@ import pytest
 
 from trunkline.errors import Malformed, NotPermitted, Unavailable, Unknown
 from trunkline.estate.deployments import Deployment, Pattern, Timeouts
+from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Address, Permitted, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Permitted
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation
 from trunkline.policy.compile import compile_estate

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from trunkline.estate.endpoints import Address, Endpoint
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Address, Endpoint
 from trunkline.messages import Operation
 from trunkline.policy.reach import reach
 from trunkline.policy.surroundings import Surroundings

@@ -12,7 +12,8 @@ from trunkline.dialects.openai.codec import decode, encode
 from trunkline.errors import Malformed, NotPermitted, TooLarge
 from trunkline.estate.claims import AppliesTo, Basis, Claim
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Permitted, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Permitted
 from trunkline.estate.use_cases import Parameters
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation

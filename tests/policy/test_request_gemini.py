@@ -11,7 +11,8 @@ import pytest
 from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.errors import NotPermitted
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Permitted, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Permitted
 from trunkline.estate.use_cases import Parameters
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation

@@ -8,7 +8,7 @@ import pytest
 from trunkline.errors import NotPermitted
 from trunkline.estate.estate import Estate
 from trunkline.estate.rules import Effect, Rule
-from trunkline.estate.stages import Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation
 from trunkline.policy import rules

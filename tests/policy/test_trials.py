@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tests.policy.test_compile_properties import DEPLOYMENTS, compiled, estates
 
 from trunkline.clock import as_nanos
+from trunkline.estate.decisions import Decision
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Decision, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.trials import Shadow, Split
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation

@@ -16,7 +16,7 @@ from tests.policy.test_compile_properties import claims as made_claims
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import Basis, Claim, ControlValue, Evidence
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.sources import Source, trace
 from trunkline.policy.surroundings import Surroundings

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline.catalog.requests import load_forms
-from trunkline.estate.stages import Denial
+from trunkline.estate.decisions import Denial
 from trunkline.estate.use_cases import Parameters
 from trunkline.policy.watches import Watches
 

@@ -15,10 +15,11 @@ from trunkline.catalog.vendor import load_vendors
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import CONTROLS, Basis
 from trunkline.estate.deployments import Pattern
+from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate
 from trunkline.estate.load import load
-from trunkline.estate.stages import Address
-from trunkline.policy.explain import Question, Row, explain
+from trunkline.policy.explain import Question, explain
+from trunkline.policy.explanation import Row
 from trunkline.policy.remedy import write
 from trunkline.policy.sources import trace
 from trunkline.policy.surroundings import Surroundings

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAKERS = {
     "Permitted": {"src/trunkline/policy/permit.py"},
-    "Attempt": {"src/trunkline/upstream/route.py"},
+    "Attempt": {"src/trunkline/upstream/attempts.py"},
 }
 SENDS = "src/trunkline/upstream/send.py"
 BRINGS = "src/trunkline/app/courier.py"

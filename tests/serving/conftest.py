@@ -13,7 +13,7 @@ import openai
 import pytest
 import uvloop
 
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.serving.engine import Engines
 from trunkline.serving.specs import EngineSpec
 

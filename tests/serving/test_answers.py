@@ -10,7 +10,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 
 MODEL = "smollm2-135m-instruct"
 

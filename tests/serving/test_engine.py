@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from trunkline.errors import EngineUnusable
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.serving.engine import Engines
 from trunkline.serving.engine_log import EngineLog
 from trunkline.serving.process import launch

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from trunkline.clock import NANOS_PER_SECOND as SECOND
+from trunkline.estate.decisions import Decision
 from trunkline.estate.deployments import Pattern, Tolerance
-from trunkline.estate.stages import Attempt, Decision, Endpoint, Permitted, UnitPrice
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt, Permitted
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.ids import KeyId
 from trunkline.messages import Asked, Operation, Usage
 from trunkline.money import Nano

@@ -11,11 +11,13 @@ from tests.upstream.made import Clock, bound, endpoint, permitted
 
 from trunkline.clock import NANOS_PER_SECOND as SECOND
 from trunkline.errors import Broke, Declined, Slow, Unreachable, UpstreamFault
-from trunkline.estate.stages import Attempt, Endpoint, Permitted, Signals
+from trunkline.estate.endpoints import Endpoint, Signals
+from trunkline.estate.stages import Attempt, Permitted
 from trunkline.upstream.breaker import State
 from trunkline.upstream.course import Course
 from trunkline.upstream.health import Health, Outcome
-from trunkline.upstream.route import LONGEST_WAIT, route
+from trunkline.upstream.rest import LONGEST_WAIT
+from trunkline.upstream.route import route
 
 
 @pytest.fixture

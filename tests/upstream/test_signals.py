@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trunkline.catalog.vendor import load_vendors
 from trunkline.clock import as_nanos
-from trunkline.estate.stages import Signals
+from trunkline.estate.endpoints import Signals
 from trunkline.policy.reach import _signals
 from trunkline.upstream.signals import Left, read_left, read_span, read_wait
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from trunkline.estate.stages import Stated
+from trunkline.estate.unit_prices import Stated
 from trunkline.upstream.stated import read_stated
 
 STATED = Stated(("usage", "cost"), Decimal("0.5"))

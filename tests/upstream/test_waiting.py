@@ -10,7 +10,8 @@ from tests.upstream.made import Clock, attempt, endpoint, permitted
 
 from trunkline.clock import NANOS_PER_SECOND as SECOND
 from trunkline.errors import RateLimited
-from trunkline.estate.stages import Attempt, Endpoint, Permitted
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt, Permitted
 from trunkline.upstream.course import Course
 from trunkline.upstream.health import Health, Outcome
 from trunkline.upstream.waiting import LONGEST_RETRY, Waited, Waiting

@@ -31,7 +31,7 @@ from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.conversations.conversations import Conversations
 from trunkline.conversations.sealed import SealedDialogues, SealedTurns
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway, refusal_body
 from trunkline.gateway.shadows import Shadows

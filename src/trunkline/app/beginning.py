@@ -20,7 +20,7 @@ from trunkline.app.standing import standings
 from trunkline.app.welcome import Announcer, Welcome
 from trunkline.clock import SystemClock
 from trunkline.estate.notices import Notice
-from trunkline.estate.stages import Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.ids import KeyId
 from trunkline.messages import Operation
 from trunkline.metering.recover import recover

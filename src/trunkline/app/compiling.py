@@ -10,8 +10,9 @@ from trunkline.catalog.vendor import load_vendors
 from trunkline.clock import Clock
 from trunkline.config.environment import Environment, resolve
 from trunkline.dialects.registry import DIALECTS
+from trunkline.estate.endpoints import Address, Grant, Wanted
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Address, Grant, Snapshot, Wanted
+from trunkline.estate.snapshot import Snapshot
 from trunkline.metering.prices import price_deployments
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.reach import reach, wanted_grants

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Address
 from trunkline.gateway.exchange import Readiness
 from trunkline.serving.engine import Engines
 from trunkline.serving.specs import EngineState, Stage, specs_of

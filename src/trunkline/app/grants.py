@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from trunkline.app.chains import CHAINS, Chain, Fetched, NoLibrary, Open
 from trunkline.app.compiling import Compiler
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.estate.stages import Grant, Wanted
+from trunkline.estate.endpoints import Grant, Wanted
 from trunkline.observability.log import redact
 
 AHEAD: Final = 300.0

@@ -12,8 +12,9 @@ from trunkline.app.options import Options
 from trunkline.clock import Clock
 from trunkline.config.environment import Environment
 from trunkline.errors import Unstartable
+from trunkline.estate.endpoints import Address
 from trunkline.estate.load import Loaded
-from trunkline.estate.stages import Address, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.metering.alerts import Recipients, compile_recipients
 from trunkline.metering.budgets import Budgets, compile_budgets
 from trunkline.metering.counters import MOST_LIMITS

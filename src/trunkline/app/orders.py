@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from trunkline.app.options import Options
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.observability.tally import Tally
 from trunkline.serving.specs import EngineState
 from trunkline.upstream.health import Mark

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.estate.stages import Endpoint
+from trunkline.estate.endpoints import Endpoint
 from trunkline.gateway.exchange import Exchange
 from trunkline.upstream.breaker import State
 from trunkline.upstream.knock import knock

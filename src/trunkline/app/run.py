@@ -17,7 +17,7 @@ from trunkline.app.options import Options
 from trunkline.app.signals import Signals
 from trunkline.app.supervise import supervise
 from trunkline.app.welcome import Announcer
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.gateway.exchange import Readiness
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trunkline.app.welcome import Standing
-from trunkline.estate.stages import Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.observability.metrics import UpstreamState
 from trunkline.serving.specs import EngineState, Stage
 

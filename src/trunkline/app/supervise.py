@@ -19,7 +19,7 @@ from trunkline.app.orders import Surrounding
 from trunkline.app.signals import Signals
 from trunkline.app.welcome import Announcer
 from trunkline.app.workers import Workers
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.wire.server import bind
 
 TELL_EVERY = 0.2

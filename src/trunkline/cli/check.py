@@ -21,7 +21,7 @@ from trunkline.clock import SystemClock
 from trunkline.config.environment import Environment
 from trunkline.errors import BadEstate, TrunklineError
 from trunkline.estate.load import Loaded, load
-from trunkline.estate.stages import Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.observability.metrics import UpstreamState
 from trunkline.policy.warn import Unwise
 

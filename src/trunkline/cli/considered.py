@@ -14,9 +14,10 @@ from trunkline.app.compiling import surround
 from trunkline.clock import SystemClock
 from trunkline.config.environment import Environment
 from trunkline.errors import Unstartable
+from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate
 from trunkline.estate.load import Loaded, load
-from trunkline.estate.stages import Address, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.policy.compile import compile_estate
 from trunkline.policy.sources import Sourced, trace_all
 from trunkline.policy.surroundings import Surroundings

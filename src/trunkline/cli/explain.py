@@ -23,8 +23,10 @@ from trunkline.estate.trials import Shadow, Split
 from trunkline.estate.use_cases import UseCase as Declared
 from trunkline.messages import Asked, Operation
 from trunkline.metering.bound import bound
-from trunkline.policy.explain import Explanation, Question, explain, narrow, settle, shut
+from trunkline.policy.explain import Question, explain
+from trunkline.policy.explanation import Explanation
 from trunkline.policy.keeping import kept_under
+from trunkline.policy.narrow import narrow, settle, shut
 from trunkline.policy.pending import hold_call
 from trunkline.policy.permit import offered, permit
 from trunkline.policy.trials import holds

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trunkline.config.faults import Place
-from trunkline.policy.explain import Check, Explanation, Row
+from trunkline.policy.explanation import Check, Explanation, Row
 from trunkline.policy.keeping import Kept
 
 _TICK, _RING, _CROSS, _ARROW = "✓", "○", "✕", "→"

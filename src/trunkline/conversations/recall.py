@@ -17,7 +17,8 @@ from trunkline.conversations.dialogues import Dialogue, Found, Item
 from trunkline.conversations.turns import Turn
 from trunkline.dialects.dialect import Before, Dialect, KeptAnswers, Past, Wish
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unknown
-from trunkline.estate.stages import Decision, Denial, Snapshot
+from trunkline.estate.decisions import Decision, Denial
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.use_cases import Keeper, days_kept
 from trunkline.messages import Asked
 from trunkline.policy.permit import find_decision, find_offer, strictest

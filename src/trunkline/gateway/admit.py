@@ -8,7 +8,8 @@ from typing import Final
 from trunkline.errors import Unavailable
 from trunkline.estate.stages import Attempt, Permitted
 from trunkline.metering.limits import REQUESTS, REQUESTS_AT_ONCE
-from trunkline.metering.turnstile import Full, Visit
+from trunkline.metering.refusals import Full
+from trunkline.metering.visit import Visit
 from trunkline.observability.metrics import Metrics
 from trunkline.upstream.course import Course
 from trunkline.upstream.waiting import Waited, Waiting

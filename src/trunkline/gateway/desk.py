@@ -16,7 +16,8 @@ from trunkline.conversations.dialogues import Dialogue, Item, Span
 from trunkline.conversations.recall import DAY, is_of, is_open, may_not_keep, no_dialogue, settled
 from trunkline.dialects.dialect import Dialect, Dialogues, Single
 from trunkline.errors import Malformed, Unknown
-from trunkline.estate.stages import Decision, Snapshot
+from trunkline.estate.decisions import Decision
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.use_cases import Keeper, days_kept
 from trunkline.gateway.decode import DATA_CLASS, END_CUSTOMER
 from trunkline.gateway.exchange import Exchange

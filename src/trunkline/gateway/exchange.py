@@ -12,7 +12,8 @@ import msgspec
 from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.conversations.conversations import Conversations
 from trunkline.errors import Declined, Unattested, UpstreamFault
-from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Attempt
 from trunkline.gateway.admit import Gate
 from trunkline.gateway.answered import Caster
 from trunkline.ids import RequestId, RequestIds
@@ -21,7 +22,8 @@ from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
 from trunkline.metering.hold import Hold
 from trunkline.metering.records import Settlement, Status
-from trunkline.metering.turnstile import Turnstile, Visit
+from trunkline.metering.turnstile import Turnstile
+from trunkline.metering.visit import Visit
 from trunkline.money import bare
 from trunkline.observability.metrics import Metrics
 from trunkline.observability.scrape import render
@@ -158,7 +160,7 @@ class Exchange:
     def visit(self) -> AbstractContextManager[Visit | None]:
         """Return what a call counts against limits; nothing where there are none."""
         turnstile = self.turnstile
-        return turnstile.visit() if turnstile is not None and turnstile.in_force else UNCOUNTED
+        return Visit(turnstile) if turnstile is not None and turnstile.in_force else UNCOUNTED
 
     def is_ejected(self, attempt: Attempt) -> bool:
         """Whether the attempt's deployment is left out after an incident."""

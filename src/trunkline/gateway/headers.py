@@ -9,10 +9,11 @@ from urllib.parse import quote
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.dialects.dialect import Dialect
 from trunkline.errors import Refusal, Told
+from trunkline.estate.decisions import Decision
 from trunkline.estate.deployments import Pattern
-from trunkline.estate.stages import Attempt, Decision
+from trunkline.estate.stages import Attempt
 from trunkline.ids import RequestId
-from trunkline.metering.turnstile import Visit
+from trunkline.metering.visit import Visit
 from trunkline.money import Nano, bare
 from trunkline.wire.headers import line
 from trunkline.wire.server import Reply

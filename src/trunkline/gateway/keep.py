@@ -14,7 +14,8 @@ from trunkline.conversations.turns import Turn
 from trunkline.dialects.dialect import Dialect, KeptAnswers, Marks, Single
 from trunkline.dialects.registry import DIALECTS
 from trunkline.errors import Unknown, WrongMethod
-from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Attempt
 from trunkline.estate.use_cases import days_kept
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.identify import identify

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from trunkline.dialects.cards import ModelCard
 from trunkline.dialects.dialect import Models
 from trunkline.errors import Unknown
-from trunkline.estate.stages import Offer
+from trunkline.estate.snapshot import Offer
 from trunkline.gateway.exchange import Exchange
 from trunkline.policy.permit import offered
 from trunkline.tenancy.callers import Caller

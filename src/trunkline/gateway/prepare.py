@@ -5,11 +5,12 @@ import asyncio
 import msgspec
 
 from trunkline.errors import NotCarried, OverBudget, Unavailable
-from trunkline.estate.stages import Attempt, Snapshot
+from trunkline.estate.snapshot import Snapshot
+from trunkline.estate.stages import Attempt
 from trunkline.gateway.admit import let_in
 from trunkline.gateway.exchange import Exchange
 from trunkline.metering.purses import Pledge
-from trunkline.metering.turnstile import Visit
+from trunkline.metering.visit import Visit
 from trunkline.policy.permit import still_permitted
 from trunkline.upstream.compose import Letter, compose
 from trunkline.upstream.course import Course

@@ -8,7 +8,9 @@ from trunkline.dialects.dialect import Answer, AnswerStream, Dialect
 from trunkline.dialects.registry import DIALECTS
 from trunkline.dialects.translate import refusal_of
 from trunkline.errors import Broke, Declined, Garbled, UpstreamFailed, UpstreamFault
-from trunkline.estate.stages import Attempt, Endpoint, Stated
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt
+from trunkline.estate.unit_prices import Stated
 from trunkline.gateway.array import ArrayReply, Taker
 from trunkline.gateway.headers import JSON, answer_headers, dropped_header, log_fields, upstream_headers
 from trunkline.ids import RequestId

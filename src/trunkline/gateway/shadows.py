@@ -8,7 +8,7 @@ import random
 from functools import partial
 
 from trunkline.errors import JournalFailed, Refusal, UpstreamFault
-from trunkline.estate.stages import Copy
+from trunkline.estate.decisions import Copy
 from trunkline.gateway.answered import Answered
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.prepare import prepare

@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from trunkline.estate.stages import Endpoint, Permitted
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Permitted
 from trunkline.messages import Operation, Usage
 from trunkline.metering import price_call
 from trunkline.money import Nano

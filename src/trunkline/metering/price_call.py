@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.clock import NANOS_PER_SECOND
-from trunkline.estate.stages import MediaPrice, UnitPrice
+from trunkline.estate.unit_prices import MediaPrice, UnitPrice
 from trunkline.messages import Media, Usage
 from trunkline.money import Nano, hold_picos, settle_picos
 

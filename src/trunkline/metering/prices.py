@@ -12,7 +12,7 @@ from trunkline.catalog.vendor import WEEKDAYS, Vendor
 from trunkline.clock import as_datetime, as_nanos
 from trunkline.estate.deployments import Deployment, InternalRate, Price
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import MediaPrice, Stated, UnitPrice, Variant
+from trunkline.estate.unit_prices import MediaPrice, Stated, UnitPrice, Variant
 from trunkline.metering.list_prices import RATES, BundledPrices, ListPrice, ListPrices, Rates
 from trunkline.money import price_per_mtok
 

@@ -1,19 +1,16 @@
-"""Counts calls and attempts against every limit above them, before they are sent, and says why one must wait."""
+"""Counts calls and attempts against every limit above them, before they are sent."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
-from trunkline.errors import RateLeft, RateLimited, RatesLeft
+from trunkline.errors import RateLeft, RatesLeft
 from trunkline.estate.stages import Attempt
 from trunkline.metering.counters import Counter, Page
-from trunkline.metering.hold import Hold
 from trunkline.metering.limits import (
     CALLS,
     PROVISIONED,
@@ -25,6 +22,7 @@ from trunkline.metering.limits import (
     Rate,
 )
 from trunkline.metering.records import Settlement, Status
+from trunkline.metering.refusals import Full, refuse
 from trunkline.metering.shares import Scarce, Shares, ShareStore
 from trunkline.metering.slots import Slots, SlotStore
 from trunkline.observability.metrics import LimitReading
@@ -36,24 +34,6 @@ USUAL_OUTPUT = 256
 SMOOTH = 0.05
 SAFELY_BELOW, LEAST, RISE = 0.98, 0.02, 1.000_5
 """How far below what was in use at a 429 units count as full, how low that may go, and its rise with each answer."""
-SOON = 60
-"""Seconds after which official SDKs still come back by themselves."""
-MOMENT = 1
-"""Seconds after which another call at once may be over."""
-
-
-class Full(Exception):
-    """A limit leaves no room for an attempt; never leaves the exchange.
-
-    Attributes:
-        rate: which limit.
-        refusal: what the caller is told where nothing else can take the call.
-    """
-
-    def __init__(self, rate: Rate, refusal: RateLimited) -> None:
-        super().__init__(rate.name)
-        self.rate = rate
-        self.refusal = refusal
 
 
 class _Rows(msgspec.Struct, frozen=True):
@@ -132,10 +112,6 @@ class Turnstile:
         self._at = {name: self._rows(rates) for name, rates in limits.at.items()}
         self.in_force = bool(limits)
 
-    def visit(self) -> Visit:
-        """Return what one call counts; leaving its `with` block releases what must not stay."""
-        return Visit(self)
-
     def readings(self) -> dict[str, LimitReading]:
         """Return how the limits stand, of all workers together."""
         now = self._now()
@@ -191,7 +167,7 @@ class Turnstile:
                 if self._may_have_more(counter, amount, now):
                     raise Scarce(counter, amount)
                 counter.refuse()
-                raise Full(counter.rate, self._refuse(counter, amount, now))
+                raise Full(counter.rate, refuse(counter, amount, now, self.shares))
             taken = [(counter, amount, counter.take(amount)) for counter, amount in wanted]
             if self.shares is not None:
                 self.shares.look(counter for counter, _ in wanted)
@@ -300,51 +276,6 @@ class Turnstile:
         buckets = tuple(one for one in counters if one.rate.drains)
         return _Rows(by[TOKENS], by[REQUESTS], by[CALLS], buckets)
 
-    def _refuse(self, counter: Counter, amount: int, now: int) -> RateLimited:
-        rate = counter.rate
-        if rate.drains:
-            wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
-            if rate.counts == PROVISIONED:
-                return RateLimited(f"There is no room in {rate.words}. Some will be in {wait} s.", retry_after=wait)
-            what = REQUESTS if rate.counts == REQUESTS_AT_ONCE else TOKENS
-            message = (
-                f"{rate.words} takes {rate.drains} {what} a minute, and {rate.limit} at once: so many are under way."
-            )
-            return RateLimited(f"{_begin(message)} The next may go in {wait} s.", retry_after=wait)
-        whom = f'For more, ask unit "{rate.owner}".' if rate.owner else "For more, ask who declared it."
-        if rate.counts == CALLS:
-            return RateLimited(
-                f"There is room for {rate.limit} calls at once of {rate.words}, and so many are under way. "
-                f"Try again in a moment. {whom}",
-                retry_after=MOMENT,
-            )
-        what = f"the limit of {rate.words}, {rate.limit} {rate.counts} per {rate.per}"
-        if amount > rate.limit:
-            return RateLimited(
-                f"This call may use up to {amount} {rate.counts}, more than {what} allows at all: ask for fewer with "
-                f"a lower output limit, such as `max_tokens`. {whom}",
-                final=True,
-            )
-        wait = max(1, math.ceil((counter.ends(now) - now) / NANOS_PER_SECOND))
-        if rate.burst and self.shares is not None and self.shares.comes(counter):
-            return RateLimited(
-                f"{_begin(rate.words)} takes {rate.limit} {rate.counts} a minute, evenly, for all exchanges together. "
-                f"Try again in a moment. {whom}",
-                retry_after=MOMENT,
-            )
-        most = rate.limit if self.shares is None else min(rate.limit, counter.granted)
-        left = max(most - counter.used(now), 0)
-        need = f", and this call may use up to {amount}" if rate.counts == TOKENS else ""
-        return RateLimited(
-            f"Too much in too short a time for {what}: {left} are left{need}. It begins anew in {wait} s. {whom}",
-            retry_after=wait,
-            final=wait > SOON,
-        )
-
-
-def _begin(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
 
 def _tightest(counters: Iterable[Counter], now: int) -> RateLeft | None:
     """The limit with the least left; of several, the one that is whole again last."""
@@ -355,95 +286,3 @@ def _tightest(counters: Iterable[Counter], now: int) -> RateLeft | None:
         if found is None or (left.left, -left.resets_at) < (found.left, -found.resets_at):
             found = left
     return found
-
-
-class Visit:
-    """What one call counts, from its first attempt to its end.
-
-    A call counts once against its caller's limits, and each attempt against those of its deployment and boundary.
-    Tokens are held at the most that an attempt can use, and corrected as soon as more is known.
-
-    Attributes:
-        hold: of the attempt that was written last; None until there is one.
-        told: whether the caller was told what is left of its limits.
-    """
-
-    __slots__ = ("_buckets", "_call", "_entered", "_ongoing", "_requests", "_tokens", "_turnstile", "hold", "told")
-
-    def __init__(self, turnstile: Turnstile) -> None:
-        self._turnstile = turnstile
-        self._entered = False
-        self._call: list[Taken] = []
-        self._requests: list[Taken] = []
-        self._tokens: list[Taken] = []
-        self._buckets: list[Taken] = []
-        self._ongoing: list[Taken] = []
-        self.hold: Hold | None = None
-        self.told = False
-
-    def left(self, attempt: Attempt) -> RatesLeft:
-        """Return what the caller has left of its own limits."""
-        return self._turnstile.left(attempt)
-
-    async def admit(self, attempt: Attempt) -> None:
-        """Count an attempt, and with the first one the call.
-
-        Raises:
-            Full: a limit leaves no room; nothing is counted.
-            Unavailable: the store does not say whether there is more.
-        """
-        turnstile = self._turnstile
-        self._end_attempt()
-        above, at = turnstile.above(attempt), turnstile.at(attempt.endpoint.deployment)
-        if not above and not at:
-            return
-        tokens = attempt.bound.input + attempt.bound.output
-        call = () if self._entered else (*above.calls, *above.requests)
-        held = (*above.tokens, *at.tokens)
-        wanted = [
-            *((one, 1) for one in (*call, *at.calls, *at.requests)),
-            *((one, tokens) for one in held),
-        ]
-        if at.buckets:
-            wanted += [(one, turnstile.foresee(attempt, one.rate)) for one in at.buckets]
-        while True:
-            try:
-                taken = turnstile.take(wanted)
-                break
-            except Scarce as scarce:
-                await turnstile.more(scarce, attempt.permitted.caller.unit)
-        if not self._entered:
-            self._entered = True
-            self._call = taken[: len(above.calls)]
-        began = len(call) + len(at.calls)
-        self._ongoing = taken[len(call) : began]
-        self._requests = taken[began : began + len(at.requests)]
-        buckets = len(taken) - len(at.buckets)
-        self._tokens = taken[began + len(at.requests) : buckets]
-        self._buckets = taken[buckets:]
-
-    def _end_attempt(self, *, last: bool = False) -> None:
-        """Release what an attempt had under way, and correct what it held."""
-        given = self._ongoing
-        settlement = None if self.hold is None else self.hold.settlement
-        if settlement is not None:
-            usage = settlement.usage
-            used = usage.input + usage.output
-            given = given + [(counter, held - used, starts) for counter, held, starts in self._tokens]
-            if self._buckets:
-                given = given + self._turnstile.worked(self._buckets, settlement)
-        elif self.hold is None:
-            given = given + self._tokens + self._requests + self._buckets
-        if last:
-            given = given + self._call
-        if given:
-            self._turnstile.give(given)
-        self._ongoing, self._tokens, self._requests, self._buckets, self.hold = [], [], [], [], None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end_attempt(last=True)

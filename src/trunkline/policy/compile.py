@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from trunkline.estate.decisions import Copy, Decision, Denial
 from trunkline.estate.deployments import Pattern
+from trunkline.estate.endpoints import Endpoint
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Copy, Decision, Denial, Endpoint, Gone, Offer, Snapshot
+from trunkline.estate.snapshot import Gone, Offer, Snapshot
 from trunkline.estate.use_cases import Keeper, Keeping, Priority, State, UseCase, days_kept
 from trunkline.estate.zones import known_zones
 from trunkline.messages import SHADOW, Operation

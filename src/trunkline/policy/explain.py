@@ -7,27 +7,23 @@ pools, and finds for each rule the claim it was held against.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
 
 import msgspec
 
-from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, ControlValue, Evidence
-from trunkline.estate.deployments import Pattern
+from trunkline.estate.decisions import Decision
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
-from trunkline.estate.stages import Decision
 from trunkline.estate.use_cases import State, UseCase
 from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.compile import compile_estate
-from trunkline.policy.failover import apart
-from trunkline.policy.keeping import Kept, kept_under
+from trunkline.policy.explanation import Check, Explanation, Row, denials_by_deployment, reasons_apart
+from trunkline.policy.keeping import kept_under
 from trunkline.policy.reach import reach
 from trunkline.policy.remedy import Required, remedy
 from trunkline.policy.rules import rule_words
-from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, satisfies
-from trunkline.policy.sources import ClaimId, Source, Sourced, trace
+from trunkline.policy.satisfy import describe_claim, describe_requirement, satisfies
+from trunkline.policy.sources import ClaimId, Sourced, trace
 from trunkline.policy.surroundings import Surroundings
 
 EVERYTHING = "every deployment"
@@ -48,101 +44,6 @@ class Question(msgspec.Struct, frozen=True):
     data_class: str = ""
     verified: Collection[ClaimId] = ()
     operation: Operation | None = None
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One rule held against one deployment.
-
-    Attributes:
-        control: what the rule is about; None for a rule about something else, such as patterns or pools.
-        claim: what it was held against, in words.
-        value: of the claim; like all that follows None where there is no claim.
-        would_allow: what would have to be done; empty where the rule is met.
-        hangs_on: what of a call the rule has to know before it is decided; met so far.
-        at: where the rule stands in the estate; empty where it stands in no one place.
-    """
-
-    rule: str
-    met: bool
-    claim: str
-    would_allow: str = ""
-    control: str | None = None
-    value: ControlValue | None = None
-    basis: Basis | None = None
-    evidence: Evidence | None = None
-    verified_at: datetime | None = None
-    verified_by: str | None = None
-    expires: datetime | None = None
-    source: Source | None = None
-    hangs_on: tuple[str, ...] = ()
-    at: tuple[str, ...] = ()
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One deployment.
-
-    Attributes:
-        pool: the first of the use case's pools that it stands in, with its tier; None outside them.
-        order: which attempt it would be, from 1; None where it would be none.
-        missing: why it cannot be called; empty where it can.
-        apart: why no call goes there although it is allowed and can be called; empty where one may.
-        checks: every rule held against it, in order.
-    """
-
-    deployment: str
-    pattern: Pattern
-    boundary: str
-    model: str
-    operations: tuple[Operation, ...]
-    pool: str | None
-    tier: int | None
-    order: int | None
-    allowed: bool
-    missing: str
-    checks: tuple[Check, ...]
-    apart: str = ""
-
-    @property
-    def configured(self) -> bool:
-        """Whether it can be called at all."""
-        return not self.missing
-
-    @property
-    def hangs_on(self) -> tuple[str, ...]:
-        """What of a call has to be known before it is sure to be allowed; empty for one that is refused anyway."""
-        return tuple(dict.fromkeys(name for check in self.checks for name in check.hangs_on)) if self.allowed else ()
-
-    @property
-    def telling(self) -> Check | None:
-        """The check that tells most: the first that fails, else the one whose claim expires first."""
-        failed = next((check for check in self.checks if not check.met), None)
-        if failed is not None or not self.checks:
-            return failed
-        dated = [check for check in self.checks if check.expires is not None]
-        return min(dated, key=_expiry) if dated else self.checks[0]
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """A use case under a data class, deployment by deployment.
-
-    Attributes:
-        own_class: the use case's own data class.
-        closed: why the use case answers nobody, whatever its deployments; empty where it answers.
-        kept: who keeps its answers, for how long, and why not.
-    """
-
-    use_case: str
-    owner: str
-    own_class: str
-    data_class: str
-    closed: str
-    rows: tuple[Row, ...]
-    kept: Kept = Kept()
-
-    @property
-    def allowed(self) -> bool:
-        """Whether some deployment is allowed, be it configured or not."""
-        return not self.closed and any(row.allowed for row in self.rows)
 
 
 def explain(estate: Estate, surroundings: Surroundings, question: Question) -> Explanation:
@@ -166,83 +67,6 @@ def explain(estate: Estate, surroundings: Surroundings, question: Question) -> E
         rows=(*writer.inside(inside), *writer.outside(everything)),
         kept=kept_under(inside),
     )
-
-
-def narrow(explanation: Explanation, operation: Operation, model: str | None = None) -> Explanation:
-    """Keep to what one request asks for: an operation, and where it names a direct model that model alone."""
-    rows: list[Row] = []
-    order = 0
-    for row in explanation.rows:
-        against = tuple(_unasked(row, operation, model))
-        allowed = row.allowed and not against
-        # Who names a model asks for no other, so nothing of it stands apart.
-        apart = "" if model is not None else row.apart
-        counts = allowed and row.configured and not apart
-        order += counts
-        rows.append(
-            msgspec.structs.replace(
-                row, allowed=allowed, order=order if counts else None, checks=(*against, *row.checks), apart=apart
-            )
-        )
-    return msgspec.structs.replace(explanation, rows=tuple(rows))
-
-
-def settle(explanation: Explanation, decision: Decision) -> Explanation:
-    """Bring an explanation in line with what was decided of one request, which may be refused more."""
-    order = {endpoint.deployment: place for place, endpoint in enumerate(decision.endpoints, start=1)}
-    denials = _by_deployment(decision)
-    left = _apart(decision)
-    rows: list[Row] = []
-    for row in explanation.rows:
-        if row.deployment in left:
-            rows.append(msgspec.structs.replace(row, order=None, apart=left[row.deployment]))
-            continue
-        if not row.allowed or not row.configured or row.deployment in order:
-            rows.append(msgspec.structs.replace(row, order=order.get(row.deployment), apart=""))
-            continue
-        known = {check.rule for check in row.checks}
-        against = tuple(
-            Check(rule=rule, met=False, claim=claim, would_allow="a request that does not ask for it")
-            for rule, claim in denials.get(row.deployment, {}).items()
-            if rule not in known
-        )
-        rows.append(msgspec.structs.replace(row, allowed=False, order=None, checks=(*against, *row.checks)))
-    return msgspec.structs.replace(explanation, rows=tuple(rows))
-
-
-def shut(explanation: Explanation) -> Explanation:
-    """Refuse every deployment of a use case that is closed: what it could use then helps nobody."""
-    if not explanation.closed:
-        return explanation
-    against = Check(
-        rule=f"use case {explanation.use_case} answers those it is for",
-        met=False,
-        claim=explanation.closed,
-        would_allow=f"ask unit {explanation.owner}, its owner",
-    )
-    rows = tuple(
-        msgspec.structs.replace(row, allowed=False, order=None, checks=(against, *row.checks))
-        for row in explanation.rows
-    )
-    return msgspec.structs.replace(explanation, rows=rows)
-
-
-def _unasked(row: Row, operation: Operation, model: str | None) -> Iterator[Check]:
-    if model is not None and row.model != model:
-        yield Check(
-            rule=f"the request names the model {model}",
-            met=False,
-            claim=f"its model is {row.model}",
-            would_allow="name the use case instead of a model",
-        )
-    if operation not in row.operations:
-        able = " and ".join(row.operations) or "nothing that is known"
-        yield Check(
-            rule=f"the request asks for {operation}",
-            met=False,
-            claim=f"its model does {able}",
-            would_allow=f"a model that does {operation}; the estate says what a model does under `capabilities`",
-        )
 
 
 def _decide(estate: Estate, surroundings: Surroundings, question: Question) -> tuple[Decision, Decision]:
@@ -296,16 +120,16 @@ class _Writer:
         """The rows of what stands in the use case's pools."""
         for order, endpoint in enumerate(decision.endpoints, start=1):
             yield self._row(endpoint.deployment, self._checks(endpoint.deployment, {}), allowed=True, order=order)
-        for name, why in _apart(decision).items():
+        for name, why in reasons_apart(decision).items():
             yield self._row(name, self._checks(name, {}), allowed=True, apart=why)
         for endpoint in decision.unconfigured:
             yield self._row(endpoint.deployment, self._checks(endpoint.deployment, {}), allowed=True)
-        for name, denials in _by_deployment(decision).items():
+        for name, denials in denials_by_deployment(decision).items():
             yield self._row(name, self._checks(name, denials), allowed=False)
 
     def outside(self, decision: Decision) -> Iterator[Row]:
         """The rows of all others, with what else stands against them."""
-        denials = _by_deployment(decision)
+        denials = denials_by_deployment(decision)
         for name in self._estate.deployments:
             if name not in self._places:
                 checks = (self._elsewhere(name), *self._checks(name, denials.get(name, {})))
@@ -398,23 +222,6 @@ def _check(rule: str, required: Required, held: tuple[Sourced, ...], now: int, *
     )
 
 
-def _apart(decision: Decision) -> dict[str, str]:
-    """By deployment that is allowed and can be called, why no call goes there all the same."""
-    first = decision.tiers[0][0].exactly if decision.tiers else "an engine that is starting"
-    return {
-        one.deployment: f"{one.exactly} does not stand in for {first}: use case {decision.use_case} does not name it "
-        "in `substitutes`"
-        for one in apart(decision)
-    }
-
-
-def _by_deployment(decision: Decision) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for denial in decision.denials:
-        found.setdefault(denial.deployment, {})[denial.rule] = denial.claim
-    return found
-
-
 def _places(estate: Estate, use_case: UseCase) -> Iterator[tuple[str, tuple[str, int]]]:
     """Each deployment of the use case's pools with pool and tier; the first of several places comes last."""
     for pool in reversed(use_case.pools):
@@ -431,7 +238,3 @@ def _closed(estate: Estate, surroundings: Surroundings, question: Question) -> s
         return ""
     successor = f"; its successor is {use_case.successor}" if use_case.successor else ""
     return f"it is {use_case.state}: nobody is offered it{successor}"
-
-
-def _expiry(check: Check) -> int:
-    return as_nanos(check.expires) if check.expires is not None else FAR

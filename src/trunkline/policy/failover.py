@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from trunkline.estate.stages import Decision, Endpoint
+from trunkline.estate.decisions import Decision
+from trunkline.estate.endpoints import Endpoint
 from trunkline.messages import Operation
 
 Tiers = tuple[tuple[Endpoint, ...], ...]

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.estate.stages import Decision
+from trunkline.estate.decisions import Decision
 from trunkline.estate.use_cases import Keeper, days_kept
 from trunkline.policy.failover import as_configured
 

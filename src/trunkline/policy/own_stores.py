@@ -11,8 +11,9 @@ import msgspec
 from trunkline.catalog.controls import ControlValue
 from trunkline.catalog.stores import STORES
 from trunkline.estate.claims import Claim, DataClass
+from trunkline.estate.decisions import Denial
 from trunkline.estate.own_stores import OwnStore
-from trunkline.estate.stages import Denial, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.zones import CATALOGUE, Zones
 from trunkline.policy.claims import own_claim
 from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies

@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.estate.estate import Estate
 from trunkline.messages import Asked
-from trunkline.policy.explain import Check, Explanation
+from trunkline.policy.explanation import Check, Explanation
 from trunkline.policy.rules import Pending, Rules, Values, of_request
 from trunkline.tenancy.callers import Caller
 

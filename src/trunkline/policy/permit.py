@@ -8,7 +8,10 @@ from difflib import get_close_matches
 import msgspec
 
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unavailable, Unknown
-from trunkline.estate.stages import Decision, Endpoint, Offer, Permitted, Rewrite, Snapshot
+from trunkline.estate.decisions import Decision
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.snapshot import Offer, Snapshot
+from trunkline.estate.stages import Permitted, Rewrite
 from trunkline.ids import KeyId
 from trunkline.messages import SHADOW, Asked, Operation
 from trunkline.policy.request import examine

@@ -13,8 +13,9 @@ from trunkline.config.environment import kind_of_reference
 from trunkline.estate.boundaries import Boundary
 from trunkline.estate.claims import Attestation, Basis
 from trunkline.estate.deployments import Deployment, Pattern
+from trunkline.estate.endpoints import Endpoint, Grant, Signals, Wanted
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Endpoint, Grant, Signals, UnitPrice, Wanted
+from trunkline.estate.unit_prices import UnitPrice
 from trunkline.messages import Operation
 from trunkline.policy.surroundings import Surroundings
 from trunkline.wire.origins import Origin, Times

@@ -12,7 +12,9 @@ import msgspec
 
 from trunkline.catalog.requests import DROP, Field, Form
 from trunkline.errors import NotPermitted, TooLarge
-from trunkline.estate.stages import Decision, Denial, Endpoint, Rewrite, Watch
+from trunkline.estate.decisions import Decision, Denial, Watch
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Rewrite
 from trunkline.estate.use_cases import Parameters
 from trunkline.messages import Asked
 from trunkline.policy.failover import without

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from trunkline.estate.decisions import Decision, Denial
 from trunkline.estate.estate import Estate
 from trunkline.estate.expressions import Expression, read_expression
 from trunkline.estate.rules import Effect, Rule
-from trunkline.estate.stages import Decision, Denial, Narrow
+from trunkline.estate.snapshot import Narrow
 from trunkline.messages import Asked
 from trunkline.policy.failover import without
 from trunkline.tenancy.callers import Caller

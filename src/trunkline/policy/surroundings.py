@@ -6,7 +6,8 @@ import msgspec
 
 from trunkline.catalog.profile import Profile
 from trunkline.catalog.vendor import Vendor
-from trunkline.estate.stages import Address, Grant, UnitPrice, Wanted
+from trunkline.estate.endpoints import Address, Grant, Wanted
+from trunkline.estate.unit_prices import UnitPrice
 
 Resolve = Callable[[str], tuple[str | None, str]]
 """Turns a reference such as `env:NAME` or `file:PATH` into its value, or into None and the reason."""

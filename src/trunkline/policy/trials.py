@@ -13,7 +13,7 @@ from hashlib import blake2b
 import msgspec
 
 from trunkline.clock import as_nanos
-from trunkline.estate.stages import Arm, Decision, Drawn
+from trunkline.estate.decisions import Arm, Decision, Drawn
 from trunkline.estate.trials import Shadow, Split
 from trunkline.messages import Asked
 from trunkline.policy.failover import line_up

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from trunkline.catalog.features import FEATURES
 from trunkline.catalog.vendor import Vendor
 from trunkline.estate.claims import Claim, Requirement
+from trunkline.estate.decisions import Denial
+from trunkline.estate.endpoints import Endpoint
 from trunkline.estate.estate import Estate
-from trunkline.estate.stages import Denial, Endpoint
 from trunkline.estate.zones import known_zones
 from trunkline.messages import Operation
 from trunkline.policy.claims import Claims, feature_claims, gather_claims

@@ -9,9 +9,10 @@ import msgspec
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
 from trunkline.estate.claims import CONTROLS, ControlValue, Requirement
+from trunkline.estate.decisions import Decision
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
-from trunkline.estate.stages import Decision, Snapshot
+from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.use_cases import Keeper, State, UseCase
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.compile import compile_estate

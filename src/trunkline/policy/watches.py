@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trunkline.catalog.requests import Field, Form, load_forms
-from trunkline.estate.stages import Denial, Watch
+from trunkline.estate.decisions import Denial, Watch
 from trunkline.estate.use_cases import Parameters
 
 Watched = dict[tuple[str, str], Watch]

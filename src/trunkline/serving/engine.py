@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from trunkline.errors import EngineUnusable
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.serving.cores import count_cores, share_cores
 from trunkline.serving.engine_log import EngineLog
 from trunkline.serving.process import EngineDied, launch

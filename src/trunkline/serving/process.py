@@ -14,7 +14,7 @@ import msgspec
 
 import trunkline
 from trunkline.errors import TrunklineError
-from trunkline.estate.stages import Address
+from trunkline.estate.endpoints import Address
 from trunkline.serving.child import FAILED, READY, Orders
 from trunkline.serving.engine_log import EngineLog
 from trunkline.serving.probe import healthy

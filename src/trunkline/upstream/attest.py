@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.errors import Unattested
 from trunkline.estate.claims import Attestation
-from trunkline.estate.stages import Endpoint
+from trunkline.estate.endpoints import Endpoint
 from trunkline.wire.client import Response
 
 SHOWN: Final = 60

@@ -12,7 +12,8 @@ from trunkline.dialects.neutral import Uncarried
 from trunkline.dialects.registry import DIALECTS
 from trunkline.dialects.translate import Bridge, lacks, translate, translate_count
 from trunkline.errors import NotCarried
-from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt
 from trunkline.messages import Asked, Operation
 
 IMAGE: Final = b"image"

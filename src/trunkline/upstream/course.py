@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.errors import NotCarried, Refusal, UpstreamFault
-from trunkline.estate.stages import Endpoint
+from trunkline.estate.endpoints import Endpoint
 from trunkline.messages import Asked
 
 MARGIN = 0.25

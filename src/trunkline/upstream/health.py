@@ -10,7 +10,8 @@ import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.errors import Declined, Slow, UpstreamFault
-from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt
 from trunkline.observability.metrics import UpstreamLoad
 from trunkline.upstream.breaker import State
 from trunkline.upstream.gauge import Gauge

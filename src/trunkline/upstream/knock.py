@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.errors import UpstreamFault
-from trunkline.estate.stages import Endpoint
+from trunkline.estate.endpoints import Endpoint
 from trunkline.upstream.send import OK
 from trunkline.wire.client import Pool
 from trunkline.wire.origins import Times

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from trunkline.clock import as_datetime
-from trunkline.estate.stages import Signals
+from trunkline.estate.endpoints import Signals
 
 Headers = Mapping[bytes, bytes]
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from trunkline.estate.stages import Stated
+from trunkline.estate.unit_prices import Stated
 from trunkline.money import Nano, to_nano
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -18,7 +18,8 @@ import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.errors import Refusal
-from trunkline.estate.stages import Attempt, Endpoint
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Attempt
 
 USUAL_OUTPUT: Final = 500
 """Tokens of an answer that are supposed before it has ended, where it may have more."""

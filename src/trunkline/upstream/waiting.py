@@ -12,7 +12,8 @@ from typing import Final
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
 from trunkline.errors import Refusal
-from trunkline.estate.stages import Endpoint, Permitted
+from trunkline.estate.endpoints import Endpoint
+from trunkline.estate.stages import Permitted
 from trunkline.upstream.course import Course
 from trunkline.upstream.gauge import Gauge
 from trunkline.upstream.health import Health
