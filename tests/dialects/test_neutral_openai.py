@@ -26,9 +26,10 @@ from trunkline.dialects.neutral import (
 from trunkline.dialects.openai.answers import read_answer, write_answer
 from trunkline.dialects.openai.codec import decode
 from trunkline.dialects.openai.errors import read_failure
-from trunkline.dialects.openai.events import ChatReader, ChatWriter
 from trunkline.dialects.openai.read_chat import read_request
+from trunkline.dialects.openai.read_events import ChatReader
 from trunkline.dialects.openai.write_chat import write_request
+from trunkline.dialects.openai.write_events import ChatWriter
 from trunkline.errors import Garbled, Malformed
 from trunkline.messages import Asked, Operation, Usage
 

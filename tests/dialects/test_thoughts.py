@@ -27,9 +27,10 @@ from trunkline.dialects.dialect import ChatCodec, Dialect
 from trunkline.dialects.neutral import Citation, Message, Reasoning, Role, Stop, Text, ToolCall, ToolResult
 from trunkline.dialects.openai.answers import read_answer
 from trunkline.dialects.openai.codec import read_answer as meter
-from trunkline.dialects.openai.events import ChatReader, ChatWriter
 from trunkline.dialects.openai.read_chat import read_request
+from trunkline.dialects.openai.read_events import ChatReader
 from trunkline.dialects.openai.write_chat import write_request
+from trunkline.dialects.openai.write_events import ChatWriter
 from trunkline.dialects.registry import DIALECTS
 from trunkline.dialects.translate import Bridge, translate
 from trunkline.messages import Asked, Usage

@@ -9,7 +9,7 @@ from trunkline.dialects.anthropic import codec as anthropic
 from trunkline.dialects.cohere import codec as cohere
 from trunkline.dialects.gemini import codec as gemini
 from trunkline.dialects.openai import codec as openai
-from trunkline.dialects.openai.events import ChatReader
+from trunkline.dialects.openai.read_events import ChatReader
 from trunkline.dialects.responses import answers
 from trunkline.dialects.responses import codec as responses
 from trunkline.errors import Declined, Garbled, UpstreamFault

@@ -8,12 +8,13 @@ from trunkline.dialects.openai import (
     codec,
     embed,
     errors,
-    events,
     models,
     rates,
     read_chat,
+    read_events,
     stream,
     write_chat,
+    write_events,
 )
 
 OPENAI: Final = Dialect(
@@ -37,7 +38,7 @@ OPENAI: Final = Dialect(
         write_request=write_chat.write_request,
         read_answer=answers.read_answer,
         write_answer=answers.write_answer,
-        reader=events.ChatReader,
-        writer=events.ChatWriter,
+        reader=read_events.ChatReader,
+        writer=write_events.ChatWriter,
     ),
 )
