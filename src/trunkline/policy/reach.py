@@ -21,11 +21,9 @@ from trunkline.policy.surroundings import Surroundings
 from trunkline.wire.origins import Origin, Times
 
 PORTS = {"http": 80, "https": 443}
-DEFAULT_DIALECT = "openai"
-DEFAULT_PATH = "/v1"
-DEFAULT_AUTH = "authorization: Bearer {key}"
+STRANGER = Vendor(id="", name="", key_required=False)
+"""A provider that the catalogue does not know is taken to speak as most do."""
 DEFAULT_OUTPUT_BOUND = 16_384
-DEFAULT_OUTPUT_LIMIT = "max_tokens"
 ENGINE_COUNTS = ("anthropic",)
 """In which dialects llama.cpp's server counts tokens (its README, "POST /v1/messages/count_tokens")."""
 OWN_CAPACITY = frozenset({Pattern.SELF_MANAGED, Pattern.CLOUD_PRIVATE})
@@ -39,11 +37,12 @@ class NotConfigured(Exception):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a deployment listens, in the parts that a connection needs."""
+    """Where a deployment listens, in the parts that a connection needs, and the header lines that it wants."""
 
     origin: Origin = NOWHERE
     base_path: str = ""
     query: bytes = b""
+    headers: bytes = b""
 
     @property
     def host_line(self) -> bytes:
@@ -62,19 +61,16 @@ def reach(estate: Estate, surroundings: Surroundings) -> dict[str, Endpoint]:
 def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoint:
     deployment = estate.deployments[name]
     boundary = estate.boundaries[deployment.boundary]
-    vendor = surroundings.vendors.get(boundary.provider)
+    vendor = surroundings.vendors.get(boundary.provider, STRANGER)
     profile = surroundings.profiles.get(deployment.model)
-    dialect = deployment.dialect or (vendor.dialect if vendor else DEFAULT_DIALECT)
-    place, headers, missing = Place(), b"", ""
+    dialect = deployment.dialect or vendor.dialect
+    place, missing = Place(), ""
     try:
         _check_dialect(dialect, surroundings)
         if deployment.engine is not None:
-            place, credentials = _reach_engine(name, surroundings)
+            place = _reach_engine(name, surroundings)
         else:
-            place, credentials = _reach_remote(deployment, boundary, vendor, surroundings)
-            place = msgspec.structs.replace(place, query=_query(deployment.boundary, boundary, vendor))
-        further = vendor.headers if vendor is not None and deployment.engine is None else ()
-        headers = place.host_line + credentials + b"".join(one.encode("ascii") + b"\r\n" for one in further)
+            place = _reach_remote(deployment, boundary, vendor, surroundings)
     except NotConfigured as why:
         missing = str(why)
     times = deployment.timeouts
@@ -88,7 +84,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         dialect=dialect,
         origin=place.origin,
         base_path=place.base_path,
-        headers=headers,
+        headers=place.headers,
         price=surroundings.prices.get(name, UnitPrice(version="unknown: no price was handed in", known=False)),
         times=Times(times.connect, times.first_byte, times.between, times.total),
         context_length=context_length,
@@ -97,41 +93,39 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         operations=_operations(deployment, profile),
         engine=deployment.engine is not None and surroundings.engines,
         attested=_attested(deployment),
-        output_limit=vendor.output_limit if vendor else DEFAULT_OUTPUT_LIMIT,
-        renames=tuple(vendor.renames.items()) if vendor else (),
-        omits=vendor.omits if vendor else (),
+        output_limit=vendor.output_limit,
+        renames=tuple(vendor.renames.items()),
+        omits=vendor.omits,
         features=_features(deployment, profile),
         refuses=frozenset(profile.refuses) if profile else frozenset(),
         counts=_counts(deployment, vendor),
         # Who names a dialect means that one alone.
-        speaks=vendor.speaks if vendor and deployment.engine is None and deployment.dialect is None else (),
+        speaks=vendor.speaks if deployment.engine is None and deployment.dialect is None else (),
         tolerance=deployment.tolerance,
         throttle=deployment.throttle or ("latency" if deployment.pattern in OWN_CAPACITY else "refusals"),
         retries=deployment.retries,
-        signals=_signals(vendor) if vendor else Signals(),
-        tools_prompt=vendor.tools_prompt.tokens if vendor and vendor.tools_prompt else 0,
+        signals=_signals(vendor),
+        tools_prompt=vendor.tools_prompt.tokens if vendor.tools_prompt else 0,
         query=place.query,
         version=deployment.version or "",
         probe=_probe(deployment, vendor),
-        thoughts=vendor.thoughts.field if vendor and vendor.thoughts else "",
+        thoughts=vendor.thoughts.field if vendor.thoughts else "",
         tokeniser=profile.tokeniser.name if profile and profile.tokeniser else None,
     )
 
 
-def _counts(deployment: Deployment, vendor: Vendor | None) -> tuple[str, ...]:
+def _counts(deployment: Deployment, vendor: Vendor) -> tuple[str, ...]:
     """In which dialects beside its own it counts. Who names a dialect means that one alone."""
     if deployment.engine is not None:
         return ENGINE_COUNTS
-    if vendor is None:
-        return ()
     return tuple(one for one in vendor.counts if deployment.dialect in (None, one))
 
 
-def _probe(deployment: Deployment, vendor: Vendor | None) -> str:
+def _probe(deployment: Deployment, vendor: Vendor) -> str:
     """Where to knock; an engine of the exchange's own is watched by who runs it."""
     if deployment.probe is not None:
         return "" if deployment.probe == "off" else deployment.probe
-    return vendor.probe if vendor is not None and deployment.engine is None else ""
+    return vendor.probe if deployment.engine is None else ""
 
 
 def _check_dialect(dialect: str, surroundings: Surroundings) -> None:
@@ -139,46 +133,45 @@ def _check_dialect(dialect: str, surroundings: Surroundings) -> None:
         raise NotConfigured(f"this version does not speak the dialect {dialect!r} upstream")
 
 
-def _reach_engine(name: str, surroundings: Surroundings) -> tuple[Place, bytes]:
+def _reach_engine(name: str, surroundings: Surroundings) -> Place:
     address = surroundings.addresses.get(name)
     if address is None and not surroundings.engines:
         raise NotConfigured("this exchange runs no engines")
     if address is None:
         raise NotConfigured("its engine is starting")
-    return _place(address.url, DEFAULT_PATH, "the engine's address"), _header(DEFAULT_AUTH, address.key, "its key")
+    place = _place(address.url, STRANGER.endpoint_path, "the engine's address")
+    return _with_headers(place, _header(STRANGER.auth, address.key, "its key"))
 
 
-def _reach_remote(
-    deployment: Deployment, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings
-) -> tuple[Place, bytes]:
+def _reach_remote(deployment: Deployment, boundary: Boundary, vendor: Vendor, surroundings: Surroundings) -> Place:
     path = _path(deployment, boundary, vendor)
     if deployment.url is not None:
         place = _place(_resolve(deployment.url, "url", surroundings), path, "its url")
     elif boundary.endpoint is not None:
         what = f"endpoint of boundary {deployment.boundary}"
         place = _place(_resolve(boundary.endpoint, what, surroundings), path, f"the {what}")
-    elif vendor is None:
+    elif vendor is STRANGER:
         raise NotConfigured(f"the catalogue has no provider {boundary.provider!r}; give the deployment a `url`")
     elif vendor.base_url is None:
         raise NotConfigured(f"{vendor.name} has no address of its own; give the boundary an `endpoint` or a `url` here")
     else:
         place = _place(_fill(vendor.base_url, deployment.boundary, boundary), path, f"the address of {vendor.name}")
-    return place, _credentials(deployment, boundary, vendor, surroundings)
+    credentials = _credentials(deployment, boundary, vendor, surroundings)
+    place = msgspec.structs.replace(place, query=_query(deployment.boundary, boundary, vendor))
+    return _with_headers(place, credentials, *(_line(one) for one in vendor.headers))
 
 
-def _path(deployment: Deployment, boundary: Boundary, vendor: Vendor | None) -> str:
+def _path(deployment: Deployment, boundary: Boundary, vendor: Vendor) -> str:
     """What an address without a path gets."""
-    if vendor is None:
-        return DEFAULT_PATH
     if vendor.dated_path is None or boundary.api_version is None or not boundary.api_version[0].isdigit():
         return vendor.endpoint_path
     return vendor.dated_path.replace("{model}", quote(_upstream_model(deployment), safe=""))
 
 
-def _query(name: str, boundary: Boundary, vendor: Vendor | None) -> bytes:
+def _query(name: str, boundary: Boundary, vendor: Vendor) -> bytes:
     if boundary.api_version is None:
         return b""
-    if vendor is None or vendor.version_query is None:
+    if vendor.version_query is None:
         raise NotConfigured(
             f"boundary {name} has an `api_version`, but the API of {boundary.provider} has none to choose; take it out"
         )
@@ -189,26 +182,23 @@ def _upstream_model(deployment: Deployment) -> str:
     return deployment.upstream_model or deployment.model.partition("/")[2] or deployment.model
 
 
-def _credentials(
-    deployment: Deployment, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings
-) -> bytes:
+def _credentials(deployment: Deployment, boundary: Boundary, vendor: Vendor, surroundings: Surroundings) -> bytes:
     reference = deployment.credentials or boundary.credentials
     if reference is None:
-        if vendor is not None and vendor.key_required and deployment.url is None:
+        if vendor.key_required and deployment.url is None:
             raise NotConfigured(f"boundary {deployment.boundary} has no `credentials`")
         return b""
     if kind_of_reference(reference) == "chain":
         return _granted(reference, boundary, vendor, surroundings)
     key = _resolve(reference, "credentials", surroundings)
-    return _header(vendor.auth if vendor else DEFAULT_AUTH, key, "its key")
+    return _header(vendor.auth, key, "its key")
 
 
-def _granted(chain: str, boundary: Boundary, vendor: Vendor | None, surroundings: Surroundings) -> bytes:
+def _granted(chain: str, boundary: Boundary, vendor: Vendor, surroundings: Surroundings) -> bytes:
     """The header line with the token of a cloud's own chain of credentials."""
-    taken = vendor.chains.get(chain) if vendor is not None else None
+    taken = vendor.chains.get(chain)
     if taken is None:
-        name = vendor.name if vendor is not None else boundary.provider
-        raise NotConfigured(f"{chain}: {name} takes no tokens of it in this version")
+        raise NotConfigured(f"{chain}: {vendor.name or boundary.provider} takes no tokens of it in this version")
     grant = surroundings.grants.get(Wanted(chain, taken.scope), NOT_YET)
     if not grant.token:
         raise NotConfigured(f"{chain}: {grant.why}")
@@ -220,10 +210,9 @@ def wanted_grants(estate: Estate, vendors: Mapping[str, Vendor]) -> frozenset[Wa
     found = set()
     for deployment in estate.deployments.values():
         boundary = estate.boundaries[deployment.boundary]
-        vendor, reference = vendors.get(boundary.provider), deployment.credentials or boundary.credentials
-        taken = vendor.chains.get(reference or "") if vendor is not None and deployment.engine is None else None
-        if taken is not None and reference is not None:
-            found.add(Wanted(reference, taken.scope))
+        vendor, reference = vendors.get(boundary.provider, STRANGER), deployment.credentials or boundary.credentials
+        if reference in vendor.chains and deployment.engine is None:
+            found.add(Wanted(reference, vendor.chains[reference].scope))
     return frozenset(found)
 
 
@@ -266,7 +255,15 @@ def _place(url: str, path: str, what: str) -> Place:
 def _header(template: str, key: str, what: str) -> bytes:
     if not key.isascii() or not key.isprintable():
         raise NotConfigured(f"{what} holds characters that cannot stand in a header")
-    return template.format(key=key).encode("ascii") + b"\r\n"
+    return _line(template.format(key=key))
+
+
+def _line(text: str) -> bytes:
+    return text.encode("ascii") + b"\r\n"
+
+
+def _with_headers(place: Place, *lines: bytes) -> Place:
+    return msgspec.structs.replace(place, headers=b"".join((place.host_line, *lines)))
 
 
 def _operations(deployment: Deployment, profile: Profile | None) -> tuple[Operation, ...]:

@@ -58,6 +58,13 @@ async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
     if response.status in OK:
         _attest(attempt, response, whole=True)
         return response
+    await _refuse(attempt, response)
+    return response
+
+
+async def _refuse(attempt: Attempt, response: Response) -> None:
+    """Raise what an error means for the call, unless the request itself is at fault: then its caller is to see it."""
+    endpoint = attempt.endpoint
     body = await response.read()
     failure = DIALECTS[endpoint.dialect].read_failure(response.status, body)
     if response.status in CALLERS_FAULT and failure.trouble in OF_THE_REQUEST:
@@ -69,7 +76,7 @@ async def send(pool: Pool, attempt: Attempt, letter: Letter) -> Response:
                 told=told(attempt, response, failure),
             )
         _attest(attempt, response, whole=False)
-        return response
+        return
     response.close()
     raise Declined(
         f"it answered with status {response.status}{_reason(response.status, failure)}",
