@@ -43,11 +43,6 @@ def to_nano(amount: Decimal) -> Nano:
     return Nano(int((amount * NANOS_PER_UNIT).to_integral_value(ROUND_HALF_EVEN)))
 
 
-def to_decimal(amount: int) -> Decimal:
-    """Return an amount as an exact decimal of currency, without trailing zeros or an exponent."""
-    return Decimal(bare(amount))
-
-
 def bare(amount: int) -> str:
     """Write an amount as a bare decimal of currency: `0.0000125`, `12`, `-3.5`."""
     sign = "-" if amount < 0 else ""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from trunkline.estate.claims import CONTROLS
+from trunkline.catalog.controls import CONTROLS
 from trunkline.estate.schema import schema, write_schema
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "reference" / "estate.schema.json"

@@ -13,8 +13,9 @@ from tests.policy.test_compile_properties import CONTROLS, DEPLOYMENTS, SURROUND
 from tests.policy.test_compile_properties import allowed as reached
 from tests.policy.test_compile_properties import claims as made_claims
 
+from trunkline.catalog.controls import ControlValue
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, Claim, ControlValue, Evidence
+from trunkline.estate.claims import Basis, Claim, Evidence
 from trunkline.estate.estate import Estate
 from trunkline.estate.snapshot import Snapshot
 from trunkline.policy.compile import compile_estate

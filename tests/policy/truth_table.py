@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trunkline.catalog.controls import CONTROLS
 from trunkline.catalog.profile import load_profiles
 from trunkline.catalog.vendor import load_vendors
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import CONTROLS, Basis
+from trunkline.estate.claims import Basis
 from trunkline.estate.deployments import Pattern
 from trunkline.estate.endpoints import Address
 from trunkline.estate.estate import Estate

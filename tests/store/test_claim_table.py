@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from trunkline.estate.claims import Basis, Claim, ControlValue, Evidence
+from trunkline.catalog.controls import ControlValue
+from trunkline.estate.claims import Basis, Claim, Evidence
 from trunkline.policy.verified import Version
 from trunkline.store.open import Store
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.text import Text
 
+from trunkline.catalog.controls import CONTROLS, ControlValue, ValueKind
 from trunkline.cli.considered import Considered, consider
 from trunkline.cli.held_claims import claim_json, claims_table, version_json, versions_table
 from trunkline.cli.moments import ahead
@@ -18,7 +19,7 @@ from trunkline.cli.output import console, print_json
 from trunkline.clock import as_datetime
 from trunkline.config.faults import nearest
 from trunkline.errors import Unstartable
-from trunkline.estate.claims import CONTROLS, Basis, Claim, ControlValue, Evidence, ValueKind
+from trunkline.estate.claims import Basis, Claim, Evidence
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.sources import Sourced, trace
 from trunkline.policy.verified import UNKNOWN, ClaimStore, Version, Weight, overlay, weigh

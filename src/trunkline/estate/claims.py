@@ -7,22 +7,8 @@ from typing import ClassVar
 
 import msgspec
 
-from trunkline.catalog.controls import CONTROLS, Control, ControlValue, ValueKind
+from trunkline.catalog.controls import ControlValue
 from trunkline.estate.names import Amount, Count, Moment, Sha256
-
-__all__ = [
-    "CONTROLS",
-    "AppliesTo",
-    "Attestation",
-    "Basis",
-    "Claim",
-    "Control",
-    "ControlValue",
-    "DataClass",
-    "Evidence",
-    "Requirement",
-    "ValueKind",
-]
 
 
 class Basis(StrEnum):

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.catalog.controls import CONTROLS
 from trunkline.config.environment import CHAINS
 from trunkline.config.reader import short_forms
-from trunkline.estate.claims import CONTROLS
 from trunkline.estate.declaration import Declaration
 
 Schema = dict[str, Any]

@@ -15,7 +15,6 @@ class Kind(IntEnum):
     SETTLE = 3  # what it cost, up to its hold
     OVERRUN = 4  # what it cost beyond its hold
     ADJUST = 5  # a correction, by somebody, for a reason
-    FIXED_COST = 6  # what is paid by the hour or the month, used or idle
     TRANSFER = 7  # from one unit to another
 
     @property

@@ -28,8 +28,6 @@ from trunkline.policy.trials import changes_at, holds, share_out
 from trunkline.policy.verdicts import Verdicts
 from trunkline.policy.watches import Watches
 
-__all__ = ["Surroundings", "compile_estate"]
-
 PRIORITIES = tuple(Priority)
 Features = dict[str, dict[str, Denial]]
 Sorted = tuple[tuple[tuple[Endpoint, ...], ...], tuple[Denial, ...], tuple[Endpoint, ...], Features]

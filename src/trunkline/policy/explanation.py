@@ -6,8 +6,9 @@ from datetime import datetime
 
 import msgspec
 
+from trunkline.catalog.controls import ControlValue
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import Basis, ControlValue, Evidence
+from trunkline.estate.claims import Basis, Evidence
 from trunkline.estate.decisions import Decision
 from trunkline.estate.deployments import Pattern
 from trunkline.messages import Operation

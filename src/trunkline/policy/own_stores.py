@@ -13,7 +13,6 @@ from trunkline.catalog.stores import STORES
 from trunkline.estate.claims import Claim, DataClass
 from trunkline.estate.decisions import Denial
 from trunkline.estate.own_stores import OwnStore
-from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.zones import CATALOGUE, Zones
 from trunkline.policy.claims import own_claim
 from trunkline.policy.satisfy import FAR, describe_claim, describe_requirement, next_change, satisfies
@@ -24,14 +23,6 @@ RETENTION: Final = "app_state_retention_days"
 SEALED: Final[Mapping[str, ControlValue]] = MappingProxyType({"customer_managed_keys": "enforced"})
 """What is known of content that is encrypted with a key of the operator's before it reaches the database."""
 NOTHING: Final[Mapping[str, OwnStore]] = MappingProxyType({})
-
-
-def may_hold(snapshot: Snapshot, store: str, data_class: str) -> bool:
-    """Whether content of a data class (prompts, answers, what an upstream says of them) may be written to a store.
-
-    A store or a class that nothing is known of may hold nothing.
-    """
-    return snapshot.stores.get(store, {}).get(data_class) == ()
 
 
 def weigh_stores(

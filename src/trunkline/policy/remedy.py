@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.catalog.controls import ControlValue
 from trunkline.clock import as_datetime
-from trunkline.estate.claims import Basis, Claim, ControlValue, Requirement
+from trunkline.estate.claims import Basis, Claim, Requirement
 from trunkline.estate.zones import CATALOGUE, Zones
 from trunkline.policy.satisfy import describe_requirement, satisfies
 from trunkline.policy.sources import Source, Sourced

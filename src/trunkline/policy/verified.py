@@ -13,9 +13,10 @@ from typing import Protocol
 
 import msgspec
 
+from trunkline.catalog.controls import CONTROLS, ControlValue
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import CONTROLS, Basis, Claim, ControlValue, Requirement
+from trunkline.estate.claims import Basis, Claim, Requirement
 from trunkline.estate.estate import Estate
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.satisfy import AHEAD, FAR, STRENGTH, describe_requirement, satisfies

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from trunkline.catalog.controls import CONTROLS, ControlValue
 from trunkline.catalog.vendor import Vendor
 from trunkline.clock import as_nanos
-from trunkline.estate.claims import CONTROLS, ControlValue, Requirement
+from trunkline.estate.claims import Requirement
 from trunkline.estate.decisions import Decision
 from trunkline.estate.estate import Estate
 from trunkline.estate.pools import Pool
