@@ -59,6 +59,10 @@ class Shelf:
         self.changed.set()
         return self.sweeps.pop() if self.sweeps else 0
 
+    def lose_errands(self, now: int) -> int:
+        self._pass()
+        return 0
+
     def append(
         self, dialogue: Dialogue, items: Sequence[Item], turn: Turn | None, bounds: Bounds | None
     ) -> Appended | TooMuch:
@@ -93,7 +97,7 @@ def shelf() -> Shelf:
 async def kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Conversations]:
     monkeypatch.setattr(module, "WITHIN", 0.05)
     dialogues: Any = shelf
-    made = Conversations(shelf, dialogues, SystemClock())
+    made = Conversations(shelf, dialogues, dialogues, SystemClock())
     yield made
     shelf.flows.set()
     made.close()

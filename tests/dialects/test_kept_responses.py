@@ -10,7 +10,6 @@ import pytest
 from trunkline.dialects.dialect import Before, Marks, Past
 from trunkline.dialects.responses.codec import decode
 from trunkline.dialects.responses.kept import (
-    check_query,
     is_ours,
     items_of,
     mark,
@@ -112,8 +111,6 @@ def test_pages_of_items_go_on_after_an_item_in_either_order() -> None:
     for query in ("limit=101", "limit=x", "order=up", "after=none"):
         with pytest.raises(Malformed):
             write_items(turns, query)
-    with pytest.raises(Malformed):
-        check_query("starting_after=3")
     with pytest.raises(Malformed, match="no item here"):
         read_page("after=%00")
 

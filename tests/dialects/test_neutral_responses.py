@@ -161,7 +161,7 @@ def test_what_the_provider_stored_is_carried_nowhere_and_bounded_by_no_bytes(
         ({"input": 7}, "input"),
         ({"input": None}, "input"),
         ({"input": [{"id": "msg_1"}]}, "input[0].type"),
-        ({"background": True}, "background"),
+        ({"background": "yes"}, "background"),
         ({"max_output_tokens": -1}, "max_output_tokens"),
         ({"max_output_tokens": "x"}, "max_output_tokens"),
     ],

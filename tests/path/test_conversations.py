@@ -328,7 +328,7 @@ def test_other_methods_and_paths_below_a_response_are_refused(running: Exchange,
         ("POST", "/v1/responses/resp_1", 405),
         ("DELETE", "/v1/responses/resp_1/input_items", 405),
         ("GET", "/v1/responses/resp_1/other", 404),
-        ("POST", "/v1/responses/resp_1/cancel", 405),
+        ("GET", "/v1/responses/resp_1/cancel", 405),
     ):
         got = ask(running.port, key, b"{}", path, method=method)
         assert (got.status, got.json["error"]["type"]) == (status, "invalid_request_error")

@@ -210,7 +210,7 @@ def test_what_was_said_before_is_kept_by_nobody_unless_the_deployment_keeps_it(
     assert sent(spare)["previous_response_id"] == "resp_1"
 
 
-def test_an_answer_that_would_come_later_is_refused(sdk: openai.OpenAI) -> None:
+def test_an_answer_in_the_background_is_refused_where_its_deployment_keeps_it(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.responses.create(model="native", input="hi", background=True)
     assert (caught.value.code, caught.value.param) == ("not_supported", "background")

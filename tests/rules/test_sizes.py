@@ -42,6 +42,7 @@ BORDERS = {
     "src/trunkline/app/following.py": "what goes on beside the calls begins again, or its end would go unseen",
     "src/trunkline/app/channel.py": "another process must not wait for an answer that never comes",
     "src/trunkline/app/reloading.py": "an estate that cannot be read ends nothing that runs",
+    "src/trunkline/gateway/errands.py": "nobody waits for an errand, and none may end without a word",
     "src/trunkline/gateway/shadows.py": "nobody waits for a copy of a call, and none may end anything else",
     "src/trunkline/metering/drain.py": "one failed round must not end the draining of all that follow",
     "src/trunkline/metering/purses.py": "whatever the store raises, calls go on within what is leased",

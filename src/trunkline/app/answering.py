@@ -9,7 +9,7 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,9 @@ from trunkline.app.probing import Prober
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
 from trunkline.conversations.conversations import Conversations
-from trunkline.conversations.sealed import SealedDialogues, SealedTurns
+from trunkline.conversations.sealed import SealedDialogues, SealedErrands, SealedTurns
 from trunkline.estate.endpoints import Address
+from trunkline.gateway.errands import Errands
 from trunkline.gateway.exchange import Exchange, Readiness
 from trunkline.gateway.serve import Gateway, refusal_body
 from trunkline.gateway.shadows import Shadows
@@ -62,6 +63,9 @@ GIVE_WAY_AFTER = 0.000_5
 M_MMAP_THRESHOLD = -3
 LARGE_BLOCK = 1024 * 1024
 """From so many bytes on a block of memory is one that the system gives and takes back."""
+
+Close = Callable[[float], Awaitable[None]]
+"""Ends what is under way within so many seconds."""
 
 EngineStates = Callable[[], Mapping[str, EngineState]]
 
@@ -141,8 +145,9 @@ class Answering:
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
         box = content_box(options.content_key)
         self._conversations = self.exchange.conversations = Conversations(
-            SealedTurns(ground.store, box), SealedDialogues(ground.store, box), clock
+            SealedTurns(ground.store, box), SealedDialogues(ground.store, box), SealedErrands(ground.store, box), clock
         )
+        self._errands = self.exchange.errands = Errands(self.exchange, self._conversations)
         self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
         self._turnstile = self.exchange.turnstile = Turnstile(
             self._page, checked.limits, clock, ground.store if ground.store.shared else None, ground.name
@@ -203,6 +208,7 @@ class Answering:
         follow(stack, "looking at budgets", partial(self._budgets.follow, told_of_budgets))
         follow(stack, "sending alerts", self._courier.follow)
         follow(stack, "erasing conversations", self._conversations.follow)
+        follow(stack, "working on errands", self._errands.follow)
         follow(stack, "watching the loop", self.exchange.gate.follow)
         self._grants.begin(self.exchange)
         stack.callback(self._grants.end)
@@ -229,7 +235,7 @@ class Answering:
         )
         server.word_refusals(refusal_body)
         self._server = server
-        stack.push_async_callback(_drain, server, signals, options.grace)
+        stack.push_async_callback(_drain, (server.close, self._errands.finish), signals, options.grace)
         _suit_interpreter()
 
     def _noted(self, found: Readiness) -> Readiness:
@@ -289,13 +295,17 @@ class Answering:
             await asyncio.sleep(LOOK_EVERY)
 
 
-async def _drain(server: Server, signals: Signals, grace: float) -> None:
-    """Close a server: running calls may finish within `grace` seconds, or until a signal says at once."""
-    closing = asyncio.create_task(server.close(0 if signals.at_once.is_set() else grace))
+async def _drain(closes: tuple[Close, ...], signals: Signals, grace: float) -> None:
+    """Close what has calls under way: they may end within `grace` seconds, or until a signal says at once."""
+
+    async def close(within: float) -> None:
+        await asyncio.gather(*(one(within) for one in closes))
+
+    closing = asyncio.create_task(close(0 if signals.at_once.is_set() else grace))
     hurried = asyncio.create_task(signals.at_once.wait())
     await asyncio.wait({closing, hurried}, return_when=asyncio.FIRST_COMPLETED)
     if not closing.done():
-        await server.close(0)
+        await close(0)
     hurried.cancel()
     await closing
 

@@ -19,6 +19,7 @@ from trunkline.conversations.dialogues import (
     Span,
     Transcript,
 )
+from trunkline.conversations.errands import ErrandStore
 from trunkline.conversations.turns import TooMuch, Turn, TurnStore
 from trunkline.errors import Malformed, TooLarge, Unavailable
 
@@ -46,9 +47,10 @@ class Conversations:
     The store works in threads of its own, so that one that hangs holds up nothing else.
     """
 
-    def __init__(self, store: TurnStore, dialogues: DialogueStore, clock: Clock) -> None:
+    def __init__(self, store: TurnStore, dialogues: DialogueStore, errands: ErrandStore, clock: Clock) -> None:
         self._store = store
         self._dialogues = dialogues
+        self._errands = errands
         self.clock = clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="trunkline-conversations")
         self._waiting = 0
@@ -212,6 +214,14 @@ class Conversations:
         """
         return await self._do(lambda: self._dialogues.forget_item(dialogue, item_id))
 
+    async def on_errands(self, work: Callable[[ErrandStore], T]) -> T:
+        """Do something with the errands that are kept.
+
+        Raises:
+            Unavailable: the store is away. What was begun may be done all the same.
+        """
+        return await self._do(lambda: work(self._errands))
+
     async def follow(self) -> None:
         """Erase what has expired, now and then, for ever."""
         while True:
@@ -228,6 +238,7 @@ class Conversations:
 
     def _sweep(self) -> int:
         now = self.clock.now()
+        self._errands.lose_errands(now)
         return max(self._store.sweep_turns(now, SWEPT_AT_ONCE), self._dialogues.sweep_dialogues(now, SWEPT_AT_ONCE))
 
     async def _do(self, work: Callable[[], T], undo: Callable[[], object] | None = None) -> T:

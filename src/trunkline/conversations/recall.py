@@ -14,7 +14,7 @@ import msgspec
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.conversations.conversations import Conversations
 from trunkline.conversations.dialogues import Dialogue, Found, Item
-from trunkline.conversations.turns import Turn
+from trunkline.conversations.turns import Progress, Turn
 from trunkline.dialects.dialect import Before, Dialect, KeptAnswers, Past, Wish
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unknown
 from trunkline.estate.decisions import Decision, Denial
@@ -88,6 +88,7 @@ async def recall(
         return asked, None  # Policy says why.
     wish = kept.wish(asked)
     keeps = decision.keeps
+    _check_background(decision, asked, wish)
     if keeps is None:
         return _without(kept, decision, asked, wish), None
     if keeps.by is Keeper.DEPLOYMENT:
@@ -103,8 +104,8 @@ async def recall(
         decision = find_decision(snapshot, caller, asked) or decision
     note = ""
     if wish.store is not False and decision.unkept:
-        if wish.store or wish.dialogue is not None:
-            raise may_not_keep(decision, "store" if wish.store else "conversation")
+        if wish.store or wish.dialogue is not None or asked.background:
+            raise may_not_keep(decision, "store" if wish.store else "conversation" if wish.dialogue else "background")
         note = f"not kept: {_why(decision.unkept[0])}"
     if wish.store is False and not wish.field:
         return asked, None
@@ -124,6 +125,34 @@ async def recall(
         items=kept.items(asked, before) if store else b"",
         note=note,
     )
+
+
+def _check_background(decision: Decision, asked: Asked, wish: Wish) -> None:
+    """Refuse what is to be worked on without its caller where nobody here would keep it until it is fetched."""
+    if not asked.background:
+        return
+    if decision.keeps is None:
+        raise Malformed(
+            f"`background`: use case {decision.use_case} keeps no answers, so this one could not be fetched. Send it "
+            f"without, and with `stream` where it takes long, or ask unit {decision.owner}, its owner, to declare "
+            "`keeps`.",
+            code="not_kept",
+            param="background",
+        )
+    if decision.keeps.by is Keeper.DEPLOYMENT:
+        raise Malformed(
+            f"`background`: use case {decision.use_case} has its deployment keep answers, which are not fetched "
+            "through the exchange. Send it without, and with `stream` where it takes long.",
+            code="not_supported",
+            param="background",
+        )
+    if wish.store is False:
+        raise Malformed(
+            "`background` needs the answer to be kept until it is fetched. Send it without `store: false`, and delete "
+            "the answer then.",
+            code="invalid_value",
+            param="store",
+        )
 
 
 def foresee_kept(dialect: Dialect, snapshot: Snapshot, caller: Caller, asked: Asked) -> Asked:
@@ -247,6 +276,12 @@ async def _find_turns(
     turns = await conversations.find(before) if kept.is_ours(before) else ()
     if not turns or not all(is_of(turn, caller) and turn.use_case == decision.use_case for turn in turns):
         raise _not_found(before)
+    if turns[-1].status is not Progress.WHOLE:
+        raise Malformed(
+            f"This answer is not whole, so nothing can go on from it: fetch {before[:100]!r} for what became of it.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
     if turns[0].before is not None:
         raise Malformed(
             "An earlier turn of this conversation was deleted or has expired, so it cannot go on as it was. Begin a "

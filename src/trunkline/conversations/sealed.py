@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -17,7 +17,8 @@ from trunkline.conversations.dialogues import (
     Span,
     Transcript,
 )
-from trunkline.conversations.turns import Belonging, Held, TooMuch, Turn, TurnStore
+from trunkline.conversations.errands import Course, Ending, ErrandStore, Events
+from trunkline.conversations.turns import Belonging, Held, Progress, TooMuch, Turn, TurnStore
 from trunkline.errors import Unavailable
 
 SEALED: Final = b"\x01TLS"
@@ -187,13 +188,7 @@ class SealedDialogues:
         return msgspec.structs.replace(dialogue, metadata=opened)
 
     def _seal_items(self, dialogue: Dialogue, items: Sequence[Item]) -> Sequence[Item]:
-        return [
-            msgspec.structs.replace(
-                one,
-                content=_seal(self._box, one.content, _item_place(dialogue.id, dialogue.unit, dialogue.use_case, one)),
-            )
-            for one in items
-        ]
+        return seal_items(self._box, dialogue, items)
 
     def _open_items(self, dialogue: Dialogue, items: Sequence[Item]) -> tuple[Item, ...]:
         return tuple(
@@ -205,6 +200,69 @@ class SealedDialogues:
             )
             for one in items
         )
+
+
+class SealedErrands:
+    """A store of errands in which what was asked, answered and streamed is encrypted, if there is a key.
+
+    Implements `ErrandStore`.
+    """
+
+    def __init__(self, store: ErrandStore, box: Box | None) -> None:
+        self._store = store
+        self._box = box
+
+    def renew_errands(self, worker: str, until: int) -> Collection[str]:
+        """Say that a worker is at its errands; return which are its own still."""
+        return self._store.renew_errands(worker, until)
+
+    def add_events(self, turn: Turn, events: Events) -> None:
+        """Keep events of an errand that is under way."""
+        self._store.add_events(turn, self._seal(turn, events))
+
+    def end_errand(self, ending: Ending) -> Appended:
+        """End an errand that is its worker's still: all of it or nothing. The same end told again changes nothing."""
+        turn, items = ending.turn, ending.items
+        if ending.dialogue is not None:
+            items = seal_items(self._box, ending.dialogue, items)
+        events = None if ending.events is None else self._seal(turn, ending.events)
+        sealed = msgspec.structs.replace(ending, turn=_seal_turn(self._box, turn), events=events, items=items)
+        return self._store.end_errand(sealed)
+
+    def stop_errand(self, turn_id: str, status: Progress) -> bool:
+        """Have an errand that is under way be no more its worker's; return whether it was under way."""
+        return self._store.stop_errand(turn_id, status)
+
+    def lose_errands(self, now: int) -> int:
+        """Tell those as lost whose workers are gone; return how many."""
+        return self._store.lose_errands(now)
+
+    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Course | None:
+        """Return an errand with so many pieces of its stream, those with events after a number.
+
+        Raises:
+            Unavailable: no key of this exchange fits.
+        """
+        found = self._store.follow_errand(turn_id, after, now, most)
+        if found is None:
+            return None
+        turn, events = found.turn, []
+        for one in found.events:
+            content = _open(self._box, one.content, _events_place(turn, one), turn.id)
+            events.append(msgspec.structs.replace(one, content=content))
+        return Course(_open_turn(self._box, turn), tuple(events))
+
+    def _seal(self, turn: Turn, events: Events) -> Events:
+        return msgspec.structs.replace(events, content=_seal(self._box, events.content, _events_place(turn, events)))
+
+
+def seal_items(box: Box | None, dialogue: Dialogue, items: Sequence[Item]) -> Sequence[Item]:
+    """Return items of a dialogue as they reach the store."""
+    places = [_item_place(dialogue.id, dialogue.unit, dialogue.use_case, one) for one in items]
+    return [
+        msgspec.structs.replace(one, content=_seal(box, one.content, place))
+        for one, place in zip(items, places, strict=True)
+    ]
 
 
 def _seal_turn(box: Box | None, turn: Turn) -> Turn:
@@ -234,6 +292,10 @@ def _open(box: Box | None, content: bytes, place: bytes, whose: str) -> bytes:
 def _place(turn: Turn, name: str) -> bytes:
     """What content is bound to: it cannot be passed off as another turn's, or another unit's."""
     return msgspec.json.encode((name, turn.id, turn.before, turn.unit, turn.use_case, turn.data_class))
+
+
+def _events_place(turn: Turn, events: Events) -> bytes:
+    return msgspec.json.encode(("events", turn.id, events.first, turn.unit, turn.use_case, turn.data_class))
 
 
 def _dialogue_place(dialogue: Dialogue) -> bytes:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+
+class Progress(StrEnum):
+    """How far an answer is. Only a whole one can be gone on from."""
+
+    WHOLE = ""
+    RUNNING = "in_progress"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"  # its worker is gone
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +33,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         items: what was asked, in the dialect of the call, without what was said before.
         answer: as it was told to the caller.
         dialogue: the conversation with an id of its own that it was said in; then it has nothing before it by itself.
+        status: how far it is, where it is an errand: worked on without its caller.
+        worker: which process works on it, or did.
+        alive_until: when it counts as lost, unless its worker says before that it is at it still.
+        streams: whether the events of its stream are kept, too.
     """
 
     id: str
@@ -38,6 +53,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     items: bytes
     answer: bytes
     dialogue: str | None = None
+    status: Progress = Progress.WHOLE
+    worker: str = ""
+    alive_until: int = 0
+    streams: bool = False
 
 
 class Belonging(msgspec.Struct, frozen=True):

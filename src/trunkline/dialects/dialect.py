@@ -217,12 +217,13 @@ class Before(msgspec.Struct, frozen=True):
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """What the exchange writes into an answer: its id, the id before it, its conversation, and whether it is kept."""
+    """What the exchange writes into an answer: its id, the one before, its conversation, if it is kept, or late."""
 
     id: str
     before: str | None
     kept: bool
     dialogue: str | None = None
+    late: bool = False
 
 
 class Single(msgspec.Struct, frozen=True):
@@ -238,6 +239,37 @@ class Page(msgspec.Struct, frozen=True):
     limit: int
     after: str | None
     newest_first: bool
+
+
+class LateAnswers(msgspec.Struct, frozen=True):
+    """How a dialect tells of answers that are worked on without their callers.
+
+    Attributes:
+        begun: the answer as it is told at once, from its request, its marks and when it was made (seconds since 1970).
+        begun_event: the event with it that begins a stream.
+        running: the same while it is worked on.
+        cancelled: the same where it was cancelled.
+        failed: the same, or what an upstream told, where it failed of something.
+        is_late: whether an answer was made so.
+        error_event: the event that ends a stream that cannot go on being told.
+        ending: the event that ends a stream without a whole answer, from the answer as it is told.
+        number: an event under its number; nothing where it has no data, or is the one that began the stream.
+        fails: what an event, or a body, says that an answer failed of; None where it says nothing of the kind.
+        following: the number of the event after which a query wants the stream told again; None where it wants none.
+            Raises Malformed.
+    """
+
+    begun: Callable[[Asked, Marks, int], bytes]
+    begun_event: Callable[[bytes], bytes]
+    running: Callable[[bytes], bytes]
+    cancelled: Callable[[bytes], bytes]
+    failed: Callable[[bytes, Refusal], bytes]
+    is_late: Callable[[bytes], bool]
+    error_event: Callable[[Refusal], bytes]
+    ending: Callable[[bytes], bytes]
+    number: Callable[[bytes, int], bytes]
+    fails: Callable[[bytes], Refusal | None]
+    following: Callable[[str], int | None]
 
 
 class KeptAnswers(msgspec.Struct, frozen=True):
@@ -257,8 +289,8 @@ class KeptAnswers(msgspec.Struct, frozen=True):
         mark_event: one event of a stream with other marks, and whether it is the last one of a whole answer.
         find: the answer that the last event of a stream holds.
         write_items: a page of the prompt of an answer, from its turns and the query. Raises Malformed.
-        check_query: refuses what a query for one answer asks and nobody here can do. Raises Malformed.
         write_deleted: what tells that an answer was erased.
+        late: answers that are worked on without their callers.
     """
 
     path: str
@@ -274,8 +306,8 @@ class KeptAnswers(msgspec.Struct, frozen=True):
     mark_event: Callable[[bytes, Marks], tuple[bytes, bool]]
     find: Callable[[bytes], bytes]
     write_items: Callable[[Sequence[Past], str], bytes]
-    check_query: Callable[[str], None]
     write_deleted: Callable[[str], bytes]
+    late: LateAnswers
 
 
 class Dialogues(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from trunkline.dialects.dialect import Door
 from trunkline.estate.stages import Attempt
 from trunkline.ids import RequestId
 from trunkline.messages import Asked
+from trunkline.wire.server import Reply, Request
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -17,6 +18,35 @@ class Answered(msgspec.Struct, frozen=True):
     request: RequestId
     asked: Asked
     attempt: Attempt
+
+
+class Sender(Protocol):
+    """Works on calls without their callers. `worker` names it among all processes."""
+
+    worker: str
+
+    async def send_off(self, door: Door, request_id: RequestId, request: Request, reply: Reply, /) -> None:
+        """Begin one, and tell its caller so."""
+        ...
+
+    def find(self, turn_id: str, /) -> Running | None:
+        """Return one that it works on."""
+        ...
+
+    def drop(self, turn_id: str, /) -> None:
+        """Stop one, if it works on it."""
+        ...
+
+
+class Running(Protocol):
+    """A call that is worked on without its caller: its stream so far, and whether no more comes here."""
+
+    events: list[bytes]
+    over: bool
+
+    async def moved(self) -> None:
+        """Wait until more has come, or nothing will."""
+        ...
 
 
 class Caster(Protocol):

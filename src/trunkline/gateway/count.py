@@ -5,13 +5,13 @@ from __future__ import annotations
 from trunkline.dialects.dialect import Dialect
 from trunkline.dialects.tokens import estimate_tokens
 from trunkline.estate.stages import Permitted
+from trunkline.gateway.array import Taker
 from trunkline.gateway.headers import own_headers
 from trunkline.ids import RequestId
 from trunkline.upstream.compose import counts_in
-from trunkline.wire.server import Reply
 
 
-def count_here(dialect: Dialect, permitted: Permitted, request_id: RequestId, reply: Reply) -> bool:
+def count_here(dialect: Dialect, permitted: Permitted, request_id: RequestId, reply: Taker) -> bool:
     """Answer with an estimate, marked as one, where the first deployment does not count.
 
     Returns:

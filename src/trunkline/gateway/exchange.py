@@ -15,7 +15,7 @@ from trunkline.errors import Declined, Unattested, UpstreamFault
 from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.stages import Attempt
 from trunkline.gateway.admit import Gate
-from trunkline.gateway.answered import Caster
+from trunkline.gateway.answered import Caster, Sender
 from trunkline.ids import RequestId, RequestIds
 from trunkline.messages import SHADOW
 from trunkline.metering.book import Book
@@ -71,6 +71,7 @@ class Exchange:
     Attributes:
         cashier: holds attempts in the budgets above them; None where nobody keeps budgets.
         conversations: keeps answers that callers go on from; None where nobody does.
+        errands: works on calls without their callers; None where nobody does.
         keys_changed: looks whether keys were made or changed since the last look; then the ring is a new one.
         overran: told of attempts that cost more than could be held; must not wait.
         scrape: renders the metrics; of this process alone unless replaced.
@@ -87,6 +88,7 @@ class Exchange:
         "clock",
         "conversations",
         "ejections",
+        "errands",
         "gate",
         "health",
         "ids",
@@ -126,6 +128,7 @@ class Exchange:
         self.overran: Callable[[Attempt, Settlement], None] = _told_nobody
         self.cashier: Cashier | None = None
         self.conversations: Conversations | None = None
+        self.errands: Sender | None = None
         self.turnstile: Turnstile | None = None
         self.shadows: Caster | None = None
         self.ids = RequestIds()

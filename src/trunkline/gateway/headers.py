@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import quote
 
 from trunkline.clock import NANOS_PER_SECOND
@@ -16,13 +17,20 @@ from trunkline.ids import RequestId
 from trunkline.metering.visit import Visit
 from trunkline.money import Nano, bare
 from trunkline.wire.headers import line
-from trunkline.wire.server import Reply
 
 JSON = b"application/json"
 CONTENT_TYPE_MOST = 200
 """Bytes of an upstream's content type that are passed on."""
 DROPPED_MOST = 2_000
 """Characters of the list of what was dropped that a header holds."""
+
+
+class Headed(Protocol):
+    """What has a head that lines can be added to."""
+
+    def also(self, headers: bytes, /) -> None:
+        """Have these lines go out with it."""
+        ...
 
 
 def upstream_headers(told: Told) -> bytes:
@@ -102,7 +110,7 @@ def own_headers(request_id: RequestId, content_type: str = "application/json") -
     return b"content-type: %b\r\nx-trunkline-request-id: %b\r\n" % (content_type.encode(), request_id.encode())
 
 
-def tell_rates(visit: Visit | None, attempt: Attempt, dialect: Dialect, reply: Reply) -> None:
+def tell_rates(visit: Visit | None, attempt: Attempt, dialect: Dialect, reply: Headed) -> None:
     """Have the answer tell what the caller has left of its own limits, where its dialect has headers for it."""
     if visit is not None and dialect.rate_lines is not None and not visit.told:
         visit.told = True

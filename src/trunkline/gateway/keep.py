@@ -1,4 +1,4 @@
-"""Answers that are kept: a reply that holds back an answer's end until it is, and what is found of them later."""
+"""Answers that are kept: a reply that holds back an answer's end until it is."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ import msgspec
 
 from trunkline.conversations.conversations import Conversations
 from trunkline.conversations.dialogues import Appended, Item
-from trunkline.conversations.recall import DAY, Recalled, find_kept, past, recall, settled
+from trunkline.conversations.recall import DAY, Recalled, settled
 from trunkline.conversations.turns import Turn
-from trunkline.dialects.dialect import Dialect, KeptAnswers, Marks, Single
-from trunkline.dialects.registry import DIALECTS
-from trunkline.errors import Unknown, WrongMethod
-from trunkline.estate.snapshot import Snapshot
-from trunkline.estate.stages import Attempt
+from trunkline.dialects.dialect import KeptAnswers, Marks, Single
+from trunkline.estate.stages import Attempt, Permitted
 from trunkline.estate.use_cases import days_kept
+from trunkline.gateway.array import Taker
 from trunkline.gateway.exchange import Exchange
-from trunkline.gateway.identify import identify
-from trunkline.messages import Asked
 from trunkline.metering.hold import writable
-from trunkline.tenancy.callers import Caller
 from trunkline.wire.headers import line
-from trunkline.wire.server import Reply, Request
 from trunkline.wire.sse import Framer
 
 OK: Final = 200
@@ -40,7 +34,7 @@ class KeptReply:
 
     __slots__ = ("_body", "_ended", "_headers", "_held", "_kept", "_marks", "_recalled", "_reply")
 
-    def __init__(self, reply: Reply, kept: KeptAnswers, recalled: Recalled) -> None:
+    def __init__(self, reply: Taker, kept: KeptAnswers, recalled: Recalled) -> None:
         self._reply = reply
         self._kept = kept
         self._recalled = recalled
@@ -51,8 +45,6 @@ class KeptReply:
         self._body: bytes | None = None
         self._held: list[bytes] = []
         self._ended = False
-        if recalled.note:
-            reply.also(line(b"x-trunkline-note", recalled.note.encode("ascii", "replace")))
 
     @property
     def started(self) -> bool:
@@ -94,6 +86,12 @@ class KeptReply:
         if not self._held:
             self._reply.end()
 
+    async def begin(self, exchange: Exchange, permitted: Permitted) -> None:
+        """Note that it is permitted: nothing is kept of it yet."""
+
+    def sent(self) -> None:
+        """Note that an attempt is about to be sent."""
+
     async def finish(self, exchange: Exchange, attempt: Attempt) -> None:
         """Keep the answer, if it is whole and policy lets it, and write its end, which says whether it is kept."""
         conversations = exchange.conversations
@@ -120,24 +118,8 @@ class KeptReply:
         marked = self._kept.mark(answer, self._marks) if self._marks.kept else None
         if conversations is None or marked is None or decision.keeps is None or decision.unkept:
             return False
-        customer = permitted.asked.end_customer
-        now, before, dialogue = conversations.clock.now(), recalled.before, recalled.dialogue
-        turn = Turn(
-            id=recalled.id,
-            before=None if before is None else before.id,
-            root=recalled.id if before is None else before.root,
-            unit=permitted.caller.unit,
-            use_case=decision.use_case,
-            key=permitted.caller.key,
-            end_customer=None if customer is None else writable(customer),
-            data_class=decision.data_class,
-            deployment=attempt.endpoint.deployment,
-            made_at=now,
-            expires_at=now + days_kept(decision.keeps) * DAY,
-            items=recalled.items,
-            answer=marked,
-            dialogue=None if dialogue is None else dialogue.id,
-        )
+        now, dialogue = conversations.clock.now(), recalled.dialogue
+        turn = self._turn(now, permitted, attempt.endpoint.deployment, marked)
         if dialogue is None:
             return await conversations.keep(turn, self._kept.ids(recalled.items, marked))
         said = self._kept.split(recalled.items, marked, recalled.taken)
@@ -148,6 +130,27 @@ class KeptReply:
             said = self._kept.split(recalled.items, marked, {*recalled.taken, *(one.id for one in said)})
             appended = await conversations.keep_in(dialogue, [item_of(turn, one) for one in said], turn)
         return appended is Appended.WELL
+
+    def _turn(self, now: int, permitted: Permitted, deployment: str, answer: bytes) -> Turn:
+        recalled, decision, customer = self._recalled, permitted.decision, permitted.asked.end_customer
+        before, dialogue = recalled.before, recalled.dialogue
+        days = 0 if decision.keeps is None else days_kept(decision.keeps)
+        return Turn(
+            id=recalled.id,
+            before=None if before is None else before.id,
+            root=recalled.id if before is None else before.root,
+            unit=permitted.caller.unit,
+            use_case=decision.use_case,
+            key=permitted.caller.key,
+            end_customer=None if customer is None else writable(customer),
+            data_class=decision.data_class,
+            deployment=deployment,
+            made_at=now,
+            expires_at=now + days * DAY,
+            items=recalled.items,
+            answer=answer,
+            dialogue=None if dialogue is None else dialogue.id,
+        )
 
 
 def item_of(turn: Turn, said: Single) -> Item:
@@ -161,48 +164,3 @@ def item_of(turn: Turn, said: Single) -> Item:
         made_at=turn.made_at,
         content=said.content,
     )
-
-
-async def resume(
-    exchange: Exchange, snapshot: Snapshot, caller: Caller, asked: Asked, reply: Reply
-) -> tuple[Asked, KeptReply | None]:
-    """Return a call with what was said before it, and the reply that keeps its answer; None where nobody here does.
-
-    Raises:
-        Refusal: what it goes on from is not there, may not be used, or cannot be read at the moment.
-    """
-    dialect, conversations = DIALECTS[asked.dialect], exchange.conversations
-    kept = dialect.kept
-    if kept is None or conversations is None:
-        return asked, None
-    asked, recalled = await recall(conversations, dialect, snapshot, caller, asked)
-    return asked, None if recalled is None else KeptReply(reply, kept, recalled)
-
-
-async def answer_kept(exchange: Exchange, found: tuple[Dialect, KeptAnswers, str], request: Request) -> bytes:
-    """Tell of a kept answer, of what was asked before it, or erase it.
-
-    Raises:
-        Refusal: there is no such answer for this caller, or it cannot be told so.
-    """
-    _, kept, named = found
-    caller = await identify(exchange, request)
-    conversations = exchange.conversations
-    turn_id, slash, rest = named.partition("/")
-    if conversations is None or (slash and f"/{rest}" != ITEMS):
-        raise Unknown(
-            f"There is no path {request.path[:200]} here. See {kept.path}/ID and {kept.path}/ID{ITEMS}.",
-            code="path_not_found",
-        )
-    if request.method == "DELETE":
-        if slash:
-            raise WrongMethod(f"{request.path[:200]} takes GET, not DELETE.")
-        # Whoever may not read any more may still erase.
-        await find_kept(conversations, kept, caller, turn_id, None)
-        await conversations.forget(turn_id)
-        return kept.write_deleted(turn_id)
-    turns = await find_kept(conversations, kept, caller, turn_id, exchange.snapshot)
-    if slash:
-        return kept.write_items([past(turn) for turn in turns], request.query)
-    kept.check_query(request.query)
-    return turns[-1].answer

@@ -9,13 +9,15 @@ from trunkline.gateway.answered import Answered
 from trunkline.gateway.count import count_here
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
+from trunkline.gateway.errand import Errand
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import tell_rates
 from trunkline.gateway.identify import identify
-from trunkline.gateway.keep import KeptReply, resume
+from trunkline.gateway.keep import KeptReply
 from trunkline.gateway.prepare import prepare
 from trunkline.gateway.refuse import refuse
 from trunkline.gateway.relay import Relay
+from trunkline.gateway.resume import resume
 from trunkline.gateway.screen import screen
 from trunkline.gateway.wait import wait
 from trunkline.ids import RequestId
@@ -28,8 +30,8 @@ from trunkline.upstream.send import send
 from trunkline.wire.server import Reply, Request
 
 
-async def answer(  # noqa: C901 - all steps of the path on one page
-    exchange: Exchange, door: Door, request_id: RequestId, request: Request, reply: Reply
+async def answer(  # noqa: C901, PLR0912 - all steps of the path on one page
+    exchange: Exchange, door: Door, request_id: RequestId, request: Request, reply: Reply | Errand
 ) -> None:
     """Answer one call.
 
@@ -40,6 +42,9 @@ async def answer(  # noqa: C901 - all steps of the path on one page
     caller = await identify(exchange, request)
     with admit(exchange.gate), exchange.visit() as visit:
         asked = decode(door, request)
+        if asked.background and isinstance(reply, Reply) and exchange.errands is not None:
+            await exchange.errands.send_off(door, request_id, request, reply)
+            return
         snapshot = exchange.snapshot
         kept: KeptReply | None = None
         if asked.stateful:
@@ -48,6 +53,8 @@ async def answer(  # noqa: C901 - all steps of the path on one page
         shed(exchange.gate, permitted)
         permitted = await enrich(permitted)
         permitted = await screen(permitted)
+        if kept is not None:
+            await kept.begin(exchange, permitted)
         if asked.counts_only and count_here(door.dialect, permitted, request_id, reply):
             return
         course = Course(asked, exchange.clock)
@@ -59,6 +66,8 @@ async def answer(  # noqa: C901 - all steps of the path on one page
                 try:
                     with reserve(exchange.book, attempt, request_id, ready.pledge) as hold:
                         exchange.begin(attempt, course, hold, visit)
+                        if kept is not None:
+                            kept.sent()
                         response = await send(exchange.upstreams, attempt, ready.letter)
                         exchange.health.listen(attempt.endpoint, response.headers)
                         tell_rates(visit, attempt, door.dialect, reply)

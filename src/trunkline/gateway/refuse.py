@@ -8,6 +8,7 @@ from trunkline.dialects.neutral import Trouble
 from trunkline.dialects.translate import CONTEXT_CODE, KEY_CODE, MISSING_CODE, OVERLOADED_CODE, RATE_CODE
 from trunkline.errors import (
     Declined,
+    JournalFailed,
     Malformed,
     NotCarried,
     NotPermitted,
@@ -39,6 +40,16 @@ def refuse(permitted: Permitted, course: Course) -> Refusal:
     if course.late and all(isinstance(fault, Slow) for _, fault in failed):
         return _too_late(permitted, course)
     return _refuse_failed(permitted, course) if failed else _refuse_untried(permitted, course)
+
+
+def unrecorded(error: JournalFailed) -> Refusal:
+    """Turn an intent that could not be written into the answer its caller gets."""
+    return Unavailable(
+        "The call was not sent, because it could not be recorded first. The operator has been told.",
+        code="journal_failed",
+        inside=error.inside,
+        retry_after=5,
+    )
 
 
 def _refuse_untried(permitted: Permitted, course: Course) -> Refusal:

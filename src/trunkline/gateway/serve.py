@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.dialect import Dialect, Door, KeptAnswers
+from trunkline.dialects.dialect import Dialect, Door
 from trunkline.dialects.registry import (
     DIALOGUES,
     DOORS,
@@ -38,9 +38,10 @@ from trunkline.gateway.desk import Desk
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import log_fields, own_headers, refusal_headers
 from trunkline.gateway.identify import identify
-from trunkline.gateway.keep import answer_kept
+from trunkline.gateway.kept import KeptDesk
 from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
+from trunkline.gateway.refuse import unrecorded
 from trunkline.gateway.relay import CLIENT_CLOSED
 from trunkline.ids import RequestId
 from trunkline.wire.request import body_of
@@ -52,7 +53,6 @@ WIRE_REFUSALS: Final[Mapping[int, type[Refusal]]] = MappingProxyType(
 )
 OF_DOORS: Final = b"POST, OPTIONS"
 OF_OWN: Final = b"GET, HEAD, OPTIONS"
-OF_KEPT: Final = b"GET, HEAD, DELETE, OPTIONS"
 OF_ALL: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 # No key is asked for here, and nothing said that needs one.
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
@@ -60,9 +60,6 @@ OPEN_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/")
 PATHS: Final = (*DOORS, *(path for path, _, _ in DIALOGUES), *LISTED, *OPEN_PATHS)
 
 log = logging.getLogger("trunkline.gateway")
-
-Found = tuple[Dialect, KeptAnswers, str]
-"""Whose kept answers a path names, and what of it stands behind them."""
 
 
 class Gateway:
@@ -86,7 +83,7 @@ class Gateway:
                 self._tell_options(request_id, request, reply)
                 return
             if door is None and (found := find_kept(request.path)) is not None:
-                await self._answer_kept(found, request_id, request, reply)
+                await self._answer_kept(KeptDesk(exchange, found[1], found[2], request), request_id, request, reply)
                 return
             if door is None and (named := find_dialogues(request.path)) is not None:
                 await self._answer_dialogue(Desk(exchange, named, request), request_id, request, reply)
@@ -101,13 +98,7 @@ class Gateway:
         except Refusal as refusal:
             self._refuse(request_id, _dialect(door, request), refusal, reply)
         except JournalFailed as error:
-            unavailable = Unavailable(
-                "The call was not sent, because it could not be recorded first. The operator has been told.",
-                code="journal_failed",
-                inside=error.inside,
-                retry_after=5,
-            )
-            self._refuse(request_id, _dialect(door, request), unavailable, reply)
+            self._refuse(request_id, _dialect(door, request), unrecorded(error), reply)
         finally:
             if request.path not in OPEN_PATHS:
                 exchange.metrics.request(reply.status or CLIENT_CLOSED, door.operation if door is not None else "")
@@ -122,8 +113,7 @@ class Gateway:
     def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         path = request.path
         methods = OF_ALL if path == "*" else OF_DOORS if find_door(path) is not None else OF_OWN
-        methods = OF_KEPT if find_kept(path) is not None else methods
-        methods = OF_ALL if find_dialogues(path) is not None else methods
+        methods = OF_ALL if find_kept(path) is not None or find_dialogues(path) is not None else methods
         if methods is OF_OWN and not _answers(path):
             raise _no_such_path(path)
         lines = b"allow: %b\r\nx-trunkline-request-id: %b\r\n" % (methods, request_id.encode())
@@ -131,16 +121,12 @@ class Gateway:
             lines += self._cross_origin.preflight(request, methods)
         reply.send(204, lines, b"")
 
-    async def _answer_kept(self, found: Found, request_id: RequestId, request: Request, reply: Reply) -> None:
-        if request.method not in {"GET", "HEAD", "DELETE"}:
-            reply.also(b"allow: %b\r\n" % OF_KEPT)
-            raise WrongMethod(f"{request.path[:200]} takes GET or DELETE, not {request.method}.")
-        reply.send(200, own_headers(request_id), await answer_kept(self._exchange, found, request))
+    async def _answer_kept(self, desk: KeptDesk, request_id: RequestId, request: Request, reply: Reply) -> None:
+        _check_method(desk.methods, request, reply)
+        await desk.answer(request_id, reply)
 
     async def _answer_dialogue(self, desk: Desk, request_id: RequestId, request: Request, reply: Reply) -> None:
-        if request.method not in desk.methods:
-            reply.also(b"allow: %b, OPTIONS\r\n" % ", ".join(desk.methods).encode())
-            raise WrongMethod(f"{request.path[:200]} takes {' or '.join(desk.methods)}, not {request.method}.")
+        _check_method(desk.methods, request, reply)
         reply.send(200, own_headers(request_id), await desk.answer())
 
     async def _answer_itself(self, request_id: RequestId, request: Request, reply: Reply) -> None:
@@ -175,6 +161,12 @@ class Gateway:
             raise _no_such_path(request.path)
         name = request.path.removeprefix(above).removeprefix("/")
         return show_model(exchange, caller, shape, name) if name else list_models(exchange, caller, shape)
+
+
+def _check_method(methods: tuple[str, ...], request: Request, reply: Reply) -> None:
+    if request.method not in methods:
+        reply.also(b"allow: %b, OPTIONS\r\n" % ", ".join(methods).encode())
+        raise WrongMethod(f"{request.path[:200]} takes {' or '.join(methods)}, not {request.method}.")
 
 
 def _answers(path: str) -> bool:

@@ -90,17 +90,13 @@ class DialogueTable:
         self, dialogue: Dialogue, items: Sequence[Item], turn: Turn | None, bounds: Bounds | None
     ) -> Appended | TooMuch:
         with self._sessions.writing() as connection:
-            # First, so that whoever appends at the same time waits here.
-            if not _settle(connection, dialogue, {"last": dialogues.c.last + len(items)}):
+            if not append_items(connection, dialogue, items):
                 return Appended.GONE
             if bounds is not None:
                 counted = _count(connection, dialogue)
-                count, size = counted.count + len(items), counted.bytes + sum(len(one.content) for one in items)
-                if count > bounds.items or size > bounds.bytes:
+                if counted.count > bounds.items or counted.bytes > bounds.bytes:
                     connection.rollback()
-                    return TooMuch(count, size)
-            last = connection.execute(select(dialogues.c.last).where(dialogues.c.id == dialogue.id)).scalar_one()
-            _insert(connection, dialogue, items, last - len(items))
+                    return counted
             if turn is not None:
                 insert_turn(connection, turn, [one.id for one in items])
         return Appended.WELL
@@ -149,6 +145,16 @@ class DialogueTable:
             count = connection.execute(delete(dialogue_items).where(single)).rowcount
             connection.execute(delete(dialogues).where(dialogues.c.id.in_(meant)))
         return count
+
+
+def append_items(connection: Connection, dialogue: Dialogue, items: Sequence[Item]) -> bool:
+    """Add items at the end within a transaction; return whether the dialogue was there, and no other use case's."""
+    # First, so that whoever appends at the same time waits here.
+    if not _settle(connection, dialogue, {"last": dialogues.c.last + len(items)}):
+        return False
+    last = connection.execute(select(dialogues.c.last).where(dialogues.c.id == dialogue.id)).scalar_one()
+    _insert(connection, dialogue, items, last - len(items))
+    return True
 
 
 def _find(connection: Connection, dialogue_id: str, now: int) -> Dialogue | None:

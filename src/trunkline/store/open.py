@@ -16,6 +16,7 @@ from trunkline.store.alert_table import AlertTable
 from trunkline.store.changes import Changes, Looking
 from trunkline.store.claim_table import ClaimTable
 from trunkline.store.dialogue_table import DialogueTable
+from trunkline.store.errand_table import ErrandTable
 from trunkline.store.key_table import KeyTable
 from trunkline.store.lease_table import LeaseTable
 from trunkline.store.ledger import Ledger
@@ -44,7 +45,9 @@ _PRAGMAS = (
 )
 
 
-class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, AlertTable, TurnTable, DialogueTable):
+class Store(
+    Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, AlertTable, TurnTable, DialogueTable, ErrandTable
+):
     """All that an exchange keeps in one database: ledger, keys, claims, budgets, limits, webhooks, conversations.
 
     Safe to use from several threads; each method is one transaction.
@@ -63,6 +66,7 @@ class Store(Ledger, KeyTable, ClaimTable, LeaseTable, WindowTable, SlotTable, Al
         AlertTable.__init__(self, sessions)
         TurnTable.__init__(self, sessions)
         DialogueTable.__init__(self, sessions)
+        ErrandTable.__init__(self, sessions)
         self.checks += LEASE_CHECKS
 
     @property

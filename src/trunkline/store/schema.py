@@ -17,10 +17,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    false,
     text,
 )
 
-HEAD = "0015"
+HEAD = "0016"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -346,8 +347,15 @@ turns = Table(
     Column("items", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("dialogue", Text),
+    # Of answers that are worked on without their callers: how far they are, who is at it, and until when that holds.
+    Column("status", Text, nullable=False, server_default=""),
+    Column("worker", Text, nullable=False, server_default=""),
+    Column("alive_until", BigInteger, nullable=False, server_default="0"),
+    Column("streams", Boolean, nullable=False, server_default=false()),
 )
 Index("turns_expire", turns.c.expires_at)
+UNDER_WAY = text("status = 'in_progress'")
+Index("turns_under_way", turns.c.worker, sqlite_where=UNDER_WAY, postgresql_where=UNDER_WAY)
 Index("turns_of", turns.c.unit, turns.c.use_case)
 
 turn_items = Table(
@@ -358,6 +366,16 @@ turn_items = Table(
     Column("id", Text, primary_key=True),
 )
 Index("turn_items_by_id", turn_items.c.id)
+
+errand_events = Table(
+    "errand_events",
+    metadata,
+    # The events of an answer's stream from number `first` to `last`; they come and go with it.
+    Column("turn", Text, ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
 
 dialogues = Table(
     "dialogues",

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, func, literal, select
 
-from trunkline.conversations.turns import Belonging, Held, TooMuch, Turn
+from trunkline.conversations.turns import Belonging, Held, Progress, TooMuch, Turn
 from trunkline.store.schema import dialogue_items, dialogues, turn_items, turns
 from trunkline.store.sessions import Sessions
 
@@ -80,8 +80,13 @@ def insert_turn(connection: Connection, turn: Turn, item_ids: Sequence[str]) -> 
     """Keep a turn within a transaction."""
     row = msgspec.structs.asdict(turn) | {"size": len(turn.items) + len(turn.answer)}
     connection.execute(turns.insert().values(row))
+    insert_ids(connection, turn.id, item_ids)
+
+
+def insert_ids(connection: Connection, turn_id: str, item_ids: Sequence[str]) -> None:
+    """Have a turn found by the ids of its items, within a transaction."""
     if item_ids:
-        connection.execute(turn_items.insert(), [{"turn": turn.id, "id": one} for one in dict.fromkeys(item_ids)])
+        connection.execute(turn_items.insert(), [{"turn": turn_id, "id": one} for one in dict.fromkeys(item_ids)])
 
 
 def belongs(whose: Belonging, made: Table, owned: Table) -> list[ColumnElement[bool]]:
@@ -132,4 +137,8 @@ def turn_of(row: Row[Any]) -> Turn:
         items=bytes(row.items),
         answer=bytes(row.answer),
         dialogue=row.dialogue,
+        status=Progress(row.status),
+        worker=row.worker,
+        alive_until=row.alive_until,
+        streams=row.streams,
     )

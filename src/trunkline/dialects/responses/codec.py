@@ -128,7 +128,9 @@ def decode(operation: Operation, body: bytes, path: str = "", query: str = "") -
     asked = read_body(body, _asked)
     if not path.endswith(COUNT):
         return asked
-    return msgspec.structs.replace(asked, counts_only=True, stream=False, stateful=False, output_limit=0)
+    return msgspec.structs.replace(
+        asked, counts_only=True, stream=False, stateful=False, output_limit=0, background=False
+    )
 
 
 def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
@@ -142,13 +144,6 @@ def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         raise Malformed("`input` must be text or a list of items.", code="invalid_type", param="input")
     elif begins == b"[":
         stored = _refers(read.input) or stored
-    if read.background:
-        raise Malformed(
-            "`background` cannot be true here: an answer that comes later cannot be fetched through the exchange. "
-            "Send it without, and with `stream` where it takes long.",
-            code="not_supported",
-            param="background",
-        )
     if read.max_output_tokens is not None and read.max_output_tokens < 0:
         raise Malformed("`max_output_tokens` must not be negative.", param="max_output_tokens")
     return Asked(
@@ -162,6 +157,7 @@ def _asked(body: bytes, fields: dict[str, msgspec.Raw]) -> Asked:
         output_limit=read.max_output_tokens,
         prompt_bound=max(len(body), STORED_MOST) if stored else len(body),
         stateful=True,
+        background=read.background is True,
     )
 
 

@@ -10,6 +10,7 @@ from trunkline.dialects.responses import (
     dialogues,
     errors,
     kept,
+    late,
     read_events,
     read_items,
     stream,
@@ -54,8 +55,8 @@ RESPONSES: Final = Dialect(
         mark_event=kept.mark_event,
         find=kept.find,
         write_items=kept.write_items,
-        check_query=kept.check_query,
         write_deleted=kept.write_deleted,
+        late=late.LATE,
     ),
     dialogues=dialogues.DIALOGUES,
 )

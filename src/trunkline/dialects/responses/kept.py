@@ -34,6 +34,8 @@ REFERENCE: Final = re.compile(rb"item_reference|\\u")
 WHOLE: Final = frozenset({"completed", "incomplete"})
 ENDS: Final = frozenset(f"response.{status}" for status in WHOLE)
 REFERS: Final = "item_reference"
+OURS_ALONE: Final = frozenset({"previous_response_id", "conversation", "background"})
+"""Fields that no deployment hears of."""
 NOTHING_BEFORE: Final = Before()
 PAGE: Final = 20
 MOST: Final = 100
@@ -156,7 +158,7 @@ def resume(asked: Asked, before: Before) -> Asked:
     Earlier instructions are not carried over. Thoughts go back only to the deployment that answered last, where that
     one thought them: nobody else could take them up again.
     """
-    fields = {name: raw for name, raw in asked.fields.items() if name not in ("previous_response_id", "conversation")}
+    fields = {name: raw for name, raw in asked.fields.items() if name not in OURS_ALONE}
     fields["store"] = msgspec.Raw(b"false")
     turns = before.said
     own = _own_items(asked)
@@ -293,7 +295,7 @@ def mark(answer: bytes, marks: Marks) -> bytes | None:
         return None
     if fields.get("status") is not None and _decode_status(fields["status"]) not in WHOLE:
         return None
-    return _marked(fields, marks)
+    return marked(fields, marks)
 
 
 def _decode_status(raw: msgspec.Raw) -> str:
@@ -303,8 +305,11 @@ def _decode_status(raw: msgspec.Raw) -> str:
         return ""
 
 
-def _marked(fields: dict[str, msgspec.Raw], marks: Marks) -> bytes:
+def marked(fields: dict[str, msgspec.Raw], marks: Marks) -> bytes:
+    """Return the fields of an answer with the exchange's marks."""
     told: dict[str, Any] = {"id": marks.id, "previous_response_id": marks.before, "store": marks.kept}
+    if marks.late:
+        told["background"] = True
     if marks.dialogue is not None:
         # One that was not put into its conversation after all does not belong to it.
         told["conversation"] = {"id": marks.dialogue} if marks.kept else None
@@ -324,7 +329,7 @@ def mark_event(event: bytes, marks: Marks) -> tuple[bytes, bool]:
         return event, False
     if not inside:
         return event, False
-    fields["response"] = msgspec.Raw(_marked(inside, marks))
+    fields["response"] = msgspec.Raw(marked(inside, marks))
     return b"event: %b\ndata: %b\n\n" % (read.type.encode(), _encode(fields)), read.type in ENDS
 
 
@@ -332,21 +337,6 @@ def find(event: bytes) -> bytes:
     """Return the answer that the last event of a stream holds."""
     read = _decode_event(data_of(event))
     return bytes(read.response)
-
-
-def check_query(query: str) -> None:
-    """Refuse what a query for one answer asks and nobody here can do.
-
-    Raises:
-        Malformed: it is to be streamed again.
-    """
-    for name in ("stream", "starting_after"):
-        if parse_qs(query).get(name, ["false"])[0] != "false":
-            raise Malformed(
-                f"`{name}` cannot be given here: a kept answer is told whole. Ask for it without.",
-                code="not_supported",
-                param=name,
-            )
 
 
 def write_items(turns: Sequence[Past], query: str) -> bytes:
