@@ -14,13 +14,12 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 
 from trunkline.errors import DataFolderUnusable, Unstartable
 from trunkline.metering.limits import MINUTE, Rate
-from trunkline.metering.periods import Period
 
 LANES = 128
 ROWS = 8_192
@@ -46,7 +45,6 @@ class Page:
     """
 
     def __init__(self, folder: Path, *, alone: bool = False) -> None:
-        self._alone = alone
         self._folder = folder
         self._rows: dict[str, int] = {}
         try:
@@ -59,6 +57,7 @@ class Page:
             self._map = mmap.mmap(self._file, size)
         except OSError as fault:
             raise DataFolderUnusable(f"{folder} cannot keep counts: {fault.strerror or fault}") from fault
+        self._lock = nullcontext() if alone else _Lock(self._file)
         self.words = memoryview(self._map).cast("q")
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
@@ -71,17 +70,9 @@ class Page:
         """This worker's lane."""
         return self._lane
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Have the counts to oneself, for some microseconds: others wait."""
-        if self._alone:
-            yield
-            return
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        return self._lock
 
     def row(self, name: str) -> int:
         """Return where the row of a limit begins, made where there is none. Only while locked.
@@ -174,6 +165,21 @@ class Page:
                 words[base + FIRST_LANE + lane] = 0
 
 
+class _Lock:
+    """Holds the lock of a file within a `with` block."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 def _lock(path: Path) -> int | None:
     """Lock a file and return its descriptor; None where somebody else has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -190,31 +196,35 @@ class Counter:
 
     Attributes:
         most: what this worker counted last.
+        windowed: whether it counts in windows: neither what drains by itself nor calls at once.
     """
 
-    __slots__ = ("_base", "_page", "_window", "most", "rate")
+    __slots__ = ("_base", "_ends", "_page", "_starts", "_words", "most", "rate", "windowed")
 
     def __init__(self, page: Page, rate: Rate) -> None:
         self.rate = rate
+        self.windowed = bool(rate.per) and not rate.drains
         self._page = page
+        self._words = page.words
         self._base = page.row(rate.name)
-        self._window = Period(0, 0)
+        self._starts = self._ends = 0
         self.most = 0
 
     def used(self, now: int) -> int:
         """What is used in the window of this moment, how many calls are under way, or how full units are."""
-        words, base = self._page.words, self._base
+        words, base = self._words, self._base
+        if self.windowed:
+            if not (self._starts <= now < self._ends and words[base + STARTS] == self._starts):
+                self._turn(now)
+            return words[base + USED]
         if self.rate.drains:
             self._ebb(now)
             return words[base + USED]
-        if not self.rate.per:
-            return sum(words[base + FIRST_LANE : base + WIDTH])
-        self._turn(now)
-        return words[base + USED]
+        return sum(words[base + FIRST_LANE : base + WIDTH])
 
     def has_room(self, now: int, most: float) -> bool:
         """Whether a bucket holds less than so much at this moment."""
-        words, base = self._page.words, self._base
+        words, base = self._words, self._base
         if words[base + USED] == 0:
             words[base + STARTS] = max(words[base + STARTS], now)
             return most > 0
@@ -224,7 +234,7 @@ class Counter:
     @property
     def mine(self) -> int:
         """How many calls of this worker are under way."""
-        return self._page.words[self._base + FIRST_LANE + self._page.lane]
+        return self._words[self._base + FIRST_LANE + self._page.lane]
 
     def ends(self, now: int) -> int:
         """When the window ends in which is counted, or units have room again."""
@@ -232,53 +242,48 @@ class Counter:
             over = max(0, self.used(now) - self.rate.limit + 1)
             return now + over * MINUTE // self.rate.drains
         self._turn(now)
-        return self._page.words[self._base + ENDS]
+        return self._words[self._base + ENDS]
 
     def take(self, amount: int) -> int:
         """Count an amount in the window that was looked at last; return when that began, for `give`."""
-        words, base = self._page.words, self._base
-        if self.rate.drains:
+        words, base = self._words, self._base
+        if self.windowed:
             words[base + USED] += amount
-            return 0
-        if not self.rate.per:
-            words[base + FIRST_LANE + self._page.lane] += amount
-            return 0
-        words[base + USED] += amount
-        self.most = amount
-        return words[base + STARTS]
+            self.most = amount
+            return words[base + STARTS]
+        words[base + USED if self.rate.drains else base + FIRST_LANE + self._page.lane] += amount
+        return 0
 
     def give(self, amount: int, starts: int) -> None:
         """Take back what was counted in the window that began then; a window that is over stays as it was."""
-        words, base = self._page.words, self._base
-        if self.rate.drains:
-            words[base + USED] = max(0, words[base + USED] - amount)
-        elif not self.rate.per:
+        words, base = self._words, self._base
+        if not self.windowed and not self.rate.drains:
             words[base + FIRST_LANE + self._page.lane] -= amount
-        elif words[base + STARTS] == starts:
+        elif not self.windowed or words[base + STARTS] == starts:
             words[base + USED] = max(0, words[base + USED] - amount)
 
     def refuse(self) -> None:
         """Count a refusal."""
-        self._page.words[self._base + REFUSED] += 1
+        self._words[self._base + REFUSED] += 1
 
     @property
     def starts(self) -> int:
         """When the window began in which is counted."""
-        return self._page.words[self._base + STARTS]
+        return self._words[self._base + STARTS]
 
     @property
     def granted(self) -> int:
         """What this exchange was given of the window, where several share the limit."""
-        return self._page.words[self._base + GRANTED]
+        return self._words[self._base + GRANTED]
 
     @property
     def ahead(self) -> int:
         """What this exchange was given of the next window."""
-        return self._page.words[self._base + AHEAD]
+        return self._words[self._base + AHEAD]
 
     def receive(self, amount: int, starts: int) -> None:
         """Take what the exchange was given of the window that begins then; of one that is over it is nothing."""
-        words, base = self._page.words, self._base
+        words, base = self._words, self._base
         if words[base + STARTS] == starts:
             words[base + GRANTED] += amount
         elif words[base + ENDS] == starts:
@@ -287,11 +292,11 @@ class Counter:
     @property
     def refused(self) -> int:
         """How many were refused since the file was made."""
-        return self._page.words[self._base + REFUSED]
+        return self._words[self._base + REFUSED]
 
     def _ebb(self, now: int) -> None:
         """Let what units have worked off meanwhile ebb away. What is less than a token waits for the next look."""
-        words, base = self._page.words, self._base
+        words, base = self._words, self._base
         past = now - words[base + STARTS]
         if past <= 0:  # Or the clock was set back: then nothing ebbs away until it has caught up.
             return
@@ -304,15 +309,14 @@ class Counter:
 
     def _turn(self, now: int) -> None:
         """Begin a new window where the one before is over."""
-        if not self._window.holds(now):
-            self._window = self.rate.window(now)
-        words, base, window = self._page.words, self._base, self._window
+        if not self._starts <= now < self._ends:
+            window = self.rate.window(now)
+            self._starts, self._ends = window.starts, window.ends
+        words, base = self._words, self._base
         starts = words[base + STARTS]
-        if starts == window.starts:
-            return
         # A clock that was set back a little goes on in the window that has begun: nobody gets it twice.
-        if window.starts < starts <= window.ends:
+        if self._starts <= starts <= self._ends:
             return
-        words[base + GRANTED] = words[base + AHEAD] if words[base + ENDS] == window.starts else 0
-        words[base + STARTS], words[base + ENDS] = window.starts, window.ends
+        words[base + GRANTED] = words[base + AHEAD] if words[base + ENDS] == self._starts else 0
+        words[base + STARTS], words[base + ENDS] = self._starts, self._ends
         words[base + USED] = words[base + AHEAD] = 0

@@ -50,6 +50,29 @@ class _Rows(msgspec.Struct, frozen=True):
 
 _NO_ROWS = _Rows()
 NONE_DECLARED = RatesLeft()
+
+
+class Toll(msgspec.Struct, frozen=True):
+    """Against what an attempt counts, in this order: put together once for all that are alike.
+
+    Attributes:
+        singles: counters that count one for it, with that one: calls and requests above the caller, then of the
+            deployment.
+        tokens: counters of tokens.
+        buckets: what drains by itself.
+        callers: how many of the singles are calls at once above the caller.
+        entering: how many of the singles count with the call's first attempt only.
+        ongoing: how many there are with calls at once at the deployment.
+    """
+
+    singles: tuple[tuple[Counter, int], ...]
+    tokens: tuple[Counter, ...]
+    buckets: tuple[Counter, ...]
+    callers: int
+    entering: int
+    ongoing: int
+
+
 Taken = tuple[Counter, int, int]
 """What was counted where: the amount, and when the window began."""
 
@@ -108,7 +131,7 @@ class Turnstile:
         with self.page.locked():
             counters = {rate.name: Counter(self.page, rate) for rate in limits}
         self._limits, self._counters = limits, counters
-        self._above: dict[tuple[str, str, str, str, str], _Rows] = {}
+        self._above: dict[tuple[str, str, str, str, str], tuple[_Rows, dict[str, tuple[Toll, Toll]]]] = {}
         self._at = {name: self._rows(rates) for name, rates in limits.at.items()}
         self.in_force = bool(limits)
 
@@ -122,6 +145,19 @@ class Turnstile:
 
     def above(self, attempt: Attempt) -> _Rows:
         """Return the counters above a caller's calls."""
+        return self._known(attempt)[0]
+
+    def toll(self, attempt: Attempt, *, again: bool) -> Toll:
+        """Return against what an attempt counts; `again` where its call has counted against its caller's limits."""
+        above, tolls = self._known(attempt)
+        deployment = attempt.endpoint.deployment
+        found = tolls.get(deployment)
+        if found is None:
+            at = self.at(deployment)
+            found = tolls[deployment] = _toll(above, at, (*above.calls, *above.requests)), _toll(above, at, ())
+        return found[again]
+
+    def _known(self, attempt: Attempt) -> tuple[_Rows, dict[str, tuple[Toll, Toll]]]:
         permitted = attempt.permitted
         caller = permitted.caller
         # Callers name their end customers as they like, at any length: only names that limits are on are remembered.
@@ -133,7 +169,7 @@ class Turnstile:
         if found is None:
             if len(self._above) >= MOST_REMEMBERED:
                 self._above.clear()
-            found = self._above[key] = self._rows(self._limits.above(*key))
+            found = self._above[key] = self._rows(self._limits.above(*key)), {}
         return found
 
     def left(self, attempt: Attempt) -> RatesLeft:
@@ -161,8 +197,12 @@ class Turnstile:
         """
         now = self._now()
         with self.page.locked():
+            alone = self.shares is None
             for counter, amount in wanted:
-                if self._fits(counter, amount, now):
+                if counter.windowed and alone:
+                    if counter.used(now) + amount <= counter.rate.limit:
+                        continue
+                elif self._fits(counter, amount, now):
                     continue
                 if self._may_have_more(counter, amount, now):
                     raise Scarce(counter, amount)
@@ -277,12 +317,24 @@ class Turnstile:
         return _Rows(by[TOKENS], by[REQUESTS], by[CALLS], buckets)
 
 
-def _tightest(counters: Iterable[Counter], now: int) -> RateLeft | None:
+def _toll(above: _Rows, at: _Rows, call: tuple[Counter, ...]) -> Toll:
+    return Toll(
+        singles=tuple((one, 1) for one in (*call, *at.calls, *at.requests)),
+        tokens=above.tokens + at.tokens,
+        buckets=at.buckets,
+        callers=len(above.calls) if call else 0,
+        entering=len(call),
+        ongoing=len(call) + len(at.calls),
+    )
+
+
+def _tightest(counters: tuple[Counter, ...], now: int) -> RateLeft | None:
     """The limit with the least left; of several, the one that is whole again last."""
-    found: RateLeft | None = None
+    if not counters:
+        return None
+    lefts = []
     for counter in counters:
-        limit, ends = counter.rate.limit, counter.ends(now)
-        left = RateLeft(limit, max(limit - counter.used(now), 0), max(ends - now, 0) / NANOS_PER_SECOND, ends)
-        if found is None or (left.left, -left.resets_at) < (found.left, -found.resets_at):
-            found = left
-    return found
+        limit, left, ends = counter.rate.limit, counter.rate.limit - counter.used(now), counter.ends(now)
+        lefts.append((max(left, 0), -ends, limit))
+    left, ends, limit = min(lefts)
+    return RateLeft(limit, left, max(-ends - now, 0) / NANOS_PER_SECOND, -ends)

@@ -48,19 +48,17 @@ class Visit:
             Unavailable: the store does not say whether there is more.
         """
         turnstile = self._turnstile
-        self._end_attempt()
-        above, at = turnstile.above(attempt), turnstile.at(attempt.endpoint.deployment)
-        if not above and not at:
+        if self._entered:
+            self._end_attempt()
+        toll = turnstile.toll(attempt, again=self._entered)
+        wanted = [*toll.singles]
+        if toll.tokens:
+            tokens = attempt.bound.input + attempt.bound.output
+            wanted += [(one, tokens) for one in toll.tokens]
+        if toll.buckets:
+            wanted += [(one, turnstile.foresee(attempt, one.rate)) for one in toll.buckets]
+        if not wanted:
             return
-        tokens = attempt.bound.input + attempt.bound.output
-        call = () if self._entered else (*above.calls, *above.requests)
-        held = (*above.tokens, *at.tokens)
-        wanted = [
-            *((one, 1) for one in (*call, *at.calls, *at.requests)),
-            *((one, tokens) for one in held),
-        ]
-        if at.buckets:
-            wanted += [(one, turnstile.foresee(attempt, one.rate)) for one in at.buckets]
         while True:
             try:
                 taken = turnstile.take(wanted)
@@ -69,12 +67,11 @@ class Visit:
                 await turnstile.more(scarce, attempt.permitted.caller.unit)
         if not self._entered:
             self._entered = True
-            self._call = taken[: len(above.calls)]
-        began = len(call) + len(at.calls)
-        self._ongoing = taken[len(call) : began]
-        self._requests = taken[began : began + len(at.requests)]
-        buckets = len(taken) - len(at.buckets)
-        self._tokens = taken[began + len(at.requests) : buckets]
+            self._call = taken[: toll.callers]
+        singles, buckets = len(toll.singles), len(taken) - len(toll.buckets)
+        self._ongoing = taken[toll.entering : toll.ongoing]
+        self._requests = taken[toll.ongoing : singles]
+        self._tokens = taken[singles:buckets]
         self._buckets = taken[buckets:]
 
     def _end_attempt(self, *, last: bool = False) -> None:
