@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from bench.question import ANSWER
@@ -130,8 +131,24 @@ def nginx(folder: Path, upstreams: Upstreams) -> Iterator[Gateway]:
         yield Gateway("nginx", process.pid, plain, paced, "plain", "paced", KEY)
 
 
-def declared(upstreams: Upstreams) -> dict[str, object]:
-    """Return the estate that is measured: three nested units, a data class with requirements, hard budgets, limits."""
+BOUNDLESS = 1_000_000_000
+POLICIES: Mapping[str, Mapping[str, object]] = {
+    "three hard budgets": {
+        "budgets": [
+            {"on": on, "per": per, "amount": BOUNDLESS, "hard": True}
+            for on, per in (({"unit": "acme"}, "month"), ({"unit": KEY_UNIT}, "month"), ({"use_case": "plain"}, "day"))
+        ]
+    },
+    "a unit's requests and tokens a minute": {
+        "limits": [{"on": {"unit": KEY_UNIT}, "rpm": BOUNDLESS, "tpm": BOUNDLESS}]
+    },
+    "the provider's quota": {"quota": {"rpm": BOUNDLESS, "tpm": BOUNDLESS}},
+}
+"""What a request is held to beside its key and its data class; nothing of it is ever used up."""
+
+
+def declared(upstreams: Upstreams, policies: Collection[str] = POLICIES.keys()) -> dict[str, Any]:
+    """Return the estate that is measured: nested units, a data class with requirements, budgets, limits, a quota."""
     timeouts = {"between": 60, "total": 600}
     deployments = {
         name: exchange.deployment(f"http://127.0.0.1:{port}/v1", timeouts=timeouts)
@@ -140,23 +157,25 @@ def declared(upstreams: Upstreams) -> dict[str, object]:
     deployments[BRIDGED] = deployments["paced"] | {"dialect": "anthropic"}
     made = exchange.estate(deployments, {name: [[name]] for name in deployments})
     made["use_cases"][BRIDGED]["uncarried"] = "drop"  # of the request, only the pace, which that upstream has by itself
-    return made | {
-        "budgets": [
-            {"on": {"unit": "acme"}, "per": "month", "amount": 100000000, "hard": True},
-            {"on": {"unit": "finance"}, "per": "month", "amount": 100000000, "hard": True},
-            {"on": {"use_case": "plain"}, "per": "day", "amount": 100000000, "hard": True},
-        ],
-    }
+    parts = {section: value for name in policies for section, value in POLICIES[name].items()}
+    if quota := parts.pop("quota", None):
+        made["boundaries"]["vendor"]["quota"] = quota
+    return made | parts
 
 
 @contextlib.contextmanager
 def trunkline(
-    folder: Path, upstreams: Upstreams, *, workers: int = 1, prefix: tuple[str, ...] = ()
+    folder: Path,
+    upstreams: Upstreams,
+    *,
+    workers: int = 1,
+    prefix: tuple[str, ...] = (),
+    policies: Collection[str] = POLICIES.keys(),
 ) -> Iterator[Gateway]:
     """Run Trunkline on the gateway's core, which all its workers share."""
     options = ("--no-engine", "--workers", str(workers))
     with machine.pinned_children(machine.GATEWAY_CORE):
-        running = exchange.start(folder, declared(upstreams), *options, prefix=prefix)
+        running = exchange.start(folder, declared(upstreams, policies), *options, prefix=prefix)
     try:
         key = running.key(KEY_UNIT)
         name = "trunkline" if workers == 1 else f"{workers} workers"

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from bench.gateways import Gateway, Upstreams
 from bench.question import CHUNKS, PACE
 from bench.report import Figure
 from bench.sizes import Sized
+from bench.turns import Effort, Samples, by_turns, say
 
 from bench import (
     ageing,
@@ -55,26 +56,7 @@ SOAK_MARKS = "<!-- soaked -->", "<!-- end of soaked -->"
 MIB = 1 << 20
 
 
-class Effort(msgspec.Struct, frozen=True):
-    """How long to measure: alternating runs, seconds per plain run, streams one after the other per connection.
-
-    And how many keys, units, use cases and deployments the estates have, and how many requests and connections make a
-    long run.
-    """
-
-    runs: int = 5
-    seconds: int = 3
-    rounds: int = 3
-    sizes: tuple[int, ...] = (10, 1_000, 10_000)
-    lifetime: tuple[int, int] = (200_000, 5_000)
-
-
 QUICK = Effort(runs=2, seconds=1, rounds=1, sizes=(10, 1_000), lifetime=(10_000, 400))
-Samples = dict[str, list[float]]
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _sample(gateway: Gateway, upstreams: Upstreams, effort: Effort) -> dict[str, float]:
@@ -109,23 +91,10 @@ def alternate(subjects: tuple[Gateway, ...], upstreams: Upstreams, effort: Effor
             found = _sample(gateway, upstreams, effort)
             for name, value in found.items():
                 samples[gateway.name][name].append(value)
-            _say(
+            say(
                 f"run {run + 1}/{effort.runs} {gateway.name:<10} "
                 + "  ".join(f"{name} {value:.2f}" for name, value in found.items() if not name.startswith("rate"))
             )
-    return samples
-
-
-def by_turns(subjects: Mapping[str, Gateway], connections: int, effort: Effort) -> Samples:
-    """Return CPU per plain request of each gateway by its name, measured in turns."""
-    samples: Samples = defaultdict(list)
-    for gateway in subjects.values():
-        load.plain(gateway, connections, min(effort.seconds, 2))
-    for run in range(effort.runs):
-        for name, gateway in subjects.items():
-            samples[name].append(load.plain(gateway, connections, effort.seconds).cpu)
-        shown = "  ".join(f"{name} {values[-1]:.2f}" for name, values in samples.items())
-        _say(f"run {run + 1}/{effort.runs} cpu@{connections} {shown}")
     return samples
 
 
@@ -154,11 +123,28 @@ def at_rest(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
     return made
 
 
+def each_policy(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
+    """Measure what each policy costs a request, beside an exchange that has none of them."""
+    none, all_of_it = "none of these", "all of these"
+    asked = {none: (), **{name: (name,) for name in gateways.POLICIES}, all_of_it: tuple(gateways.POLICIES)}
+    with contextlib.ExitStack() as stack:
+        subjects = {
+            name: stack.enter_context(gateways.trunkline(folder / f"policy-{number}", upstreams, policies=policies))
+            for number, (name, policies) in enumerate(asked.items())
+        }
+        samples = by_turns(subjects, 16, effort)
+    without = tuple(samples.pop(none))
+    return [
+        Figure(f"CPU per plain request, {name}", "us", tuple(found), without, ratio=True, against=none)
+        for name, found in samples.items()
+    ]
+
+
 def long_run(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figure]:
     """Measure the memory before and after many requests, connections and streams."""
     with gateways.trunkline(folder / "aged", upstreams) as gateway:
         aged = ageing.age(gateway, *effort.lifetime)
-    _say(f"a long run: {aged.requests:,} requests, {aged.connections:,} connections, {aged.streams:,} streams")
+    say(f"a long run: {aged.requests:,} requests, {aged.connections:,} connections, {aged.streams:,} streams")
     name = f"memory after {effort.lifetime[0]:,} requests and {effort.lifetime[1]:,} connections"
     return [Figure(name, "MiB", (aged.old / MIB,), (aged.warm / MIB,), against="before")]
 
@@ -168,7 +154,7 @@ def beside_large_ledger(upstreams: Upstreams, effort: Effort, folder: Path, call
     data = DataFolder(folder / "full-ledger" / "data")
     began = time.perf_counter()
     fill(str(data.store_path), calls, keys=KEYS)
-    _say(f"filled a ledger with {calls:,} calls in {time.perf_counter() - began:.0f} s")
+    say(f"filled a ledger with {calls:,} calls in {time.perf_counter() - began:.0f} s")
     with (
         gateways.trunkline(folder / "empty-ledger", upstreams) as empty,
         gateways.trunkline(folder / "full-ledger", upstreams) as full,
@@ -222,7 +208,7 @@ def many_sizes(upstreams: Upstreams, effort: Effort, folder: Path) -> list[Figur
         for size in effort.sizes:
             subject = stack.enter_context(sizes.trunkline(folder / f"size-{size}", upstreams, size))
             sized[f"{size:,}"] = subject
-            _say(f"{size:,} of each: ready after {subject.ready:.2f} s, {subject.memory / MIB:.1f} MiB")
+            say(f"{size:,} of each: ready after {subject.ready:.2f} s, {subject.memory / MIB:.1f} MiB")
         samples = by_turns({name: one.gateway for name, one in sized.items()}, 16, effort)
     least, *others = sized
     most = others[-1]
@@ -268,7 +254,7 @@ def beside_litellm(upstreams: Upstreams, effort: Effort, folder: Path) -> list[F
             load.plain(peer.gateway, 16, LITELLM_WARMS)
             samples = by_turns({"litellm": peer.gateway, "trunkline": ours}, 16, effort)
     except (litellm.NotInstalled, load.Failed) as fault:
-        _say(f"LiteLLM is left out: {fault}")
+        say(f"LiteLLM is left out: {fault}")
         return []
     started = gateways.start_up(folder / "start-beside-litellm", upstreams)
     pair = tuple(samples["trunkline"]), tuple(samples["litellm"])
@@ -317,7 +303,7 @@ def bench(effort: Effort, folder: Path, *, peer: bool = False, ledger: int = 0) 
     """Measure everything, LiteLLM only where `peer` says so, a ledger of `ledger` calls if any; return the table."""
     with gateways.fake_upstreams(folder / "upstreams") as upstreams:
         started = [gateways.start_up(folder / f"start-{number}", upstreams) for number in range(effort.runs)]
-        _say("ready after " + ", ".join(f"{seconds:.2f} s" for seconds in started))
+        say("ready after " + ", ".join(f"{seconds:.2f} s" for seconds in started))
         with (
             gateways.nginx(folder / "nginx", upstreams) as nginx,
             gateways.trunkline(folder / "trunkline", upstreams) as ours,
@@ -327,6 +313,7 @@ def bench(effort: Effort, folder: Path, *, peer: bool = False, ledger: int = 0) 
             memory = [load.held(fresh, OPEN_STREAMS)]
         more = at_rest(upstreams, effort, folder) + large_pictures(upstreams, folder)
         more += long_run(upstreams, effort, folder) + large_estate()
+        more += each_policy(upstreams, effort, folder)
         more += two_workers(upstreams, effort, folder) + many_sizes(upstreams, effort, folder)
         if ledger:
             more += beside_large_ledger(upstreams, effort, folder, ledger)
@@ -369,7 +356,7 @@ def _written(table: str, measured: str, marks: tuple[str, str] = (START_MARK, EN
 
 def soaked(minutes: float, folder: Path, *, page: bool) -> None:
     """Soak for so long and print what was found; exit with 1 where something did not hold."""
-    _say(f"{minutes:g} minutes at {soak.RATE:g} calls a second")
+    say(f"{minutes:g} minutes at {soak.RATE:g} calls a second")
     found = asyncio.run(soak.soak(folder, minutes * 60))
     table = soak.table(found)
     print(table, *found.faults, sep="\n")
@@ -425,7 +412,7 @@ def main() -> None:
     except machine.MissingTool as missing:
         sys.exit(str(missing))
     if machine.cores() < 2:
-        _say("one core only: load and gateway share it, so latencies mean little; CPU per request still does")
+        say("one core only: load and gateway share it, so latencies mean little; CPU per request still does")
     with _folder() as folder:
         if given.profile:
             profile(effort, folder)
