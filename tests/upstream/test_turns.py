@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.upstream.made import attempt, endpoint, permitted
 
+from trunkline.dialects.tokens import BYTES_PER_TOKEN
 from trunkline.estate.stages import Attempt
 from trunkline.messages import Usage
-from trunkline.upstream.turns import BYTES_PER_TOKEN, USUAL_OUTPUT, Place, Turns
+from trunkline.upstream.turns import USUAL_OUTPUT, Place, Turns
 
 A = endpoint("a")
 MOST_TOKENS = 2_000

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
 from typing import Literal
 
 import msgspec
@@ -48,16 +47,6 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hard: bool = False
     warn_at: tuple[Portion, ...] = ()
     time_zone: str | None = None
-
-
-def begins(moment: datetime) -> datetime:
-    """Return when a period begins that is given from a moment on: a date, which is read as its end, from its start."""
-    return datetime.combine(moment.date(), time.min, moment.tzinfo) if moment.time() == time.max else moment
-
-
-def ends(moment: datetime) -> datetime:
-    """Return before when a period ends that is given until a moment; a date belongs to it to its last moment."""
-    return moment + timedelta(microseconds=1) if moment.time() == time.max else moment
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -121,9 +121,7 @@ async def _send_copy(exchange: Exchange, answered: Answered, copy: Copy, number:
             return False
         try:
             with reserve(exchange.book, attempt, answered.request, ready.pledge) as hold:
-                if visit is not None:
-                    visit.hold = hold
-                exchange.health.begin(attempt)
+                exchange.begin(attempt, course, hold, visit)
                 exchange.metrics.upstream_event(Event.COPIED, attempt.endpoint.deployment)
                 response = await send(exchange.upstreams, attempt, ready.letter)
                 exchange.health.listen(attempt.endpoint, response.headers)

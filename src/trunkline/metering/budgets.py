@@ -10,8 +10,9 @@ import msgspec
 
 from trunkline.clock import as_nanos
 from trunkline.config.zones import find_zone
-from trunkline.estate.budgets import Budget, Node, begins, ends
+from trunkline.estate.budgets import Budget, Node
 from trunkline.estate.estate import Estate
+from trunkline.estate.moments import begins, ends
 from trunkline.metering.leases import Covers
 from trunkline.metering.periods import Period, period_at
 from trunkline.metering.purse import Account

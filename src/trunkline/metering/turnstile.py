@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND, Clock
+from trunkline.dialects.tokens import BYTES_PER_TOKEN
 from trunkline.errors import RateLeft, RatesLeft
 from trunkline.estate.stages import Attempt
 from trunkline.metering.counters import Counter, Page
@@ -28,7 +29,6 @@ from trunkline.metering.slots import Slots, SlotStore
 from trunkline.observability.metrics import LimitReading
 
 MOST_REMEMBERED = 100_000
-BYTES_PER_TOKEN = 4
 USUAL_OUTPUT = 256
 """Tokens of an answer that are supposed where neither the caller says a limit nor any answer was seen."""
 SMOOTH = 0.05
@@ -241,10 +241,11 @@ class Turnstile:
             each = min(limit, each) if rate.counts == TOKENS_AT_ONCE else limit
         return asked.prompt_bound // BYTES_PER_TOKEN + rate.ratio * int(each) * asked.answers
 
-    def worked(self, taken: list[Taken], settlement: Settlement) -> list[Taken]:
-        """Return what is to be taken back of what was foreseen; a token that was cached took nothing of units.
+    def learn(self, taken: list[Taken], settlement: Settlement) -> list[Taken]:
+        """Learn from what an attempt took in the end, and return what is to be taken back of what was foreseen.
 
-        Where nobody says what was used, what was foreseen stays: the most that it can have been would be far too much.
+        A token that was cached took nothing of units. Where nobody says what was used, what was foreseen stays: the
+        most that it can have been would be far too much.
         """
         usage = settlement.usage
         given: list[Taken] = []

@@ -83,7 +83,7 @@ class Visit:
             used = usage.input + usage.output
             given = given + [(counter, held - used, starts) for counter, held, starts in self._tokens]
             if self._buckets:
-                given = given + self._turnstile.worked(self._buckets, settlement)
+                given = given + self._turnstile.learn(self._buckets, settlement)
         elif self.hold is None:
             given = given + self._tokens + self._requests + self._buckets
         if last:

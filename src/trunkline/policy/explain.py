@@ -69,17 +69,23 @@ def explain(estate: Estate, surroundings: Surroundings, question: Question) -> E
     )
 
 
+def pool_of_all(estate: Estate) -> Pool:
+    """Return a pool of all deployments of an estate."""
+    return Pool(owner=estate.root, tiers=(tuple(estate.deployments),))
+
+
 def _decide(estate: Estate, surroundings: Surroundings, question: Question) -> tuple[Decision, Decision]:
     """What policy decides over the use case's own pools, and over all deployments."""
     name = question.use_case
     declared = estate.use_cases[name]
-    whole = Pool(owner=estate.root, tiers=(tuple(estate.deployments),))
     decisions = []
     for pools in (declared.pools, (EVERYTHING,)):
         use_case = msgspec.structs.replace(
             declared, state=State.ACTIVE, audience=(estate.root,), direct=(), pools=pools
         )
-        alone = msgspec.structs.replace(estate, use_cases={name: use_case}, pools={**estate.pools, EVERYTHING: whole})
+        alone = msgspec.structs.replace(
+            estate, use_cases={name: use_case}, pools={**estate.pools, EVERYTHING: pool_of_all(estate)}
+        )
         offer = compile_estate(alone, surroundings, question.now).offers[estate.root][name]
         anything = offer.decisions[question.data_class]
         asked = offer.by_operation.get(question.operation) if question.operation is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -111,6 +113,15 @@ class Explanation(msgspec.Struct, frozen=True):
     def allowed(self) -> bool:
         """Whether some deployment is allowed, be it configured or not."""
         return not self.closed and any(row.allowed for row in self.rows)
+
+
+def numbered(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Number attempts anew: a row is one that is allowed, can be called and does not stand apart."""
+    count = itertools.count(1)
+    return tuple(
+        msgspec.structs.replace(row, order=next(count) if row.allowed and row.configured and not row.apart else None)
+        for row in rows
+    )
 
 
 def _expiry(check: Check) -> int:

@@ -62,9 +62,8 @@ def _fitting(decision: Decision) -> frozenset[str] | None:
     for operation in Operation:
         able = [one for one in order if operation in one.operations]
         led = _leading(decision, able)
-        fit.update(
-            one.deployment for one in able if one.exactly in led or _is_named(one, decision.substitutes or ())
-        )  # fmt: skip
+        named = decision.substitutes or ()
+        fit.update(one.deployment for one in able if one.exactly in led or _is_named(one, named))
     return frozenset(fit)
 
 

@@ -8,26 +8,19 @@ import msgspec
 
 from trunkline.estate.decisions import Decision
 from trunkline.messages import Operation
-from trunkline.policy.explanation import Check, Explanation, Row, denials_by_deployment, reasons_apart
+from trunkline.policy.explanation import Check, Explanation, Row, denials_by_deployment, numbered, reasons_apart
 
 
 def narrow(explanation: Explanation, operation: Operation, model: str | None = None) -> Explanation:
     """Keep to what one request asks for: an operation, and where it names a direct model that model alone."""
     rows: list[Row] = []
-    order = 0
     for row in explanation.rows:
         against = tuple(_unasked(row, operation, model))
         allowed = row.allowed and not against
         # Who names a model asks for no other, so nothing of it stands apart.
         apart = "" if model is not None else row.apart
-        counts = allowed and row.configured and not apart
-        order += counts
-        rows.append(
-            msgspec.structs.replace(
-                row, allowed=allowed, order=order if counts else None, checks=(*against, *row.checks), apart=apart
-            )
-        )
-    return msgspec.structs.replace(explanation, rows=tuple(rows))
+        rows.append(msgspec.structs.replace(row, allowed=allowed, checks=(*against, *row.checks), apart=apart))
+    return msgspec.structs.replace(explanation, rows=numbered(rows))
 
 
 def settle(explanation: Explanation, decision: Decision) -> Explanation:

@@ -1,4 +1,4 @@
-"""What the exchange may keep of content itself: the one question that every sink has to ask before it writes."""
+"""What the exchange may keep of content itself, by data class."""
 
 from __future__ import annotations
 

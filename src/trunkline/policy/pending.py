@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.estate.estate import Estate
 from trunkline.messages import Asked
-from trunkline.policy.explanation import Check, Explanation
+from trunkline.policy.explanation import Check, Explanation, numbered
 from trunkline.policy.rules import Pending, Rules, Values, of_request
 from trunkline.tenancy.callers import Caller
 
@@ -23,19 +23,12 @@ def hold_call(
         **(of_request(asked) if asked is not None else {}),
     }
     rows = []
-    order = 0
     for row in explanation.rows:
         pending = rules.pending(row.deployment, explanation.use_case, explanation.data_class, call)
         found = tuple(_checks(pending))
         allowed = row.allowed and all(check.met for check in found)
-        counts = allowed and row.configured and not row.apart
-        order += counts
-        rows.append(
-            msgspec.structs.replace(
-                row, allowed=allowed, order=order if counts else None, checks=(*_broken_first(found, row.checks),)
-            )
-        )
-    return msgspec.structs.replace(explanation, rows=tuple(rows))
+        rows.append(msgspec.structs.replace(row, allowed=allowed, checks=tuple(_broken_first(found, row.checks))))
+    return msgspec.structs.replace(explanation, rows=numbered(rows))
 
 
 def _broken_first(found: tuple[Check, ...], checks: tuple[Check, ...]) -> Iterator[Check]:

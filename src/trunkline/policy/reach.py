@@ -29,6 +29,8 @@ ENGINE_COUNTS = ("anthropic",)
 OWN_CAPACITY = frozenset({Pattern.SELF_MANAGED, Pattern.CLOUD_PRIVATE})
 """Where nobody else's calls wait: what slows a deployment down is the calls that are sent there."""
 NOWHERE = Origin("", 0, tls=False)
+UNPRICED = UnitPrice(version="unknown: no price was handed in", known=False)
+"""What stands for the price of a deployment that nobody looked one up for."""
 NOT_YET = Grant(why="its token is fetched while the exchange runs")
 
 
@@ -85,7 +87,7 @@ def _reach_one(estate: Estate, name: str, surroundings: Surroundings) -> Endpoin
         origin=place.origin,
         base_path=place.base_path,
         headers=place.headers,
-        price=surroundings.prices.get(name, UnitPrice(version="unknown: no price was handed in", known=False)),
+        price=surroundings.prices.get(name, UNPRICED),
         times=Times(times.connect, times.first_byte, times.between, times.total),
         context_length=context_length,
         output_bound=_output_bound(profile, context_length),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from datetime import time, timedelta
 from hashlib import blake2b
 
 import msgspec
 
 from trunkline.clock import as_nanos
 from trunkline.estate.decisions import Arm, Decision, Drawn
+from trunkline.estate.moments import begins, ends
 from trunkline.estate.trials import Shadow, Split
 from trunkline.messages import Asked
 from trunkline.policy.failover import line_up
@@ -21,31 +21,23 @@ from trunkline.policy.satisfy import FAR
 from trunkline.tenancy.callers import Caller
 
 Trial = Split | Shadow
-WHOLE_DAY = timedelta(days=1) - timedelta(microseconds=1)
 
 
-def begins(trial: Trial) -> int | None:
-    """When a trial begins, in nanoseconds since 1970; None where it does not say. A date alone has its whole day."""
-    moment = trial.from_
-    if moment is None:
-        return None
-    return as_nanos(moment - WHOLE_DAY if moment.timetz().replace(tzinfo=None) == time.max else moment)
-
-
-def ends(trial: Trial) -> int | None:
-    """When a trial ends, in nanoseconds since 1970; None where it says nothing of it."""
-    return None if trial.until is None else as_nanos(trial.until)
+def _span(trial: Trial) -> tuple[int | None, int | None]:
+    """When a trial begins and ends, in nanoseconds since 1970; None where it does not say."""
+    since = None if trial.from_ is None else as_nanos(begins(trial.from_))
+    return since, None if trial.until is None else as_nanos(ends(trial.until))
 
 
 def holds(trial: Trial, now: int) -> bool:
     """Whether a trial holds at a moment."""
-    since, until = begins(trial), ends(trial)
+    since, until = _span(trial)
     return (since is None or since <= now) and (until is None or now < until)
 
 
 def changes_at(trials: Iterable[Trial], now: int) -> int:
     """When the first of several trials begins or ends after now."""
-    dates = [date for trial in trials for date in (begins(trial), ends(trial)) if date is not None and date > now]
+    dates = [date for trial in trials for date in _span(trial) if date is not None and date > now]
     return min(dates, default=FAR)
 
 

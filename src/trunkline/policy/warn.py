@@ -17,9 +17,11 @@ from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.use_cases import Keeper, State, UseCase
 from trunkline.estate.zones import Zones, known_zones
 from trunkline.policy.compile import compile_estate
+from trunkline.policy.explain import EVERYTHING, pool_of_all
 from trunkline.policy.failover import apart, as_configured
 from trunkline.policy.idle_rules import idle_rules
 from trunkline.policy.keeping import kept_under
+from trunkline.policy.reach import UNPRICED
 from trunkline.policy.remedy import write
 from trunkline.policy.satisfy import DAY, describe_claim
 from trunkline.policy.sources import expiring, trace, trace_all
@@ -29,11 +31,7 @@ from trunkline.policy.verified import fits, requirements_on
 
 Path = tuple[str | int, ...]
 
-EVERYTHING = "every deployment"
 GROUPS = ("oidc:", "group:")
-UNPRICED = "unknown: no price was handed in"
-"""The version of a price that nobody looked up."""
-
 NAMED = 4
 """How many names a message lists."""
 
@@ -88,7 +86,7 @@ def _classes_out_of_reach(estate: Estate, surroundings: Surroundings, now: int) 
     whole = UseCase(owner=estate.root, audience=(estate.root,), data_class=loosest, pools=(EVERYTHING,))
     alone = msgspec.structs.replace(
         estate,
-        pools={EVERYTHING: Pool(owner=estate.root, tiers=(tuple(estate.deployments),))},
+        pools={EVERYTHING: pool_of_all(estate)},
         use_cases={EVERYTHING: whole},
     )
     offer = compile_estate(alone, surroundings, now).offers[estate.root][EVERYTHING]
@@ -179,7 +177,7 @@ def _priceless(estate: Estate, snapshot: Snapshot) -> Iterator[Unwise]:
         if price is not None and not by_token and price.internal_rate is None:
             message = f"{name} has a fixed price without `internal_rate`: its calls count as nothing in hard budgets"
             yield Unwise(path, message)
-        elif not endpoint.missing and not endpoint.price.known and endpoint.price.version != UNPRICED:
+        elif not endpoint.missing and not endpoint.price.known and endpoint.price != UNPRICED:
             yield Unwise(path, f"{name} has no known price: under a hard budget its calls are refused")
 
 

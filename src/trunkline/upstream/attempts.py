@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from trunkline.dialects.tokens import BYTES_PER_TOKEN
 from trunkline.estate.endpoints import Endpoint
 from trunkline.estate.stages import Attempt, Permitted
 from trunkline.messages import Asked, Usage
@@ -17,7 +18,6 @@ Bound = Callable[[Permitted, Endpoint], tuple[Usage, Nano]]
 
 SHORTEST: Final = 0.05
 """Seconds: with less time left than that, nothing is sent any more."""
-BYTES_PER_TOKEN: Final = 4
 
 
 def attempt_at(

@@ -17,13 +17,13 @@ from typing import Final
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND
+from trunkline.dialects.tokens import BYTES_PER_TOKEN
 from trunkline.errors import Refusal
 from trunkline.estate.endpoints import Endpoint
 from trunkline.estate.stages import Attempt
 
 USUAL_OUTPUT: Final = 500
 """Tokens of an answer that are supposed before it has ended, where it may have more."""
-BYTES_PER_TOKEN: Final = 4
 STANDING_SHARE: Final = 10
 """Where a queue has stood for as long as a call may wait, calls wait this part of it only."""
 TURNS_WORTH: Final = 3

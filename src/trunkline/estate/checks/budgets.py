@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from trunkline.config.faults import Faults
 from trunkline.config.zones import describe_unknown_zone, find_zone
-from trunkline.estate.budgets import Budget, Limit, Node, begins, ends
+from trunkline.estate.budgets import Budget, Limit, Node
 from trunkline.estate.declared import Declared
+from trunkline.estate.moments import begins, ends
 from trunkline.money import MOST_UNITS
 
 WITHIN = {
