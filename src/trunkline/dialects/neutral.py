@@ -295,6 +295,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     uncarried: tuple[Uncarried, ...] = ()
 
+    @property
+    def marks_caches(self) -> bool:
+        """Whether anything in it is marked for the provider's cache."""
+        if self.cache is not None or any(text.cache for text in self.system) or any(tool.cache for tool in self.tools):
+            return True
+        return any(getattr(part, "cache", None) for turn in self.messages for part in turn.parts)
+
 
 class Stop(StrEnum):
     """Why an answer ended."""

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from trunkline.errors import Garbled
+from trunkline.messages import Asked, Usage
 
 BYTES_PER_TOKEN: Final = 4
 PICTURE: Final = 1_600
@@ -53,6 +54,19 @@ def _estimate(raw: msgspec.Raw) -> int:
             size -= at - found.start()
             pictures += 1
     return estimate_tokens(size) + pictures * PICTURE
+
+
+def estimate_usage(asked: Asked, names: Iterable[str], produced: int) -> Usage:
+    """Estimate usage from these fields of a request, and from the bytes or characters that were produced."""
+    prompt = estimate_prompt(asked.fields[name] for name in names if name in asked.fields)
+    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)
+
+
+def cut_short(told: Usage | None, counted: Usage) -> Usage:
+    """Return the usage of a stream that was cut: the larger of the upstream's last word and what was counted."""
+    if told is None:
+        return counted
+    return msgspec.structs.replace(told, output=max(told.output, counted.output), estimated=True)
 
 
 def estimate_tokens(size: int) -> int:

@@ -11,11 +11,19 @@ from trunkline.errors import Declined, Garbled
 
 QUOTED: Final = 500
 """Bytes of such a body that are kept, where they may be."""
+LESS_QUOTED: Final = 200
+"""Bytes of what is no JSON at all."""
 OK: Final = 200
 STRUCTURED: Final = (b"{", b"[")
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _ERROR: Final = b'"error"'
+
+
+def no_json(body: bytes, error: Exception) -> Garbled:
+    """Return the fault of a whole answer that cannot be read as JSON."""
+    said = body[:LESS_QUOTED].decode(errors="replace")
+    return Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said)
 
 
 def refuse_unanswered(body: bytes, *fields: str) -> None:

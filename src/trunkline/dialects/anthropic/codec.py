@@ -15,9 +15,9 @@ from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.fields import read_fields as read_object
-from trunkline.dialects.tokens import estimate_prompt, estimate_tokens, read_counted
-from trunkline.dialects.unanswered import refuse_unanswered
-from trunkline.errors import Garbled, Malformed
+from trunkline.dialects.tokens import estimate_usage, read_counted
+from trunkline.dialects.unanswered import no_json, refuse_unanswered
+from trunkline.errors import Malformed
 from trunkline.messages import Asked, Operation, Usage
 
 DIALECT: Final = "anthropic"
@@ -186,8 +186,7 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         refuse_unanswered(body, "content")
         return Answer(model="", usage=estimate(asked, len(body)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = body[:200].decode(errors="replace")
-        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+        raise no_json(body, error) from error
     if fields.content is None:
         refuse_unanswered(body, "content")
     usage = as_billed(read_fields(fields.usage))
@@ -212,5 +211,4 @@ def read_count(body: bytes) -> int:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = estimate_prompt(asked.fields[name] for name in PROMPT_FIELDS if name in asked.fields)
-    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)
+    return estimate_usage(asked, PROMPT_FIELDS, produced)

@@ -8,6 +8,7 @@ from trunkline.dialects.anthropic.codec import estimate
 from trunkline.dialects.anthropic.usage import UsageFields, as_billed, merge, read_fields
 from trunkline.dialects.events import hold_to_text, read_event
 from trunkline.dialects.fields import ABSENT, NOTHING
+from trunkline.dialects.tokens import cut_short
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -101,7 +102,4 @@ class MessageStream:
         billed = as_billed(self._usage)
         if billed is not None and (complete or self._stopped):
             return billed
-        counted = estimate(self._asked, self._produced)
-        if billed is None:
-            return counted
-        return msgspec.structs.replace(billed, output=max(billed.output, counted.output), estimated=True)
+        return cut_short(billed, estimate(self._asked, self._produced))

@@ -14,9 +14,9 @@ from trunkline.dialects.bodies import read_body, rewrite, write_fields
 from trunkline.dialects.cohere.usage import read_usage
 from trunkline.dialects.dialect import Target
 from trunkline.dialects.fields import ABSENT, NOTHING
-from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
-from trunkline.dialects.unanswered import refuse_unanswered
-from trunkline.errors import Garbled, Malformed
+from trunkline.dialects.tokens import estimate_usage
+from trunkline.dialects.unanswered import no_json, refuse_unanswered
+from trunkline.errors import Malformed
 from trunkline.messages import Asked, Operation, Usage
 
 DIALECT: Final = "cohere"
@@ -208,8 +208,7 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         refuse_unanswered(body, *ANSWERS)
         return Answer(model="", usage=estimate(asked, len(body) if chat else 0))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = body[:200].decode(errors="replace")
-        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+        raise no_json(body, error) from error
     if fields.message is None and chat:
         refuse_unanswered(body, *ANSWERS)
     usage = read_usage(fields.usage if chat else fields.meta)
@@ -220,6 +219,4 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    named = PROMPT_FIELDS[asked.operation]
-    prompt = estimate_prompt(asked.fields[name] for name in named if name in asked.fields)
-    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)
+    return estimate_usage(asked, PROMPT_FIELDS[asked.operation], produced)

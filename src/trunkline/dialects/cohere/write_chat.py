@@ -80,15 +80,10 @@ class _Writing:
             self._lose(f"metadata.{name}", "it is not handed to the provider", hint=True)
         if asked.end_customer is not None:
             self._lose("user", "Cohere has no such field", hint=True)
-        if asked.cache_key is not None or asked.cache is not None or self._marks_caches():
+        if asked.cache_key is not None or asked.marks_caches:
             self._lose("cache_control", "what is cached is the provider's own choice", hint=True)
         if asked.service_tier is not None:
             self._lose("service_tier", "tiers mean something else at every provider", hint=True)
-
-    def _marks_caches(self) -> bool:
-        asked = self._asked
-        marked = any(text.cache for text in asked.system) or any(tool.cache for tool in asked.tools)
-        return marked or any(getattr(part, "cache", None) for turn in asked.messages for part in turn.parts)
 
     def _sampling(self) -> dict[str, Any]:
         sampling = self._asked.sampling

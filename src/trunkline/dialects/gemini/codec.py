@@ -21,9 +21,9 @@ from trunkline.dialects.gemini.embed import ONE
 from trunkline.dialects.gemini.names import BUFFERED, COUNT, DOOR, EMBED, EMBED_ONE, MODELS, STREAMED, named
 from trunkline.dialects.gemini.proto import DIALECT, respell
 from trunkline.dialects.gemini.usage import read_usage
-from trunkline.dialects.tokens import estimate_prompt, estimate_tokens, read_counted
-from trunkline.dialects.unanswered import refuse_unanswered
-from trunkline.errors import Garbled, Malformed
+from trunkline.dialects.tokens import estimate_usage, read_counted
+from trunkline.dialects.unanswered import no_json, refuse_unanswered
+from trunkline.errors import Malformed
 from trunkline.messages import Asked, Operation, Usage
 
 METHODS: Final = {
@@ -344,8 +344,7 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         refuse_unanswered(body, *ANSWERS)
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = body[:200].decode(errors="replace")
-        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+        raise no_json(body, error) from error
     silent = fields.candidates is None and fields.prompt_feedback is None and asked.operation is Operation.CHAT
     if silent or bytes(fields.error) not in NOTHING:
         refuse_unanswered(body, *ANSWERS)
@@ -370,5 +369,4 @@ def read_count(body: bytes) -> int:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and the characters that were produced."""
-    prompt = estimate_prompt(asked.fields[name] for name in PROMPT_FIELDS if name in asked.fields)
-    return Usage(input=prompt, output=estimate_tokens(produced), estimated=True)
+    return estimate_usage(asked, PROMPT_FIELDS, produced)

@@ -8,6 +8,7 @@ from trunkline.dialects.events import hold_to_text, read_event
 from trunkline.dialects.fields import NOTHING
 from trunkline.dialects.gemini.codec import AnswerFields, estimate
 from trunkline.dialects.gemini.usage import read_usage
+from trunkline.dialects.tokens import cut_short
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -70,7 +71,4 @@ class ContentStream:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""
         if self._usage is not None and (complete or self.whole):
             return self._usage
-        counted = estimate(self._asked, self._produced)
-        if self._usage is None:
-            return counted
-        return msgspec.structs.replace(self._usage, output=max(self._usage.output, counted.output), estimated=True)
+        return cut_short(self._usage, estimate(self._asked, self._produced))

@@ -17,9 +17,9 @@ from trunkline.dialects.dialect import Target
 from trunkline.dialects.end_customers import read_end_customer
 from trunkline.dialects.fields import ABSENT, NOTHING, read_fields
 from trunkline.dialects.openai.usage import read_usage
-from trunkline.dialects.tokens import estimate_prompt, estimate_tokens
-from trunkline.dialects.unanswered import refuse_unanswered
-from trunkline.errors import Garbled, Malformed
+from trunkline.dialects.tokens import estimate_usage
+from trunkline.dialects.unanswered import no_json, refuse_unanswered
+from trunkline.errors import Malformed
 from trunkline.messages import Asked, Operation, Usage
 
 DIALECT: Final = "openai"
@@ -228,8 +228,7 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
         refuse_unanswered(body, "choices", "data")
         return Answer(model="", usage=estimate(asked, len(body) if asked.operation is Operation.CHAT else 0))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = body[:200].decode(errors="replace")
-        raise Garbled("the answer is not valid JSON", inside=f"not valid JSON: {error}", said=said) from error
+        raise no_json(body, error) from error
     if fields.choices is None and fields.data is ABSENT:
         refuse_unanswered(body, "choices", "data")
     usage = read_usage(fields.usage)
@@ -240,5 +239,4 @@ def read_answer(asked: Asked, body: bytes) -> Answer:
 
 def estimate(asked: Asked, produced: int) -> Usage:
     """Estimate usage from the bytes of the prompt and of what was produced."""
-    prompt = asked.fields[PROMPT_FIELDS[asked.operation]]
-    return Usage(input=estimate_prompt((prompt,)), output=estimate_tokens(produced), estimated=True)
+    return estimate_usage(asked, (PROMPT_FIELDS[asked.operation],), produced)

@@ -8,6 +8,7 @@ from trunkline.dialects.events import hold_to_text, read_event
 from trunkline.dialects.fields import ABSENT, NOTHING
 from trunkline.dialects.openai.codec import Said, estimate
 from trunkline.dialects.openai.usage import Groq, read_usage
+from trunkline.dialects.tokens import cut_short
 from trunkline.errors import Declined
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
@@ -124,9 +125,6 @@ class ChatStream:
 
     def used(self, *, complete: bool) -> Usage:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""
-        counted = estimate(self._asked, self._produced)
-        if self._usage is None:
-            return counted
-        if complete:
+        if self._usage is not None and complete:
             return self._usage
-        return msgspec.structs.replace(self._usage, output=max(self._usage.output, counted.output), estimated=True)
+        return cut_short(self._usage, estimate(self._asked, self._produced))

@@ -10,6 +10,7 @@ from trunkline.dialects.events import hold_to_text, read_event
 from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.responses.codec import estimate
 from trunkline.dialects.responses.usage import read_usage
+from trunkline.dialects.tokens import cut_short
 from trunkline.messages import Asked, Usage
 from trunkline.wire.sse import data_of
 
@@ -93,7 +94,4 @@ class ResponseStream:
         """Return the upstream's own usage; of a cut stream the larger of its last word and what was counted."""
         if self._usage is not None and (complete or self.done):
             return self._usage
-        counted = estimate(self._asked, self._produced)
-        if self._usage is None:
-            return counted
-        return msgspec.structs.replace(self._usage, output=max(self._usage.output, counted.output), estimated=True)
+        return cut_short(self._usage, estimate(self._asked, self._produced))
