@@ -12,7 +12,7 @@ from trunkline.clock import NANOS_PER_SECOND
 from trunkline.config.zones import find_zone
 from trunkline.estate.boundaries import Quota, Rates
 from trunkline.estate.budgets import Limit
-from trunkline.estate.deployments import Capacity
+from trunkline.estate.deployments import Capacity, Deployment
 from trunkline.estate.estate import Estate
 from trunkline.metering.budgets import UNITS, WORDS, node_of, owner_of
 from trunkline.metering.periods import FOREVER, Period, period_at
@@ -113,28 +113,14 @@ def compile_limits(estate: Estate) -> Limits:
         of[kind, name] = (*of.get((kind, name), ()), *_rates(estate, limit, kind, name, zone))
     at: dict[str, tuple[Rate, ...]] = {}
     for name, deployment in estate.deployments.items():
-        rates = [*of.get(("deployment", name), ()), *of.get(("boundary", deployment.boundary), ())]
-        capacity = deployment.capacity
-        if capacity is not None:
-            owner = owner_of(estate, "deployment", name)
-            said = Rates(tpm=capacity.tpm, rpm=capacity.rpm)
-            rates += _quota(f"deployment:{name}/capacity", f'deployment "{name}"', said, owner)
-            rates += _units(name, deployment.model, capacity, owner)
-            if capacity.concurrency is not None:
-                words = f'deployment "{name}"'
-                rates.append(
-                    Rate(
-                        f"deployment:{name}/capacity/concurrency",
-                        words,
-                        CALLS,
-                        capacity.concurrency,
-                        owner=owner,
-                        provided=True,
-                    )
-                )
-        rates += _quotas(estate.boundaries[deployment.boundary].quota, estate, deployment.boundary, deployment.model)
+        rates = (
+            *of.get(("deployment", name), ()),
+            *of.get(("boundary", deployment.boundary), ()),
+            *_capacity(name, deployment, owner_of(estate, "deployment", name)),
+            *_quotas(estate.boundaries[deployment.boundary].quota, estate, deployment.boundary, deployment.model),
+        )
         if rates:
-            at[name] = tuple(rates)
+            at[name] = rates
     callers = {node: rates for node, rates in of.items() if node[0] not in {"deployment", "boundary"}}
     return Limits(callers, at, {name: estate.lineage(name) for name in estate.units})
 
@@ -145,6 +131,18 @@ def throughput(model: str, capacity: Capacity) -> UnitThroughput | None:
     tpm = capacity.input_tpm or (known.input_tpm if known else None)
     ratio = capacity.output_ratio or (known.output_ratio if known else None)
     return None if tpm is None or ratio is None else UnitThroughput(tpm, ratio)
+
+
+def _capacity(name: str, deployment: Deployment, owner: str) -> Iterator[Rate]:
+    """What a deployment is declared to carry."""
+    capacity = deployment.capacity
+    if capacity is None:
+        return
+    where, words = f"deployment:{name}/capacity", f'deployment "{name}"'
+    yield from _quota(where, words, Rates(tpm=capacity.tpm, rpm=capacity.rpm), owner)
+    yield from _units(name, deployment.model, capacity, owner)
+    if capacity.concurrency is not None:
+        yield Rate(f"{where}/concurrency", words, CALLS, capacity.concurrency, owner=owner, provided=True)
 
 
 def _units(name: str, model: str, capacity: Capacity, owner: str) -> Iterator[Rate]:

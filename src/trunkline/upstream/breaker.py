@@ -161,10 +161,6 @@ class Breaker:
         self._probe = None
         self._row = self._calls = self._failures = 0
 
-    def reset(self) -> None:
-        """Forget all: what stands behind the name is another deployment now."""
-        self.__init__(self.tolerance)  # type: ignore[misc]
-
     def _open(self, now: int) -> None:
         if self._closed_at is not None and now - self._closed_at >= FORGIVEN:
             self._streak = 0

@@ -174,8 +174,7 @@ class Gauge:
 
     def earn(self) -> None:
         """Note a call that is no retry: it pays for a part of one."""
-        credit = self._credit + RETRY_SHARE
-        self._credit = min(MOST_CREDIT, credit)
+        self._credit = min(MOST_CREDIT, self._credit + RETRY_SHARE)
 
     def grant_retry(self, now: int) -> bool:
         """Take one retry out of the budget, where there is one in it."""
@@ -190,7 +189,7 @@ class Gauge:
 
     def reset(self) -> None:
         """Forget what was known of it, but not what is under way there."""
-        self.breaker.reset()
+        self.breaker = Breaker(self.breaker.tolerance)
         self.paused_until = 0
         self.unheard = 0
         self.well_at = NEVER

@@ -190,11 +190,11 @@ class Health:
                 self._throttle(endpoint.deployment, gauge)
         if not isinstance(fault, Declined) or (fault.status != THROTTLED and fault.retry_after is None):
             return
-        deployment, now = attempt.endpoint.deployment, self._clock.ticks()
-        until = self.gauge(attempt.endpoint).pause(now, fault.retry_after)
+        now = self._clock.ticks()
+        until = self.gauge(endpoint).pause(now, fault.retry_after)
         if until > now:
-            self.count(Event.PAUSED, deployment)
-            self.tell(Mark(deployment, Event.PAUSED, (until - now) / NANOS_PER_SECOND))
+            self.count(Event.PAUSED, endpoint.deployment)
+            self.tell(Mark(endpoint.deployment, Event.PAUSED, (until - now) / NANOS_PER_SECOND))
 
     def take(self, mark: Mark, endpoint: Endpoint | None) -> None:
         """Take what another process has found; it may know a deployment that is not in force here yet."""
