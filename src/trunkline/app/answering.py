@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import math
 import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,19 +15,19 @@ import msgspec
 
 from trunkline.app.budgets import BudgetWatch
 from trunkline.app.claims import ClaimWatch
-from trunkline.app.content import content_box
+from trunkline.app.content import open_conversations
 from trunkline.app.courier import Courier
 from trunkline.app.following import follow
 from trunkline.app.front import front
 from trunkline.app.grants import GrantWatch
 from trunkline.app.ground import Checked, Ground
 from trunkline.app.hearsay import Hearsay
+from trunkline.app.interpreter import suit_interpreter
 from trunkline.app.keys import KeyWatch
+from trunkline.app.limits import make_turnstile
 from trunkline.app.probing import Prober
 from trunkline.app.signals import Signals
 from trunkline.app.standing import standings
-from trunkline.conversations.conversations import Conversations
-from trunkline.conversations.sealed import SealedDialogues, SealedErrands, SealedTurns
 from trunkline.estate.endpoints import Address
 from trunkline.gateway.errands import Errands
 from trunkline.gateway.exchange import Exchange, Readiness
@@ -39,12 +36,9 @@ from trunkline.gateway.shadows import Shadows
 from trunkline.ids import mint_journal_id
 from trunkline.metering.book import Book
 from trunkline.metering.cashier import Cashier
-from trunkline.metering.counters import Page
 from trunkline.metering.drain import Drainer
 from trunkline.metering.journal import Journal
-from trunkline.metering.portions import Queue
 from trunkline.metering.purses import Purses
-from trunkline.metering.turnstile import Turnstile
 from trunkline.observability.metrics import LimitReading, Metrics, Readings, UpstreamLoad
 from trunkline.serving.specs import EngineState
 from trunkline.upstream.health import Mark
@@ -53,16 +47,6 @@ from trunkline.wire.server import Outbox, Server
 
 LOOK_EVERY = 0.05
 """Seconds between two looks whether calls under way have come to their end."""
-
-COLLECT_EVERY = 20_000
-"""How many more objects than before there must be for the collector to look at the young ones."""
-
-GIVE_WAY_AFTER = 0.000_5
-"""Seconds after which a thread that holds Python's lock gives way: a call waits that long while the journal drains."""
-
-M_MMAP_THRESHOLD = -3
-LARGE_BLOCK = 1024 * 1024
-"""From so many bytes on a block of memory is one that the system gives and takes back."""
 
 Close = Callable[[float], Awaitable[None]]
 """Ends what is under way within so many seconds."""
@@ -107,25 +91,12 @@ class Answering:
         self._claims = ClaimWatch(checked.compiler, ground.store, clock)
         self._budgets = BudgetWatch(checked.budgets, checked.recipients, ground.store, clock)
         keys = ground.store.all()
-        readings = Readings(
-            upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
-            connections=lambda: self._server.connections if self._server is not None else 0,
-            journal_lag=lambda: self._drainer.lag.records,
-            store_away=lambda: int(not self._drainer.healthy),
-            drained=lambda: self._drainer.booked,
-            engine_restarts=lambda: {name: one.restarts for name, one in engines().items()},
-            estate=lambda: self.exchange.snapshot.version,
-            claims=self._claims.seconds_left,
-            budgets=self._budgets.readings,
-            limits=self._limits_now,
-            loads=self._loads,
-        )
         self.exchange = Exchange(
             compile_snapshot=checked.compiler.compile,
             ring=checked.rings.make(keys),
             book=self._book,
             upstreams=self._pool,
-            metrics=Metrics(checked.loaded.estate.currency, readings),
+            metrics=Metrics(checked.loaded.estate.currency, self._readings(engines)),
             clock=clock,
             readiness=lambda: self._noted(readiness()),
         )
@@ -143,17 +114,9 @@ class Answering:
         self.exchange.overran = self._courier.note_overrun
         self._purses = Purses(ground.store, self._journal, clock)
         self.exchange.cashier = Cashier(self._purses, checked.budgets, clock)
-        box = content_box(options.content_key)
-        self._conversations = self.exchange.conversations = Conversations(
-            SealedTurns(ground.store, box), SealedDialogues(ground.store, box), SealedErrands(ground.store, box), clock
-        )
+        self._conversations = self.exchange.conversations = open_conversations(options.content_key, ground.store, clock)
         self._errands = self.exchange.errands = Errands(self.exchange, self._conversations)
-        self._page = Page(ground.folder.path / "rates", alone=options.workers == 1)
-        self._turnstile = self.exchange.turnstile = Turnstile(
-            self._page, checked.limits, clock, ground.store if ground.store.shared else None, ground.name
-        )
-        if (slots := self._turnstile.slots) is not None:
-            slots.waiting, slots.hear_spread, slots.weigh = self._waiting_for, self._hear_spread, self._weigh
+        self._turnstile = self.exchange.turnstile = make_turnstile(ground, checked.limits, self.exchange)
         self._shadows = self.exchange.shadows = Shadows(self.exchange)
         self._hearsay: Hearsay | None = None
         if ground.store.shared:
@@ -172,15 +135,21 @@ class Answering:
 
         self.exchange.health.tell = both
 
-    def _waiting_for(self, limit: str) -> dict[str, Queue]:
-        queues = self.exchange.waiting.queues(self._turnstile.bound_by(limit))
-        return {unit: Queue(*queue) for unit, queue in queues.items()}
-
-    def _weigh(self, unit: str) -> int:
-        return self.exchange.snapshot.weights.get(unit, 1)
-
-    def _hear_spread(self, limit: str, spread: Mapping[str, float]) -> None:
-        self.exchange.waiting.hear_spread(self._turnstile.bound_by(limit), spread)
+    def _readings(self, engines: EngineStates) -> Readings:
+        """Return what the metrics read whenever they are asked for."""
+        return Readings(
+            upstreams=lambda: {one.deployment: one.state for one in standings(self.exchange.snapshot, engines())},
+            connections=lambda: self._server.connections if self._server is not None else 0,
+            journal_lag=lambda: self._drainer.lag.records,
+            store_away=lambda: int(not self._drainer.healthy),
+            drained=lambda: self._drainer.booked,
+            engine_restarts=lambda: {name: one.restarts for name, one in engines().items()},
+            estate=lambda: self.exchange.snapshot.version,
+            claims=self._claims.seconds_left,
+            budgets=self._budgets.readings,
+            limits=self._limits_now,
+            loads=self._loads,
+        )
 
     def _limits_now(self) -> dict[str, LimitReading]:
         return self._turnstile.readings()
@@ -190,7 +159,7 @@ class Answering:
 
     def begin(self, stack: AsyncExitStack) -> None:
         """Begin to drain the journal and to follow the keys; the stack ends both, and the connections upstream."""
-        stack.callback(self._page.close)
+        stack.callback(self._turnstile.page.close)
         stack.callback(self._conversations.close)
         self._drainer.start()
         stack.callback(self._drainer.stop)
@@ -236,7 +205,7 @@ class Answering:
         server.word_refusals(refusal_body)
         self._server = server
         stack.push_async_callback(_drain, (server.close, self._errands.finish), signals, options.grace)
-        _suit_interpreter()
+        suit_interpreter()
 
     def _noted(self, found: Readiness) -> Readiness:
         """Say beside what is waited for that the store is away: calls go on without it for a while."""
@@ -308,22 +277,3 @@ async def _drain(closes: tuple[Close, ...], signals: Signals, grace: float) -> N
         await close(0)
     hurried.cancel()
     await closing
-
-
-def _suit_interpreter() -> None:
-    """Have the collector spare what stays for ever (code, catalogue, estate), and threads give way to calls early."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, 10, 10)
-    sys.setswitchinterval(GIVE_WAY_AFTER)
-    _return_large_blocks()
-
-
-def _return_large_blocks() -> None:
-    """Have blocks of a large request given back to the system at once, where the C library is one that can be told.
-
-    By itself glibc comes to keep them, after the first, for others that may never come. Source: mallopt(3).
-    """
-    tell = getattr(ctypes.CDLL(None), "mallopt", None)
-    if tell is not None:
-        tell(M_MMAP_THRESHOLD, LARGE_BLOCK)

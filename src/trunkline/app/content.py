@@ -5,11 +5,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from trunkline.clock import Clock
 from trunkline.config.environment import Environment, kind_of_reference, resolve
-from trunkline.conversations.sealed import Box
+from trunkline.conversations.conversations import Conversations
+from trunkline.conversations.sealed import Box, SealedDialogues, SealedErrands, SealedTurns
 from trunkline.errors import Unstartable
+from trunkline.store.open import Store
 
 NEEDS_CRYPTOGRAPHY: Final = "trunkline.conversations.boxes"
+
+
+def open_conversations(reference: str | None, store: Store, clock: Clock) -> Conversations:
+    """Return the conversations that a store keeps, encrypted where there is a reference to keys.
+
+    Raises:
+        Unstartable: as `content_box`.
+    """
+    box = content_box(reference)
+    return Conversations(SealedTurns(store, box), SealedDialogues(store, box), SealedErrands(store, box), clock)
 
 
 def content_box(reference: str | None) -> Box | None:

@@ -21,7 +21,6 @@ from trunkline.wire.headers import line
 from trunkline.wire.sse import Framer
 
 OK: Final = 200
-ITEMS: Final = "/input_items"
 AWAY: Final = b"not kept: the store did not answer"
 GONE: Final = AWAY + b", or the conversation was erased meanwhile"
 
