@@ -66,7 +66,7 @@ def rates(price: UnitPrice, tokens: int, at: int) -> UnitPrice:
     return held[-1] if held else price
 
 
-def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) -> Nano:
+def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice, *, media: bool = True) -> Nano:
     """Return the most that an attempt can cost within its bounds, in billionths of the estate's currency; rounded up.
 
     Args:
@@ -74,18 +74,21 @@ def hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) ->
         bound_output: no fewer than the tokens of one answer.
         answers: how many answers are asked for.
         price: the deployment's price. Any kind of input token may turn out to be the dearest, and any hour.
+        media: whether the prompt may hold sound or pictures. An answer may, whatever was asked.
     """
-    most = _hold(bound_input, bound_output, answers, price)
+    bounds = (max(bound_input, 0), max(bound_output, 0) * max(answers, 1))
+    most = _hold(bounds, price, media=media)
     for variant in price.variants:
         if bound_input > variant.above:
-            most = max(most, _hold(bound_input, bound_output, answers, variant.price))
+            most = max(most, _hold(bounds, variant.price, media=media))
     return most
 
 
-def _hold(bound_input: int, bound_output: int, answers: int, price: UnitPrice) -> Nano:
+def _hold(bounds: tuple[int, int], price: UnitPrice, *, media: bool) -> Nano:
     dearest = max(price.input, price.cache_read, price.cache_write, price.cache_write_long)
     output = price.output
     if (of := price.media) is not None:
-        dearest = max(dearest, of.input_audio, of.input_image, of.cached_audio, of.cached_image)
+        if media:
+            dearest = max(dearest, of.input_audio, of.input_image, of.cached_audio, of.cached_image)
         output = max(output, of.output_audio, of.output_image)
-    return hold_picos(max(bound_input, 0) * dearest + max(bound_output, 0) * max(answers, 1) * output)
+    return hold_picos(bounds[0] * dearest + bounds[1] * output)
