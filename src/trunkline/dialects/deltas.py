@@ -63,11 +63,12 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 class Cited(msgspec.Struct, frozen=True):
-    """What the text of a part rests on."""
+    """What the text of a part rests on, its last `length` characters where the citation itself does not say which."""
 
     candidate: int
     part: int
     citation: Citation
+    length: int = 0
 
 
 class Weighed(msgspec.Struct, frozen=True):

@@ -107,6 +107,16 @@ class Citation(msgspec.Struct, frozen=True):
     document: int | None = None
     file_id: str | None = None
 
+    def placed(self, before: int, length: int) -> Citation:
+        """Return it with the place in the answer of what rests on it.
+
+        Where only the place in a document is told, all of the piece of text rests on it that it came with: so many
+        characters, with so many before them.
+        """
+        if self.unit == "answer":
+            return self
+        return msgspec.structs.replace(self, unit="answer", start=before, end=before + length)
+
 
 class Text(msgspec.Struct, frozen=True):
     """Plain text."""

@@ -89,12 +89,14 @@ _encode = msgspec.json.Encoder().encode
 class MessageReader:
     """Reads one stream. Blocks of kinds that only Anthropic has are left out, and the others numbered on."""
 
-    __slots__ = ("_blocks", "_empty", "_parts", "_usage")
+    __slots__ = ("_blocks", "_cited", "_empty", "_length", "_parts", "_usage")
 
     def __init__(self) -> None:
         self._blocks: dict[int, tuple[int, Kind]] = {}
         self._parts = 0
         self._empty = False
+        self._length = 0
+        self._cited: list[ReadCitation] = []
         self._usage: UsageFields | None = None
 
     def take(self, event: bytes) -> Sequence[Delta]:
@@ -133,6 +135,7 @@ class MessageReader:
         self._parts += 1
         self._blocks[read.index] = (part, kind)
         self._empty = kind is Kind.TOOL_CALL
+        self._length = len(block.text or "")
         deltas: list[Delta] = [PartStarted(0, part, kind, block.id, block.name)]
         if said := block.text or block.thinking:
             deltas.append(Piece(0, part, kind, said))
@@ -150,11 +153,13 @@ class MessageReader:
         said = delta.text or delta.partial_json or delta.thinking
         if said:
             self._empty = False
+            self._length += len(said)
             return (Piece(0, part, kind, said),)
         if delta.signature:
             return (Signed(0, part, delta.signature, DIALECT),)
         if delta.citation is not None:
-            return (Cited(0, part, read_citation(delta.citation)),)
+            # All of the block rests on it: how much that is, its end tells.
+            self._cited.append(delta.citation)
         return ()
 
     def _stop(self, read: ReadEvent) -> Sequence[Delta]:
@@ -166,7 +171,8 @@ class MessageReader:
             # A call without arguments has no pieces, and yet its arguments are an object.
             self._empty = False
             return (Piece(0, part, kind, "{}"), PartStopped(0, part))
-        return (PartStopped(0, part),)
+        cited, self._cited = self._cited, []
+        return (*(Cited(0, part, read_citation(one), self._length) for one in cited), PartStopped(0, part))
 
     def _finish(self, read: ReadEvent) -> Sequence[Delta]:
         deltas: list[Delta] = []

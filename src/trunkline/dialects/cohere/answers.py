@@ -226,7 +226,9 @@ def _message(candidate: Candidate) -> dict[str, Any]:
         elif isinstance(part, Text | Refused):
             if isinstance(part, Text):
                 place = {"type": "PLAN"} if calls else {"type": "TEXT_CONTENT", "content_index": len(content)}
-                citations += [write_citation(one, part.text) | place for one in part.citations]
+                citations += [
+                    write_citation(one.placed(0, len(part.text)), part.text) | place for one in part.citations
+                ]
             if calls:
                 plan.append(part.text)
             else:

@@ -233,7 +233,7 @@ class ChatWriter:
         number = self._cited
         self._cited += 1
         place = {"type": "TEXT_CONTENT", "content_index": self._numbers[delta.part][1]}
-        cited = _of({"citations": write_citation(delta.citation, "") | place})
+        cited = _of({"citations": write_citation(delta.citation.placed(0, delta.length), "") | place})
         return _event({"type": "citation-start", "index": number, "delta": cited}) + _event(
             {"type": "citation-end", "index": number}
         )

@@ -287,9 +287,11 @@ def _write_candidate(index: int, candidate: Candidate) -> dict[str, Any]:
         "index": index,
     }
     texts = [part for part in candidate.parts if isinstance(part, Text)]
-    grounding = write_grounding(
-        [citation for text in texts for citation in text.citations], "".join(text.text for text in texts)
-    )
+    citations, before = [], 0
+    for text in texts:
+        citations += [one.placed(before, len(text.text)) for one in text.citations]
+        before += len(text.text)
+    grounding = write_grounding(citations, "".join(text.text for text in texts))
     if grounding is not None:
         written["groundingMetadata"] = grounding
     if candidate.tokens is not None:

@@ -280,7 +280,9 @@ class ContentWriter:
         return self._parts(delta.candidate, part if said.signature is None else self._signed_part(said, part))
 
     def _cited(self, delta: Cited) -> bytes:
-        self._of(delta.candidate).citations.append(delta.citation)
+        said = self._of(delta.candidate)
+        before = sum(map(len, said.texts)) - delta.length
+        said.citations.append(delta.citation.placed(before, delta.length) if delta.length else delta.citation)
         return b""
 
     def _weighed(self, delta: Weighed) -> bytes:

@@ -296,7 +296,11 @@ def _choice(index: int, candidate: Candidate) -> dict[str, Any]:
     if thoughts:
         message["reasoning_content"] = "".join(thought.text for thought in thoughts)
         message["reasoning_details"] = [write_thought(thought) for thought in thoughts]
-    annotations = [made for text in texts for one in text.citations if (made := write_citation(one)) is not None]
+    annotations, before = [], 0
+    for text in texts:
+        placed = [one.placed(before, len(text.text)) for one in text.citations]
+        annotations += [made for one in placed if (made := write_citation(one)) is not None]
+        before += len(text.text)
     if annotations:
         message["annotations"] = annotations
     calls = [
@@ -330,8 +334,8 @@ def write_citation(citation: Citation) -> dict[str, Any] | None:
     if citation.url is None:
         return None
     at: dict[str, Any] = {"url": citation.url, "title": citation.title or ""}
-    inside = citation.unit == "answer"
-    at |= {"start_index": citation.start or 0 if inside else 0, "end_index": citation.end or 0 if inside else 0}
+    if citation.unit == "answer" and citation.end is not None:
+        at |= {"start_index": citation.start or 0, "end_index": citation.end}
     return {"type": "url_citation", "url_citation": at}
 
 

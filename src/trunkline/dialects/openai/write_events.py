@@ -38,13 +38,15 @@ class ChatWriter:
     OpenAI's SDK puts lists together by the `index` of their items.
     """
 
-    __slots__ = ("_calls", "_cited", "_details", "_head", "_thoughts", "_usage", "_wants_usage")
+    __slots__ = ("_begins", "_calls", "_cited", "_details", "_head", "_lengths", "_thoughts", "_usage", "_wants_usage")
 
     def __init__(self, asked: Asked) -> None:
         self._wants_usage = asked.wants_usage
         self._head = b""
         self._calls: dict[tuple[int, int], int] = {}
         self._cited: dict[int, int] = {}
+        self._begins: dict[tuple[int, int], int] = {}
+        self._lengths: dict[int, int] = {}
         self._details: dict[int, int] = {}
         self._thoughts: dict[tuple[int, int], list[str]] = {}
         self._usage: Used | None = None
@@ -61,10 +63,12 @@ class ChatWriter:
     def _begin(self, delta: PartStarted) -> bytes:
         if delta.kind is Kind.TOOL_CALL:
             return self._call(delta)
+        self._begins[delta.candidate, delta.part] = self._lengths.get(delta.candidate, 0)
         return b"" if delta.part else self._chunk(delta.candidate, {"role": "assistant", "content": ""})
 
     def _cite(self, delta: Cited) -> bytes:
-        annotation = write_citation(delta.citation)
+        before = self._begins.get((delta.candidate, delta.part), 0)
+        annotation = write_citation(delta.citation.placed(before, delta.length) if delta.length else delta.citation)
         if annotation is None:
             return b""
         index = self._cited[delta.candidate] = self._cited.get(delta.candidate, -1) + 1
@@ -85,6 +89,7 @@ class ChatWriter:
         match delta.kind:
             case Kind.TEXT:
                 said: dict[str, Any] = {"content": delta.text}
+                self._lengths[delta.candidate] = self._lengths.get(delta.candidate, 0) + len(delta.text)
             case Kind.TOOL_CALL:
                 number = self._calls[delta.candidate, delta.part]
                 said = {"tool_calls": [{"index": number, "function": {"arguments": delta.text}}]}

@@ -289,7 +289,9 @@ def _items(answer_id: str, candidate: Candidate, status: str) -> list[dict[str, 
 def _words(part: Text | Refused, tokens: list[dict[str, Any]]) -> dict[str, Any]:
     if isinstance(part, Refused):
         return {"type": "refusal", "refusal": part.text}
-    annotations = [made for one in part.citations if (made := write_citation(one)) is not None]
+    annotations = [
+        made for one in part.citations if (made := write_citation(one.placed(0, len(part.text)))) is not None
+    ]
     return {"type": "output_text", "text": part.text, "annotations": annotations, "logprobs": tokens}
 
 
@@ -312,18 +314,13 @@ def call_item(own_id: str, call: tuple[str, str], arguments: str, status: str) -
 
 def write_citation(citation: Citation) -> dict[str, Any] | None:
     """An annotation; None for what stands neither at an address nor in a file, for which there is none."""
-    inside = citation.unit == "answer"
-    start, end = (citation.start or 0, citation.end or 0) if inside else (0, 0)
+    told = citation.unit == "answer" and citation.end is not None
     if citation.url is not None:
-        title = citation.title or ""
-        return {"type": "url_citation", "url": citation.url, "title": title, "start_index": start, "end_index": end}
+        place = {"start_index": citation.start or 0, "end_index": citation.end} if told else {}
+        return {"type": "url_citation", "url": citation.url, "title": citation.title or ""} | place
     if citation.file_id is not None:
-        return {
-            "type": "file_citation",
-            "file_id": citation.file_id,
-            "filename": citation.title or "",
-            "index": start,
-        }
+        place = {"index": citation.end} if told else {}
+        return {"type": "file_citation", "file_id": citation.file_id, "filename": citation.title or ""} | place
     return None
 
 

@@ -167,7 +167,8 @@ class ResponseWriter:
         return b""
 
     def _cited(self, delta: Cited) -> bytes:
-        part, annotation = self._parts[delta.part], write_citation(delta.citation)
+        part = self._parts[delta.part]
+        annotation = write_citation(delta.citation.placed(0, delta.length) if delta.length else delta.citation)
         if annotation is None or part.kind is not Kind.TEXT:
             return b""
         part.cited.append(annotation)
