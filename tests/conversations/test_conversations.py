@@ -59,6 +59,14 @@ class Shelf:
         self.changed.set()
         return self.sweeps.pop() if self.sweeps else 0
 
+    def count_turns(self, unit: str, use_case: str, most: int) -> int:
+        self._pass()
+        return min(len(self.turns), most)
+
+    def count_dialogues(self, unit: str, use_case: str, most: int) -> int:
+        self._pass()
+        return 0
+
     def lose_errands(self, now: int) -> int:
         self._pass()
         return 0
@@ -173,7 +181,7 @@ async def test_a_dialogue_that_would_become_too_long_is_refused(kept: Conversati
     with pytest.raises(TooLarge):
         await kept.add_items(DIALOGUE, [ITEM])
     with pytest.raises(TooLarge):
-        await kept.begin(DIALOGUE, [ITEM] * (BOUNDS.items + 1))
+        await kept.begin(DIALOGUE, [ITEM] * (BOUNDS.items + 1), 10)
 
 
 async def test_few_wait_for_a_store_that_hangs_and_the_others_are_told_at_once(

@@ -20,8 +20,9 @@ from trunkline.conversations.dialogues import (
     Transcript,
 )
 from trunkline.conversations.errands import ErrandStore
+from trunkline.conversations.room import Room
 from trunkline.conversations.turns import TooMuch, Turn, TurnStore
-from trunkline.errors import Malformed, TooLarge, Unavailable
+from trunkline.errors import Malformed, RateLimited, TooLarge, Unavailable
 
 THREADS: Final = 2
 MOST_WAITING: Final = 64
@@ -54,6 +55,14 @@ class Conversations:
         self.clock = clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="trunkline-conversations")
         self._waiting = 0
+        self._for_turns, self._for_dialogues = Room(self._count_turns), Room(self._count_dialogues)
+
+    async def has_room(self, unit: str, use_case: str, most: int) -> bool:
+        """Return whether one more turn may be kept; where the store is away, keeping it will tell."""
+        try:
+            return await self._for_turns.take(unit, use_case, most)
+        except Unavailable:
+            return True
 
     async def keep(self, turn: Turn, item_ids: Sequence[str] = ()) -> bool:
         """Keep a turn; return whether it is kept now. One that is not is not kept later, either."""
@@ -94,13 +103,16 @@ class Conversations:
             return None
         return appended if isinstance(appended, Appended) else None
 
-    async def begin(self, dialogue: Dialogue, items: Sequence[Item]) -> None:
+    async def begin(self, dialogue: Dialogue, items: Sequence[Item], most: int) -> None:
         """Keep a new dialogue.
 
         Raises:
             Unavailable: the store is away.
             TooLarge: it begins with more than one may have.
+            RateLimited: its unit has as many as it may have.
         """
+        if not await self._for_dialogues.take(dialogue.unit, dialogue.use_case, most):
+            raise full("conversations", most)
         size = sum(len(one.content) for one in items)
         if len(items) > BOUNDS.items or size > BOUNDS.bytes:
             raise _too_long("items")
@@ -236,6 +248,12 @@ class Conversations:
         """End the threads, once what they are at is done."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
+    async def _count_turns(self, unit: str, use_case: str, most: int) -> int:
+        return await self._do(lambda: self._store.count_turns(unit, use_case, most))
+
+    async def _count_dialogues(self, unit: str, use_case: str, most: int) -> int:
+        return await self._do(lambda: self._dialogues.count_dialogues(unit, use_case, most))
+
     def _sweep(self) -> int:
         now = self.clock.now()
         self._errands.lose_errands(now)
@@ -266,6 +284,16 @@ class Conversations:
         self._waiting -= 1
         if not doing.cancelled():
             doing.exception()  # Whether or not anybody still waits to hear of it.
+
+
+def full(what: str, most: int) -> RateLimited:
+    """Return the refusal of what there is no more room for."""
+    return RateLimited(
+        f"Your unit has {most} {what} of this use case kept, the most that it may have. Delete some, wait until some "
+        "expire, send `store: false`, or ask the owner of the use case for a larger `keeps: {most}`.",
+        code="too_many_kept",
+        final=True,
+    )
 
 
 def _too_long(param: str) -> TooLarge:

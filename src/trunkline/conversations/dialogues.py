@@ -137,6 +137,10 @@ class DialogueStore(Protocol):
         """Erase one of its items; return whether it was there."""
         ...
 
+    def count_dialogues(self, unit: str, use_case: str, most: int) -> int:
+        """Count those of one use case for one unit, up to so many."""
+        ...
+
     def sweep_dialogues(self, now: int, most: int) -> int:
         """Erase those that have expired, so many at most; return how many."""
         ...

@@ -12,14 +12,14 @@ from typing import Final
 import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND
-from trunkline.conversations.conversations import Conversations
+from trunkline.conversations.conversations import Conversations, full
 from trunkline.conversations.dialogues import Dialogue, Found, Item
 from trunkline.conversations.turns import Progress, Turn
 from trunkline.dialects.dialect import Before, Dialect, KeptAnswers, Past, Wish
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unknown
 from trunkline.estate.decisions import Decision, Denial
 from trunkline.estate.snapshot import Snapshot
-from trunkline.estate.use_cases import Keeper, days_kept
+from trunkline.estate.use_cases import Keeper, days_kept, most_kept
 from trunkline.messages import Asked
 from trunkline.policy.permit import find_decision, find_offer, strictest
 from trunkline.tenancy.callers import Caller
@@ -102,14 +102,9 @@ async def recall(
         found = await _find(conversations, dialect, decision, caller, wish)
         asked = _raised(snapshot, caller, asked, tuple(found.classes))
         decision = find_decision(snapshot, caller, asked) or decision
-    note = ""
-    if wish.store is not False and decision.unkept:
-        if wish.store or wish.dialogue is not None or asked.background:
-            raise may_not_keep(decision, "store" if wish.store else "conversation" if wish.dialogue else "background")
-        note = f"not kept: {_why(decision.unkept[0])}"
     if wish.store is False and not wish.field:
         return asked, None
-    store = wish.store is not False and not decision.unkept
+    store, note = await _may_store(conversations, decision, caller, asked, wish)
     answer_id, before = kept.mint(), found.before
     last = found.turns[-1] if found.turns else None
     root = found.dialogue.id if found.dialogue is not None else answer_id if last is None else last.root
@@ -125,6 +120,31 @@ async def recall(
         items=kept.items(asked, before) if store else b"",
         note=note,
     )
+
+
+async def _may_store(
+    conversations: Conversations, decision: Decision, caller: Caller, asked: Asked, wish: Wish
+) -> tuple[bool, str]:
+    """Return whether the answer is to be kept, and why not although nobody said that it should not be.
+
+    Raises:
+        NotPermitted: it must be, and policy says no.
+        RateLimited: it must be, and there is no room.
+    """
+    if wish.store is False or decision.keeps is None:
+        return False, ""
+    must = "store" if wish.store else "conversation" if wish.dialogue is not None else "background"
+    if decision.unkept:
+        if wish.store or wish.dialogue is not None or asked.background:
+            raise may_not_keep(decision, must)
+        return False, f"not kept: {_why(decision.unkept[0])}"
+    most = most_kept(decision.keeps)
+    if await conversations.has_room(caller.unit, decision.use_case, most):
+        return True, ""
+    refusal = full("answers", most)
+    if wish.store or wish.dialogue is not None or asked.background:
+        raise refusal
+    return False, f"not kept: {refusal.message}"
 
 
 def _check_background(decision: Decision, asked: Asked, wish: Wish) -> None:

@@ -64,6 +64,10 @@ class SealedTurns:
         """Erase one turn; return whether it was there."""
         return self._store.forget_turn(turn_id)
 
+    def count_turns(self, unit: str, use_case: str, most: int) -> int:
+        """Count what is kept of one use case for one unit, up to so many."""
+        return self._store.count_turns(unit, use_case, most)
+
     def sweep_turns(self, now: int, most: int) -> int:
         """Erase turns that have expired, so many at most; return how many."""
         return self._store.sweep_turns(now, most)
@@ -168,6 +172,10 @@ class SealedDialogues:
     def forget_item(self, dialogue: Dialogue, item_id: str) -> bool:
         """Erase one of its items; return whether it was there."""
         return self._store.forget_item(dialogue, item_id)
+
+    def count_dialogues(self, unit: str, use_case: str, most: int) -> int:
+        """Count what is kept of one use case for one unit, up to so many."""
+        return self._store.count_dialogues(unit, use_case, most)
 
     def sweep_dialogues(self, now: int, most: int) -> int:
         """Erase those that have expired, so many at most; return how many."""

@@ -110,6 +110,10 @@ class TurnStore(Protocol):
         """Erase one turn; return whether it was there."""
         ...
 
+    def count_turns(self, unit: str, use_case: str, most: int) -> int:
+        """Count what is kept of one use case for one unit, up to so many."""
+        ...
+
     def sweep_turns(self, now: int, most: int) -> int:
         """Erase turns that have expired, so many at most; return how many."""
         ...

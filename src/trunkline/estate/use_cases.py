@@ -65,21 +65,32 @@ class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     These are `store`, `previous_response_id`, `conversation` and `item_reference`, and `/v1/conversations`.
 
     The `exchange` keeps them itself, before deployments of every dialect, where their data class allows it, and erases
-    each so many `days` after it was made (30 where none are given). Or a `deployment` that speaks Responses keeps its
+    each so many `days` after it was made (30 where none are given); no more of each unit than `most` answers and as
+    many conversations at once (a million where that is not given). Or a `deployment` that speaks Responses keeps its
     own, where policy lets it; then the exchange erases nothing.
     """
 
     by: Keeper = Keeper.EXCHANGE
     days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
+    most: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
 
 
 DAYS_KEPT = 30
 """How many days the exchange keeps answers where a use case does not say; as long as OpenAI keeps its own."""
 
 
+MOST_KEPT = 1_000_000
+"""How many answers, and how many conversations, the exchange keeps of one unit where a use case does not say."""
+
+
 def days_kept(keeps: Keeping) -> int:
     """Return after how many days the exchange erases an answer."""
     return DAYS_KEPT if keeps.days is None else keeps.days
+
+
+def most_kept(keeps: Keeping) -> int:
+    """Return how many answers, and how many conversations, the exchange keeps of one unit."""
+    return MOST_KEPT if keeps.most is None else keeps.most
 
 
 class UseCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 from trunkline.errors import Unavailable
 from trunkline.estate.stages import Attempt, Permitted
 from trunkline.metering.limits import REQUESTS, REQUESTS_AT_ONCE
 from trunkline.metering.refusals import Full
+from trunkline.metering.turnstile import Turnstile
 from trunkline.metering.visit import Visit
 from trunkline.observability.metrics import Metrics
+from trunkline.tenancy.callers import Caller
 from trunkline.upstream.course import Course
 from trunkline.upstream.waiting import Waited, Waiting
 
@@ -26,6 +28,12 @@ SHED_FOR: Final = 2
 """Seconds after which a call that was refused here may come back."""
 LOOKS: Final = 4
 """So many looks in a row must all be late: a loop that was held up once is late once."""
+
+
+class Counting(Protocol):
+    """Whoever counts calls, if anybody does."""
+
+    turnstile: Turnstile | None
 
 
 class Gate:
@@ -142,6 +150,21 @@ async def let_in(visit: Visit, attempt: Attempt, course: Course, waiting: Waitin
             course.short.append(full.refusal)
         return False
     return True
+
+
+async def count(exchange: Counting, caller: Caller) -> None:
+    """Count a request that asks nothing of a model, but of what is kept, against the limits of requests of its caller.
+
+    Raises:
+        RateLimited: one of them is reached.
+        Unavailable: the store does not say whether there is more.
+    """
+    turnstile = exchange.turnstile
+    if turnstile is not None and turnstile.in_force:
+        try:
+            await turnstile.count(caller)
+        except Full as full:
+            raise full.refusal from None
 
 
 def _may_pass(full: Full, attempt: Attempt) -> bool:

@@ -18,7 +18,8 @@ from trunkline.dialects.dialect import Dialect, Dialogues, Single
 from trunkline.errors import Malformed, Unknown
 from trunkline.estate.decisions import Decision
 from trunkline.estate.snapshot import Snapshot
-from trunkline.estate.use_cases import Keeper, days_kept
+from trunkline.estate.use_cases import MOST_KEPT, Keeper, days_kept, most_kept
+from trunkline.gateway.admit import count
 from trunkline.gateway.decode import DATA_CLASS, END_CUSTOMER
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.identify import identify
@@ -52,6 +53,7 @@ class Desk:
             Refusal: there is no such conversation for this caller, or it may not have what is to be kept in it.
         """
         caller = await identify(self._exchange, self._request)
+        await count(self._exchange, caller)
         method = "GET" if self._request.method == "HEAD" else self._request.method
         match self._names:
             case [dialogue_id]:
@@ -131,13 +133,14 @@ class Desk:
             dialogue = msgspec.structs.replace(
                 dialogue, expires_at=now + min(days_kept(one.keeps) for one in keeping if one.keeps) * DAY
             )
-            await self._store.begin(dialogue, ())
+            await self._store.begin(dialogue, (), min(most_kept(one.keeps) for one in keeping if one.keeps))
             return self._told(dialogue)
         decision = self._decide(caller, dialogue)
         dialogue = settled(dialogue, decision, now)
         if metadata:
             dialogue = msgspec.structs.replace(dialogue, data_class=decision.data_class)
-        await self._store.begin(dialogue, self._items(caller, decision, singles))
+        most = MOST_KEPT if decision.keeps is None else most_kept(decision.keeps)
+        await self._store.begin(dialogue, self._items(caller, decision, singles), most)
         return self._told(dialogue)
 
     async def _list(self, dialogue: Dialogue) -> bytes:

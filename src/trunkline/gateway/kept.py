@@ -10,6 +10,7 @@ from trunkline.conversations.turns import Progress, Turn
 from trunkline.dialects.dialect import KeptAnswers
 from trunkline.errors import Malformed, Unknown
 from trunkline.estate.snapshot import Snapshot
+from trunkline.gateway.admit import count
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.following import follow, look, told
 from trunkline.gateway.headers import own_headers
@@ -53,6 +54,7 @@ class KeptDesk:
             Refusal: there is no such answer for this caller, or it cannot be told so.
         """
         caller = await identify(self._exchange, self._request)
+        await count(self._exchange, caller)
         after = None
         if self._rest == CANCEL:
             body = await self._cancel(caller)

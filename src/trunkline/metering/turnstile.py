@@ -27,6 +27,7 @@ from trunkline.metering.refusals import Full, refuse
 from trunkline.metering.shares import Scarce, Shares, ShareStore
 from trunkline.metering.slots import Slots, SlotStore
 from trunkline.observability.metrics import LimitReading
+from trunkline.tenancy.callers import Caller
 
 MOST_REMEMBERED = 100_000
 USUAL_OUTPUT = 256
@@ -164,7 +165,26 @@ class Turnstile:
         customer = permitted.asked.end_customer or ""
         if customer and ("end_customer", customer) not in self._limits.of:
             customer = ""
-        key = (caller.unit, permitted.decision.use_case, caller.key, caller.person or "", customer)
+        return self._above_caller((caller.unit, permitted.decision.use_case, caller.key, caller.person or "", customer))
+
+    async def count(self, caller: Caller) -> None:
+        """Count a request that asks nothing of a model against the limits of requests above its caller.
+
+        Raises:
+            Full: a limit leaves no room.
+            Unavailable: the store does not say whether there is more.
+        """
+        above, _ = self._above_caller((caller.unit, "", caller.key, caller.person or "", ""))
+        wanted = [(one, 1) for one in above.requests]
+        while wanted:
+            try:
+                self.take(wanted)
+            except Scarce as scarce:
+                await self.more(scarce, caller.unit)
+            else:
+                return
+
+    def _above_caller(self, key: tuple[str, str, str, str, str]) -> tuple[_Rows, dict[str, tuple[Toll, Toll]]]:
         found = self._above.get(key)
         if found is None:
             if len(self._above) >= MOST_REMEMBERED:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from trunkline.conversations.dialogues import Appended, Bounds, Dialogue, Found, Item, Span, Transcript
@@ -116,6 +116,12 @@ class DialogueTable:
         """Erase one of its items; return whether it was there."""
         with self._sessions.writing() as connection:
             return connection.execute(delete(dialogue_items).where(*_named(dialogue, item_id))).rowcount > 0
+
+    def count_dialogues(self, unit: str, use_case: str, most: int) -> int:
+        """Count what is kept of one use case for one unit, up to so many."""
+        some = select(literal(1)).where(dialogues.c.unit == unit, dialogues.c.use_case == use_case).limit(most)
+        with self._sessions.reading() as connection:
+            return connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
 
     def sweep_dialogues(self, now: int, most: int) -> int:
         """Erase those that have expired, so many at most; return how many."""

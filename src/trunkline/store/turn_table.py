@@ -51,6 +51,12 @@ class TurnTable:
         """Erase one turn; return whether it was there."""
         return self._delete(turns.c.id == turn_id) > 0
 
+    def count_turns(self, unit: str, use_case: str, most: int) -> int:
+        """Count what is kept of one use case for one unit, up to so many."""
+        some = select(literal(1)).where(turns.c.unit == unit, turns.c.use_case == use_case).limit(most)
+        with self._sessions.reading() as connection:
+            return connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+
     def sweep_turns(self, now: int, most: int) -> int:
         """Erase turns that have expired, so many at most; return how many."""
         expired = select(turns.c.id).where(turns.c.expires_at <= now).limit(most)
