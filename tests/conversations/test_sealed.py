@@ -13,7 +13,7 @@ from tests.store.test_turn_table import FIRST, turn
 from trunkline.app.content import content_box
 from trunkline.conversations.boxes import make_box
 from trunkline.conversations.dialogues import Appended, Span
-from trunkline.conversations.errands import Course, Ending, Events
+from trunkline.conversations.errands import Ending, Events, Followed
 from trunkline.conversations.sealed import SealedDialogues, SealedErrands, SealedTurns
 from trunkline.conversations.turns import Progress, Turn
 from trunkline.errors import Unavailable, Unstartable
@@ -146,13 +146,13 @@ def test_an_errand_is_encrypted_from_its_beginning_with_its_stream(store: Store,
     running = msgspec.structs.replace(SAID, status=Progress.RUNNING, worker="one", alive_until=900)
     SealedTurns(store, box).keep_turn(running)
     sealed.add_events(running, Events(0, 0, b"a secret event"))
-    assert sealed.follow_errand(running.id, -1, 500, 10) == Course(running, (Events(0, 0, b"a secret event"),))
+    assert sealed.follow_errand(running.id, -1, 500, 10) == Followed(running, (Events(0, 0, b"a secret event"),))
     whole = msgspec.structs.replace(running, status=Progress.WHOLE)
     dialogue = msgspec.structs.replace(DIALOGUE, metadata=b"")
     store.add_dialogue(dialogue, ())
     item = msgspec.structs.replace(ITEM, content=b'["a secret item"]')
     assert sealed.end_errand(Ending(whole, [], Events(1, 1, b"a secret end"), dialogue, [item])) is Appended.WELL
-    assert sealed.follow_errand(running.id, 0, 500, 10) == Course(whole, (Events(1, 1, b"a secret end"),))
+    assert sealed.follow_errand(running.id, 0, 500, 10) == Followed(whole, (Events(1, 1, b"a secret end"),))
     read = SealedDialogues(store, box).read_dialogue(dialogue.id, 500, PLENTY)
     assert isinstance(read, tuple)
     assert read[1] == (item,)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.dialects.dialect import Before, Marks, Past
+from trunkline.dialects.keeping import Before, Marks, Past
 from trunkline.dialects.responses.codec import decode
 from trunkline.dialects.responses.kept import (
     is_ours,

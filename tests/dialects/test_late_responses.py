@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trunkline.dialects.dialect import Marks
+from trunkline.dialects.keeping import Marks
 from trunkline.dialects.responses.codec import decode
 from trunkline.dialects.responses.late import LATE
 from trunkline.errors import Malformed, OverBudget, RateLimited, UpstreamFailed

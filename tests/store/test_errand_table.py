@@ -6,7 +6,7 @@ from tests.store.test_dialogue_table import DIALOGUE, ITEM, PLENTY
 from tests.store.test_turn_table import FIRST
 
 from trunkline.conversations.dialogues import Appended
-from trunkline.conversations.errands import Course, Ending, Events
+from trunkline.conversations.errands import Ending, Events, Followed
 from trunkline.conversations.turns import Belonging, Progress, Turn
 from trunkline.store.open import Store
 
@@ -20,7 +20,7 @@ def named(turn: Turn, name: str, **more: object) -> Turn:
     return msgspec.structs.replace(turn, id=name, root=name, **more)
 
 
-def course(store: Store, name: str = RUNNING.id, after: int = -1) -> Course:
+def followed(store: Store, name: str = RUNNING.id, after: int = -1) -> Followed:
     found = store.follow_errand(name, after, 150, 10)
     assert found is not None
     return found
@@ -28,12 +28,12 @@ def course(store: Store, name: str = RUNNING.id, after: int = -1) -> Course:
 
 def test_an_errand_is_kept_from_its_beginning_and_ends_whole_with_its_stream(store: Store) -> None:
     store.keep_turn(RUNNING)
-    assert course(store) == Course(RUNNING, ())
+    assert followed(store) == Followed(RUNNING, ())
     store.add_events(RUNNING, Events(0, 1, b"ab"))
     assert store.end_errand(Ending(WHOLE, ["msg_1"], Events(2, 2, b"c"))) is Appended.WELL
-    assert course(store) == Course(WHOLE, (Events(0, 1, b"ab"), Events(2, 2, b"c")))
-    assert course(store, after=0).events == (Events(0, 1, b"ab"), Events(2, 2, b"c"))
-    assert course(store, after=1).events == (Events(2, 2, b"c"),)
+    assert followed(store) == Followed(WHOLE, (Events(0, 1, b"ab"), Events(2, 2, b"c")))
+    assert followed(store, after=0).events == (Events(0, 1, b"ab"), Events(2, 2, b"c"))
+    assert followed(store, after=1).events == (Events(2, 2, b"c"),)
     assert store.find_items("sales", "chat", ["msg_1"], 150)["msg_1"].turn == WHOLE
     (held,) = store.held_turns(Belonging())
     assert held.bytes == len(WHOLE.items) + len(WHOLE.answer) + 3
@@ -45,7 +45,7 @@ def test_the_same_end_told_again_changes_nothing_and_another_one_is_too_late(sto
     assert [store.end_errand(ending) for _ in range(2)] == [Appended.WELL] * 2
     failed = msgspec.structs.replace(WHOLE, status=Progress.FAILED)
     assert store.end_errand(Ending(failed)) is Appended.GONE
-    assert course(store).turn == WHOLE
+    assert followed(store).turn == WHOLE
 
 
 @pytest.mark.parametrize("why", [Progress.CANCELLED, Progress.LOST])
@@ -58,10 +58,10 @@ def test_what_was_stopped_is_no_more_its_workers(store: Store, why: Progress) ->
     else:
         assert [store.stop_errand(RUNNING.id, why) for _ in range(2)] == [True, False]
     assert store.renew_errands("one", 900) == {"resp_2"}
-    assert (course(store, "resp_2").turn.alive_until, course(store, "resp_3").turn.alive_until) == (900, 400)
+    assert (followed(store, "resp_2").turn.alive_until, followed(store, "resp_3").turn.alive_until) == (900, 400)
     assert store.end_errand(Ending(WHOLE)) is Appended.GONE
     store.add_events(RUNNING, Events(0, 0, b"late"))
-    assert course(store) == Course(msgspec.structs.replace(RUNNING, status=why), ())
+    assert followed(store) == Followed(msgspec.structs.replace(RUNNING, status=why), ())
 
 
 def test_an_errand_goes_into_its_conversation_as_a_whole_or_not_at_all(store: Store) -> None:
@@ -72,7 +72,7 @@ def test_an_errand_goes_into_its_conversation_as_a_whole_or_not_at_all(store: St
         ending = Ending(named(WHOLE, begun.id, dialogue=dialogue.id), [ITEM.id], None, dialogue, [ITEM])
         said = (Appended.WELL, Appended.TWICE, Appended.GONE)[number]
         assert store.end_errand(ending) is said
-        assert course(store, begun.id).turn.status is (Progress.WHOLE if number == 0 else Progress.RUNNING)
+        assert followed(store, begun.id).turn.status is (Progress.WHOLE if number == 0 else Progress.RUNNING)
     read = store.read_dialogue(DIALOGUE.id, 150, PLENTY)
     assert isinstance(read, tuple)
     assert [one.id for one in read[1]] == [ITEM.id]
@@ -83,5 +83,5 @@ def test_the_stream_of_an_errand_goes_with_it(store: Store) -> None:
     store.add_events(RUNNING, Events(0, 0, b"a"))
     assert store.forget_turn(RUNNING.id)
     store.keep_turn(RUNNING)
-    assert course(store).events == ()
+    assert followed(store).events == ()
     assert store.follow_errand(RUNNING.id, -1, RUNNING.expires_at, 10) is None

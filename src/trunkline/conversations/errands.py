@@ -41,7 +41,7 @@ class Ending(msgspec.Struct, frozen=True):
     items: Sequence[Item] = ()
 
 
-class Course(msgspec.Struct, frozen=True):
+class Followed(msgspec.Struct, frozen=True):
     """How far an errand is, and the events of its stream that were asked for."""
 
     turn: Turn
@@ -71,6 +71,6 @@ class ErrandStore(Protocol):
         """Tell those as lost whose workers are gone; return how many."""
         ...
 
-    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Course | None:
+    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Followed | None:
         """Return an errand with so many pieces of its stream, those with events after a number."""
         ...

@@ -15,7 +15,8 @@ from trunkline.clock import NANOS_PER_SECOND
 from trunkline.conversations.conversations import Conversations, full
 from trunkline.conversations.dialogues import Dialogue, Found, Item
 from trunkline.conversations.turns import Progress, Turn
-from trunkline.dialects.dialect import Before, Dialect, KeptAnswers, Past, Wish
+from trunkline.dialects.dialect import Dialect
+from trunkline.dialects.keeping import Before, KeptAnswers, Past, Wish
 from trunkline.errors import Malformed, NotPermitted, Refusal, Unknown
 from trunkline.estate.decisions import Decision, Denial
 from trunkline.estate.snapshot import Snapshot

@@ -17,7 +17,7 @@ from trunkline.conversations.dialogues import (
     Span,
     Transcript,
 )
-from trunkline.conversations.errands import Course, Ending, ErrandStore, Events
+from trunkline.conversations.errands import Ending, ErrandStore, Events, Followed
 from trunkline.conversations.turns import Belonging, Held, Progress, TooMuch, Turn, TurnStore
 from trunkline.errors import Unavailable
 
@@ -245,7 +245,7 @@ class SealedErrands:
         """Tell those as lost whose workers are gone; return how many."""
         return self._store.lose_errands(now)
 
-    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Course | None:
+    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Followed | None:
         """Return an errand with so many pieces of its stream, those with events after a number.
 
         Raises:
@@ -258,7 +258,7 @@ class SealedErrands:
         for one in found.events:
             content = _open(self._box, one.content, _events_place(turn, one), turn.id)
             events.append(msgspec.structs.replace(one, content=content))
-        return Course(_open_turn(self._box, turn), tuple(events))
+        return Followed(_open_turn(self._box, turn), tuple(events))
 
     def _seal(self, turn: Turn, events: Events) -> Events:
         return msgspec.structs.replace(events, content=_seal(self._box, events.content, _events_place(turn, events)))

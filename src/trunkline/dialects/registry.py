@@ -7,8 +7,9 @@ from typing import Final
 
 from trunkline.dialects.anthropic.dialect import ANTHROPIC
 from trunkline.dialects.cohere.dialect import COHERE
-from trunkline.dialects.dialect import Dialect, Dialogues, Door, KeptAnswers
+from trunkline.dialects.dialect import Dialect, Door
 from trunkline.dialects.gemini.dialect import GEMINI
+from trunkline.dialects.keeping import Dialogues, KeptAnswers
 from trunkline.dialects.openai.dialect import OPENAI
 from trunkline.dialects.responses.dialect import RESPONSES
 from trunkline.messages import Operation

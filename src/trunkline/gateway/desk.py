@@ -14,7 +14,8 @@ import msgspec
 from trunkline.conversations.conversations import Conversations
 from trunkline.conversations.dialogues import Dialogue, Item, Span
 from trunkline.conversations.recall import DAY, is_of, is_open, may_not_keep, no_dialogue, settled
-from trunkline.dialects.dialect import Dialect, Dialogues, Single
+from trunkline.dialects.dialect import Dialect
+from trunkline.dialects.keeping import Dialogues, Single
 from trunkline.errors import Malformed, Unknown
 from trunkline.estate.decisions import Decision
 from trunkline.estate.snapshot import Snapshot

@@ -14,7 +14,8 @@ from trunkline.conversations.dialogues import Appended
 from trunkline.conversations.errands import Ending, Events
 from trunkline.conversations.recall import Recalled, may_not_keep, no_dialogue, settled
 from trunkline.conversations.turns import Progress, Turn
-from trunkline.dialects.dialect import Door, KeptAnswers
+from trunkline.dialects.dialect import Door
+from trunkline.dialects.keeping import KeptAnswers
 from trunkline.errors import Malformed, RateLimited, Refusal, Unavailable, UpstreamFailed
 from trunkline.estate.stages import Attempt, Permitted
 from trunkline.gateway.exchange import Exchange

@@ -15,7 +15,7 @@ from trunkline.errors import Declined, Unattested, UpstreamFault
 from trunkline.estate.snapshot import Snapshot
 from trunkline.estate.stages import Attempt
 from trunkline.gateway.admit import Gate
-from trunkline.gateway.answered import Caster, Sender
+from trunkline.gateway.ports import Caster, Sender
 from trunkline.ids import RequestId, RequestIds
 from trunkline.messages import SHADOW
 from trunkline.metering.book import Book

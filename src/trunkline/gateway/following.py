@@ -6,9 +6,9 @@ import asyncio
 from typing import Final
 
 from trunkline.conversations.conversations import Conversations
-from trunkline.conversations.errands import Course
+from trunkline.conversations.errands import Followed
 from trunkline.conversations.turns import Progress, Turn
-from trunkline.dialects.dialect import KeptAnswers
+from trunkline.dialects.keeping import KeptAnswers
 from trunkline.errors import Refusal, Unknown, UpstreamFailed
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import own_headers
@@ -66,41 +66,41 @@ async def follow(exchange: Exchange, whose: tuple[KeptAnswers, str, int], reques
 async def _follow_kept(conversations: Conversations, whose: tuple[KeptAnswers, str, int], reply: Reply) -> None:
     kept, turn_id, after = whose
     while True:
-        course = await look(conversations, turn_id, after)
-        for piece in course.events:
+        found = await look(conversations, turn_id, after)
+        for piece in found.events:
             events = Framer().feed(piece.content)
             for number, event in enumerate(events, piece.first):
                 if number > after:
                     reply.write(event)
                     after = number
         await reply.drained()
-        if course.events:
+        if found.events:
             continue
-        if course.turn.status is Progress.RUNNING:
+        if found.turn.status is Progress.RUNNING:
             await asyncio.sleep(LOOK_EVERY)
             continue
-        if course.turn.status in (Progress.CANCELLED, Progress.LOST):
-            reply.write(kept.late.number(kept.late.ending(told(kept, course.turn)), after + 1))
+        if found.turn.status in (Progress.CANCELLED, Progress.LOST):
+            reply.write(kept.late.number(kept.late.ending(told(kept, found.turn)), after + 1))
         return
 
 
-async def look(conversations: Conversations, turn_id: str, after: int = 2**62) -> Course:
+async def look(conversations: Conversations, turn_id: str, after: int = 2**62) -> Followed:
     """Return how far an errand is; one whose worker is gone is told as lost from now on.
 
     Raises:
         Unknown: it is not there.
         Unavailable: the store is away.
     """
-    course = await _look(conversations, turn_id, after)
-    if course.turn.status is Progress.RUNNING and course.turn.alive_until <= conversations.clock.now():
+    found = await _look(conversations, turn_id, after)
+    if found.turn.status is Progress.RUNNING and found.turn.alive_until <= conversations.clock.now():
         await conversations.on_errands(lambda store: store.lose_errands(conversations.clock.now()))
-        course = await _look(conversations, turn_id, after)
-    return course
+        found = await _look(conversations, turn_id, after)
+    return found
 
 
-async def _look(conversations: Conversations, turn_id: str, after: int) -> Course:
+async def _look(conversations: Conversations, turn_id: str, after: int) -> Followed:
     now = conversations.clock.now()
-    course = await conversations.on_errands(lambda store: store.follow_errand(turn_id, after, now, PIECES))
-    if course is None:
+    found = await conversations.on_errands(lambda store: store.follow_errand(turn_id, after, now, PIECES))
+    if found is None:
         raise Unknown(f"Response with id {turn_id!r} was deleted.", code="response_not_found")
-    return course
+    return found

@@ -11,7 +11,7 @@ from trunkline.conversations.conversations import Conversations
 from trunkline.conversations.dialogues import Appended, Item
 from trunkline.conversations.recall import DAY, Recalled, settled
 from trunkline.conversations.turns import Turn
-from trunkline.dialects.dialect import KeptAnswers, Marks, Single
+from trunkline.dialects.keeping import KeptAnswers, Marks, Single
 from trunkline.estate.stages import Attempt, Permitted
 from trunkline.estate.use_cases import days_kept
 from trunkline.gateway.array import Taker

@@ -7,7 +7,7 @@ from typing import Final
 from trunkline.conversations.conversations import Conversations
 from trunkline.conversations.recall import find_kept, past
 from trunkline.conversations.turns import Progress, Turn
-from trunkline.dialects.dialect import KeptAnswers
+from trunkline.dialects.keeping import KeptAnswers
 from trunkline.errors import Malformed, Unknown
 from trunkline.estate.snapshot import Snapshot
 from trunkline.gateway.admit import count

@@ -5,7 +5,6 @@ from __future__ import annotations
 from trunkline.dialects.dialect import Door
 from trunkline.errors import UpstreamFault
 from trunkline.gateway.admit import admit, shed
-from trunkline.gateway.answered import Answered
 from trunkline.gateway.count import count_here
 from trunkline.gateway.decode import decode
 from trunkline.gateway.enrich import enrich
@@ -14,6 +13,7 @@ from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import tell_rates
 from trunkline.gateway.identify import identify
 from trunkline.gateway.keep import KeptReply
+from trunkline.gateway.ports import Answered
 from trunkline.gateway.prepare import prepare
 from trunkline.gateway.refuse import refuse
 from trunkline.gateway.relay import Relay

@@ -9,8 +9,8 @@ from functools import partial
 
 from trunkline.errors import JournalFailed, Refusal, UpstreamFault
 from trunkline.estate.decisions import Copy
-from trunkline.gateway.answered import Answered
 from trunkline.gateway.exchange import Exchange
+from trunkline.gateway.ports import Answered
 from trunkline.gateway.prepare import prepare
 from trunkline.gateway.relay import Relay
 from trunkline.metering.bound import bound

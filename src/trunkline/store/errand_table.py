@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trunkline.conversations.dialogues import Appended
-from trunkline.conversations.errands import Course, Ending, Events
+from trunkline.conversations.errands import Ending, Events, Followed
 from trunkline.conversations.turns import Progress, Turn
 from trunkline.store.dialogue_table import append_items
 from trunkline.store.schema import errand_events, turns
@@ -78,7 +78,7 @@ class ErrandTable:
         with self._sessions.writing() as connection:
             return connection.execute(update(turns).where(*lost).values(status=Progress.LOST.value)).rowcount
 
-    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Course | None:
+    def follow_errand(self, turn_id: str, after: int, now: int, most: int) -> Followed | None:
         """Return an errand with so many pieces of its stream, those with events after a number."""
         piece = errand_events.c
         chosen = select(piece.first, piece.last, piece.content).where(piece.turn == turn_id, piece.last > after)
@@ -87,7 +87,7 @@ class ErrandTable:
             if row is None:
                 return None
             found = connection.execute(chosen.order_by(piece.first).limit(most))
-            return Course(turn_of(row), tuple(Events(one.first, one.last, bytes(one.content)) for one in found))
+            return Followed(turn_of(row), tuple(Events(one.first, one.last, bytes(one.content)) for one in found))
 
 
 def _change(connection: Connection, turn: Turn, which: ColumnElement[bool], written: dict[str, Any]) -> bool:

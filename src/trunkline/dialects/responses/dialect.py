@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Counting, Dialect, KeptAnswers
+from trunkline.dialects.dialect import ChatCodec, Counting, Dialect
+from trunkline.dialects.keeping import KeptAnswers
 from trunkline.dialects.openai import rates
 from trunkline.dialects.responses import (
     answers,

@@ -11,8 +11,8 @@ import msgspec
 
 from trunkline.clock import NANOS_PER_SECOND
 from trunkline.dialects.bodies import read_body
-from trunkline.dialects.dialect import Dialogues, Single
 from trunkline.dialects.fields import ABSENT, NOTHING
+from trunkline.dialects.keeping import Dialogues, Single
 from trunkline.dialects.responses.kept import REFERS, is_id, list_of, read_page, whole
 from trunkline.errors import Malformed
 

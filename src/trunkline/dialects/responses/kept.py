@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from trunkline.dialects.dialect import Before, Marks, Page, Past, Single, Wish
 from trunkline.dialects.fields import ABSENT, NOTHING
+from trunkline.dialects.keeping import Before, Marks, Page, Past, Single, Wish
 from trunkline.dialects.responses.codec import DOORS
 from trunkline.errors import Malformed, Unknown
 from trunkline.messages import Asked, Thoughts

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from trunkline.dialects.dialect import LateAnswers, Marks
+from trunkline.dialects.keeping import LateAnswers, Marks
 from trunkline.dialects.responses.answers import response
 from trunkline.dialects.responses.errors import error_event
 from trunkline.dialects.responses.kept import marked

@@ -7,9 +7,8 @@ from typing import Any
 
 import openai
 import pytest
+from tests.path.conversations.kept import declared, of, said, stored
 from tests.path.exchange import exchange
-from tests.path.test_conversations import declared, stored
-from tests.path.test_dialogues import of, said
 from tests.upstreams.scripted import Upstream
 
 

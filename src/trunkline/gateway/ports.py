@@ -1,3 +1,5 @@
+"""What an exchange is given that calls it in turn: who copies calls, and who works on them without their callers."""
+
 from __future__ import annotations
 
 from typing import Protocol

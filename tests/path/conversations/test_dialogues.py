@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
+from tests.path.conversations.kept import (
+    DOORS,
+    STREAMED,
+    TOOLS,
+    USE_CASE,
+    WHOLE,
+    answered,
+    declared,
+    of,
+    said,
+    sent,
+    stored,
+)
 from tests.path.exchange import Exchange, exchange
 from tests.path.raw import ask
-from tests.path.test_conversations import DOORS, STREAMED, TOOLS, WHOLE, answered, declared, sent, stored
 from tests.upstreams.script import TOOL_CALL, Script
 from tests.upstreams.scripted import Upstream
-
-USE_CASE = "x-trunkline-use-case"
-
-
-@pytest.fixture(scope="module")
-def running(
-    tmp_path_factory: pytest.TempPathFactory, vendor_of_module: Upstream, spare_of_module: Upstream
-) -> Iterator[Exchange]:
-    with exchange(tmp_path_factory.mktemp("dialogues"), declared(vendor_of_module, spare_of_module)) as started:
-        yield started
-
-
-@pytest.fixture(autouse=True)
-def quiet(vendor: Upstream, spare: Upstream) -> None:
-    """Both upstreams as good as new."""
-
-
-@pytest.fixture(scope="module")
-def foreign(running: Exchange) -> str:
-    """A key of another unit."""
-    return running.key("marketing")
-
-
-def of(use_case: str, **more: str) -> dict[str, str]:
-    return {USE_CASE: use_case, **more}
-
-
-def said(sdk: openai.OpenAI, dialogue_id: str) -> list[str]:
-    """Who said what, oldest first."""
-    items: Any = sdk.conversations.items.list(dialogue_id, order="asc", limit=3)
-    return [f"{item.role}: {item.content[0].text}" for item in items]
 
 
 @pytest.mark.parametrize("stream", STREAMED)
