@@ -89,9 +89,10 @@ async def test_together_they_hold_no_more_than_the_limit_and_all_of_it(three: li
             spent += COST
             pledge.settle(COST)
 
-    await asyncio.gather(*(call(one) for one in three for _ in range(16)))
+    async with asyncio.timeout(60):  # A call that waited in vain may be refused though something comes back later.
+        while LIMIT - spent >= len(three) * HOLD:
+            await asyncio.gather(*(call(one) for one in three for _ in range(16)))
     assert most <= LIMIT
-    assert LIMIT - spent < len(three) * HOLD
     assert (team(store).settled, team(store).leased <= LIMIT) == (0, True)  # nothing was drained
 
 
@@ -159,7 +160,7 @@ async def test_a_lowered_limit_binds_the_next_grant(tmp_path: Path, store: Store
 
 
 async def test_a_new_journal_file_takes_a_new_lease_and_the_old_one_ends(tmp_path: Path, store: Store) -> None:
-    one = Exchange(tmp_path, store)
+    one = Exchange(tmp_path, store, patience=30)
     before = await one.pledge()
     one.journal._rotate()
     after = await one.pledge()
