@@ -88,6 +88,7 @@ class Asked(msgspec.Struct, frozen=True):
         stateful: whether the dialect has answers kept, and goes on from them.
         thoughts: of earlier turns that were kept here, where there are some.
         dropped: fields of the caller's that are left out at every deployment.
+        suited: whether the answer is to have what the caller's client asks for beyond the dialect (`Dialect.suit`).
         background: whether the answer is to be worked on without its caller, who fetches it later.
     """
 
@@ -113,3 +114,4 @@ class Asked(msgspec.Struct, frozen=True):
     thoughts: Thoughts | None = None
     dropped: tuple[str, ...] = ()
     background: bool = False
+    suited: bool = False

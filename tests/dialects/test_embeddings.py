@@ -19,6 +19,7 @@ from tests.dialects.ways import There
 from trunkline.dialects.dialect import EmbedCodec
 from trunkline.dialects.gemini.dialect import GEMINI
 from trunkline.dialects.openai.dialect import OPENAI
+from trunkline.dialects.openai.embed import add_id
 from trunkline.dialects.registry import ALL
 from trunkline.dialects.vectors import Texts, Vectors
 from trunkline.errors import Garbled, Malformed
@@ -148,3 +149,9 @@ def test_a_damaged_request_or_answer_is_read_or_told_apart(name: str, data: st.D
         for other in EMBEDDERS.values():
             other.write_answer(EMPTY, vectors)
         {one.name: one for one in ALL}[name].read_answer(asked(name, (GOLDEN / name / request).read_bytes()), body)
+
+
+def test_an_id_is_put_into_an_answer_that_has_none_and_nothing_else_is_written_anew() -> None:
+    assert add_id(b' {"data" :[1.50],"model":"m"}') == b' {"id":"","data" :[1.50],"model":"m"}'
+    for as_it_is in (b'{"x":1,"id":"a"}', b"{}", b"[]", b"no JSON", b"\xff{"):
+        assert add_id(as_it_is) == as_it_is

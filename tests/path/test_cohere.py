@@ -248,9 +248,15 @@ def test_mistrals_sdk_has_a_tool_called(mistral: Mistral, spare: Upstream, model
     assert got.choices[0].finish_reason == "tool_calls"
 
 
-def test_mistrals_sdk_gets_vectors_of_another_dialect(mistral: Mistral) -> None:
+def test_mistrals_sdk_gets_vectors_of_another_dialect_and_of_its_own_without_an_id(
+    mistral: Mistral, sdk: openai.OpenAI
+) -> None:
     vectors = mistral.embeddings.create(model="command-vectors", inputs=["a gym", "a pool"])
     assert [len(one.embedding or ()) for one in vectors.data] == [3, 3]
+    passed = mistral.embeddings.create(model="vectors", inputs=["a gym"])
+    assert (passed.id, len(passed.data)) == ("", 1)
+    raw = sdk.embeddings.with_raw_response.create(model="vectors", input="a gym", encoding_format="float")
+    assert "id" not in json.loads(raw.text())
 
 
 def test_a_refusal_makes_mistrals_sdk_raise_its_own_error(mistral: Mistral) -> None:

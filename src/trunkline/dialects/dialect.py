@@ -175,6 +175,18 @@ def no_such_door(path: str) -> Operation | None:
     return None
 
 
+class Suit(msgspec.Struct, frozen=True):
+    """What the clients of a provider that speaks a dialect of another's need beyond it.
+
+    Attributes:
+        client: what stands in the `user-agent` of such a client.
+        add: an answer with vectors that has it; all else in it stays as it was written.
+    """
+
+    client: bytes
+    add: Callable[[bytes], bytes]
+
+
 class Counting(msgspec.Struct, frozen=True):
     """How a dialect counts the tokens of a prompt.
 
@@ -225,6 +237,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         models: how it lists what may be named; None where it has no such list.
         kept: how it has answers kept and goes on from them; None where it does not.
         dialogues: how it has conversations with ids of their own; None where it has none.
+        suit: what some clients need in answers that pass as they are; None where none does.
         mark: a header, in lower case, that its clients alone send: tells it apart where dialects share a path.
         marked: what stands in that header, where other clients send it, too.
         rate_lines: the header lines that tell a caller what is left of its limits; None where it has none.
@@ -250,6 +263,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     models: Models | None = None
     kept: KeptAnswers | None = None
     dialogues: Dialogues | None = None
+    suit: Suit | None = None
     mark: bytes = b""
     marked: bytes = b""
     forwards: tuple[bytes, ...] = ()

@@ -6,7 +6,7 @@ import msgspec
 
 from trunkline.dialects.dialect import Door
 from trunkline.errors import Malformed
-from trunkline.messages import Asked
+from trunkline.messages import Asked, Operation
 from trunkline.wire.server import Request
 
 DATA_CLASS = b"x-trunkline-data-class"
@@ -16,6 +16,7 @@ TIME_LIMIT = b"x-trunkline-timeout"
 PATIENCE = b"x-stainless-read-timeout"
 OLDER_PATIENCE = b"x-stainless-timeout"
 """How long official SDKs wait for an answer's beginning, in seconds; they say so with each request."""
+AGENT = b"user-agent"
 HEARTBEAT = b"x-trunkline-heartbeat"
 OFTENEST = 1.0
 """Seconds between two heartbeats at least."""
@@ -47,6 +48,8 @@ def decode(door: Door, request: Request) -> Asked:
     if asked.stream and (heartbeat := headers.get(HEARTBEAT)) is not None:
         seconds = _seconds(heartbeat)
         said["heartbeat"] = None if seconds is None else max(seconds, OFTENEST)
+    if asked.operation is Operation.EMBEDDINGS and (suit := door.dialect.suit) is not None:
+        said["suited"] = suit.client in headers.get(AGENT, b"")
     if (patience := headers.get(PATIENCE) or headers.get(OLDER_PATIENCE)) is not None:
         said["patience"] = _seconds(patience)
     return msgspec.structs.replace(asked, **said) if said else asked

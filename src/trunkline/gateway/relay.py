@@ -85,7 +85,10 @@ class Relay:
         """What metering reads of a whole answer, and the answer in the caller's dialect."""
         if self._bridge is not None:
             return self._bridge.answer(body)
-        return self._dialect.read_answer(self._attempt.permitted.asked, body), body
+        asked, dialect = self._attempt.permitted.asked, self._dialect
+        if asked.suited and dialect.suit is not None:
+            body = dialect.suit.add(body)
+        return dialect.read_answer(asked, body), body
 
     def _headers(self, content_type: bytes, cost: Nano | None = None) -> bytes:
         headers = answer_headers(self._request_id, self._attempt, content_type, cost)

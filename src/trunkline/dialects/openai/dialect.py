@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models
+from trunkline.dialects.dialect import ChatCodec, Dialect, EmbedCodec, Models, Suit
 from trunkline.dialects.openai import (
     answers,
     codec,
@@ -33,6 +33,7 @@ OPENAI: Final = Dialect(
     rate_lines=rates.rate_lines,
     models=Models("/v1/models", models.write_list, models.write_one),
     embeddings=EmbedCodec(embed.read_request, embed.write_request, embed.read_answer, embed.write_answer),
+    suit=Suit(b"mistralai", embed.add_id),
     chat=ChatCodec(
         read_request=read_chat.read_request,
         write_request=write_chat.write_request,

@@ -40,6 +40,7 @@ class Embeddings(msgspec.Struct, frozen=True):
 
 _decode = msgspec.json.Decoder(Embeddings).decode
 _decode_texts = msgspec.json.Decoder(list[str]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_numbers = msgspec.json.Decoder(list[float]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
@@ -103,6 +104,18 @@ def write_answer(asked: Asked, answer: Vectors) -> bytes:
     usage = {"prompt_tokens": used, "total_tokens": used}
     # Mistral's SDK wants an `id`, too.
     return _encode({"id": "", "object": "list", "data": data, "model": answer.model or asked.model, "usage": usage})
+
+
+def add_id(body: bytes) -> bytes:
+    """Return an answer with an `id`, which Mistral's SDK does not do without; nothing else of it is written anew.
+
+    Source: Mistral API reference, "Embeddings".
+    """
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    return body if not fields or "id" in fields else body.replace(b"{", b'{"id":"",', 1)
 
 
 def _index(embedding: Embedding) -> int:
