@@ -7,10 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.anthropic import answers as anthropic
+from trunkline.dialects.cohere import answers as cohere
 from trunkline.dialects.dialect import Dialect
+from trunkline.dialects.gemini import answers as gemini
 from trunkline.dialects.neutral import (
+    Answer,
     Audio,
     Cache,
+    Candidate,
     Choice,
     Conversation,
     Document,
@@ -22,6 +27,7 @@ from trunkline.dialects.neutral import (
     Role,
     Sampling,
     Source,
+    Stop,
     Text,
     Thinking,
     Tool,
@@ -30,7 +36,10 @@ from trunkline.dialects.neutral import (
     ToolResult,
     Uncarried,
 )
+from trunkline.dialects.openai import answers as openai
 from trunkline.dialects.registry import ALL
+from trunkline.dialects.responses import answers as responses
+from trunkline.messages import Asked, Operation
 
 OBJECT: Final = msgspec.Raw(
     b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}'
@@ -176,3 +185,64 @@ def lines() -> Iterator[str]:
         yield "| thoughts of earlier turns, signed | " + " | ".join(outcome(door, far, signed) for far in chats) + " |"
         yield "| counting a prompt's tokens | " + " | ".join(counting(door, far) for far in chats) + " |"
         yield "| embeddings | " + " | ".join(embedding(door, far) for far in chats) + " |"
+    yield from endings()
+
+
+READS: Final = {
+    "openai": openai.STOPS,
+    "responses": responses.INCOMPLETE,
+    "anthropic": anthropic.STOPS,
+    "gemini": gemini.STOPS,
+    "cohere": cohere.STOPS,
+}
+"""What each dialect's words for the end of an answer mean."""
+ASKED: Final = Asked(operation=Operation.CHAT, dialect="", model="m", fields={})
+WORDS: Final = ("finish_reason", "stop_reason", "finishReason", "incomplete_details", "status")
+"""Where each dialect says why an answer ended: the first of these that it has."""
+
+
+def told(door: Dialect, stop: Stop) -> str:
+    """What a door's callers are told of an answer that ended so, found out by having one written."""
+    own = "X" if stop is Stop.OTHER else None
+    candidate = Candidate((Text("hi"),), stop, reason=own)
+    if door.chat is None:
+        return NONE
+    body = msgspec.json.decode(
+        door.chat.write_answer(ASKED, Answer(id="a", model="m", created=0, candidates=(candidate,), usage=None))
+    )
+    held = (body.get("choices") or body.get("candidates") or [body])[0]
+    word = next(held[name] for name in WORDS if held.get(name) is not None)
+    more = "".join(
+        f", `{name}: X`" for name in ("native_finish_reason", "finishMessage") if held.get(name) == own and own
+    )
+    return f"`incomplete`: `{word['reason']}`" if isinstance(word, dict) else f"`{word}`{more}"
+
+
+def endings() -> Iterator[str]:
+    """Why an answer ended: each dialect's words, and what they become."""
+    chats = [dialect for dialect in ALL if dialect.chat is not None]
+    yield from (
+        "",
+        "## Why an answer ended",
+        "",
+        "What deployments say, by dialect, and what callers are told at each door. `X` is the provider's own word,",
+        "where it is one that no other dialect has, such as Gemini's `MALFORMED_FUNCTION_CALL` or DeepSeek's",
+        "`insufficient_system_resource`: `stop` beside `native_finish_reason` does not mean that the answer is whole.",
+        "Anthropic's and Cohere's shapes have no place for it. An answer that ends with Cohere's `ERROR` or `TIMEOUT`",
+        "counts as a failure, and another deployment is tried. With tool calls in it, a plain end is told as a call.",
+        "",
+        "| meaning | "
+        + " | ".join(f"from `{name}`" for name in READS)
+        + " | "
+        + " | ".join(f"at `{one.name}`" for one in chats)
+        + " |",
+        "| --- |" + " --- |" * (len(READS) + len(chats)),
+    )
+    for stop in Stop:
+        words = [
+            "<br>".join(f"`{word}`" for word, meant in stops.items() if meant is stop) or NONE
+            for stops in READS.values()
+        ]
+        if stop is Stop.OTHER:
+            words = ["any other"] * len(READS)
+        yield f"| {stop} | " + " | ".join(words) + " | " + " | ".join(told(one, stop) for one in chats) + " |"

@@ -256,7 +256,7 @@ def test_mistrals_sdk_gets_vectors_of_another_dialect_and_of_its_own_without_an_
     passed = mistral.embeddings.create(model="vectors", inputs=["a gym"])
     assert (passed.id, len(passed.data)) == ("", 1)
     raw = sdk.embeddings.with_raw_response.create(model="vectors", input="a gym", encoding_format="float")
-    assert "id" not in json.loads(raw.text())
+    assert "id" not in json.loads(raw.text)
 
 
 def test_a_refusal_makes_mistrals_sdk_raise_its_own_error(mistral: Mistral) -> None:

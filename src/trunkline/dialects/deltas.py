@@ -86,12 +86,13 @@ class PartStopped(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """A candidate is whole, and why it ended; `safety` is what the provider's filters say of it, as they wrote it."""
+    """A candidate is whole, and why it ended; `safety` and `reason` as of a whole candidate."""
 
     candidate: int
     stop: Stop
     sequence: str | None = None
     safety: msgspec.Raw | None = None
+    reason: str | None = None
 
 
 class Used(msgspec.Struct, frozen=True):

@@ -327,6 +327,11 @@ class Stop(StrEnum):
     OTHER = "other"
 
 
+def own_word(stop: Stop, reason: str | None) -> str | None:
+    """Return a provider's word for why an answer ended, where no other dialect has it."""
+    return reason if stop is Stop.OTHER else None
+
+
 class Likely(msgspec.Struct, frozen=True):
     """A token and how likely it was, as a natural logarithm; `bytes` of its text, where they are told."""
 
@@ -345,7 +350,8 @@ class Token(msgspec.Struct, frozen=True):
 class Candidate(msgspec.Struct, frozen=True):
     """One of the answers to a request.
 
-    `sequence` is the stop sequence that ended it; `safety` what the provider's filters say of it, as they wrote it.
+    `sequence` is the stop sequence that ended it; `safety` what the provider's filters say of it, as they wrote it;
+    `reason` the provider's own word for why it ended, where that is one that no other dialect has (`Stop.OTHER`).
     """
 
     parts: tuple[Part, ...] = ()
@@ -353,6 +359,7 @@ class Candidate(msgspec.Struct, frozen=True):
     sequence: str | None = None
     tokens: tuple[Token, ...] | None = None
     safety: msgspec.Raw | None = None
+    reason: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from trunkline.dialects.neutral import (
     Stop,
     Text,
     ToolCall,
+    own_word,
     seal,
 )
 from trunkline.errors import Garbled
@@ -126,7 +127,7 @@ def read_answer(body: bytes) -> Answer:
     return Answer(
         id=message.id,
         model=message.model,
-        candidates=(Candidate(tuple(parts), stop, message.stop_sequence),),
+        candidates=(Candidate(tuple(parts), stop, message.stop_sequence, reason=own_word(stop, message.stop_reason)),),
         usage=as_billed(read_fields(message.usage)),
     )
 

@@ -36,7 +36,7 @@ from trunkline.dialects.deltas import (
     Used,
 )
 from trunkline.dialects.fields import ABSENT, NOTHING
-from trunkline.dialects.neutral import Stop, seal
+from trunkline.dialects.neutral import Stop, own_word, seal
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of
@@ -183,7 +183,8 @@ class MessageReader:
                 deltas.append(PartStarted(0, part, Kind.REFUSAL))
                 deltas.append(Piece(0, part, Kind.REFUSAL, delta.stop_details.explanation))
                 deltas.append(PartStopped(0, part))
-            deltas.append(Stopped(0, STOPS.get(delta.stop_reason, Stop.OTHER), delta.stop_sequence))
+            stop = STOPS.get(delta.stop_reason, Stop.OTHER)
+            deltas.append(Stopped(0, stop, delta.stop_sequence, reason=own_word(stop, delta.stop_reason)))
         deltas.extend(self._used(read.usage))
         return deltas
 

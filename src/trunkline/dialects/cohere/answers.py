@@ -22,6 +22,7 @@ from trunkline.dialects.neutral import (
     Text,
     Token,
     ToolCall,
+    own_word,
 )
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
@@ -43,7 +44,7 @@ REASONS: Final = {
     Stop.FILTERED: "ERROR_TOXIC",
     Stop.REFUSED: "COMPLETE",
     Stop.PAUSED: "COMPLETE",
-    Stop.OTHER: "COMPLETE",
+    Stop.OTHER: "ERROR",
 }
 BROKEN: Final = ("ERROR", "TIMEOUT")
 """Reasons with which an answer ends that did not come to its end."""
@@ -140,9 +141,11 @@ def read_answer(body: bytes) -> Answer:
     reason = read.finish_reason or "COMPLETE"
     if reason in BROKEN:
         raise Garbled("the answer ended with an error", inside=f"finish_reason is {reason}")
+    stop = STOPS.get(reason, Stop.OTHER)
     candidate = Candidate(
         parts=_parts(read.message),
-        stop=STOPS.get(reason, Stop.OTHER),
+        stop=stop,
+        reason=own_word(stop, reason),
         tokens=None if read.logprobs is None else tuple(read_token(one) for one in read.logprobs),
     )
     return Answer(id=read.id, model=read.model, candidates=(candidate,), usage=read_usage(read.usage))

@@ -40,7 +40,7 @@ from trunkline.dialects.deltas import (
 )
 from trunkline.dialects.deltas import Cited as CitedDelta
 from trunkline.dialects.fields import ABSENT
-from trunkline.dialects.neutral import Stop, Trouble
+from trunkline.dialects.neutral import Stop, Trouble, own_word
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of
@@ -154,7 +154,8 @@ class ChatReader:
         reason = delta.finish_reason or "COMPLETE"
         broke = delta.error is not None or reason in BROKEN
         if not broke:
-            deltas.append(Stopped(0, STOPS.get(reason, Stop.OTHER)))
+            stop = STOPS.get(reason, Stop.OTHER)
+            deltas.append(Stopped(0, stop, reason=own_word(stop, reason)))
         if (usage := read_usage(delta.usage)) is not None:
             deltas.append(Used(usage))
         if broke:

@@ -25,6 +25,7 @@ from trunkline.dialects.neutral import (
     Text,
     Token,
     ToolCall,
+    own_word,
 )
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
@@ -223,6 +224,7 @@ def _candidate(read: ReadCandidate, ids: Ids) -> Candidate:
         stop=stop,
         tokens=read_tokens(read.logprobs_result),
         safety=None if bytes(read.safety_ratings) in NOTHING else read.safety_ratings,
+        reason=own_word(stop, read.finish_reason),
     )
 
 
@@ -286,6 +288,8 @@ def _write_candidate(index: int, candidate: Candidate) -> dict[str, Any]:
         "finishReason": REASONS[stop],
         "index": index,
     }
+    if candidate.reason is not None:
+        written["finishMessage"] = candidate.reason
     texts = [part for part in candidate.parts if isinstance(part, Text)]
     citations, before = [], 0
     for text in texts:

@@ -44,7 +44,7 @@ from trunkline.dialects.gemini.cited import read_citations, write_grounding
 from trunkline.dialects.gemini.errors import failure_of
 from trunkline.dialects.gemini.proto import DIALECT, seal_bytes
 from trunkline.dialects.gemini.usage import read_usage, write_usage
-from trunkline.dialects.neutral import Citation, Stop
+from trunkline.dialects.neutral import Citation, Stop, own_word
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of
@@ -137,7 +137,7 @@ class ContentReader:
                 deltas.append(Piece(index, opened.part, Kind.REFUSAL, read.finish_message))
             _close(index, opened, deltas)
             safety = None if bytes(read.safety_ratings) in NOTHING else read.safety_ratings
-            deltas.append(Stopped(index, stop, safety=safety))
+            deltas.append(Stopped(index, stop, safety=safety, reason=own_word(stop, read.finish_reason)))
 
     def _part(self, index: int, opened: _Open, part: ReadPart, deltas: list[Delta]) -> None:
         text, signature = part.text, part.thought_signature
@@ -331,6 +331,8 @@ def _last(index: int, said: _Said) -> dict[str, Any]:
         stop = Stop.REFUSED
     content = {"parts": [part], "role": "model"}
     written: dict[str, Any] = {"content": content, "finishReason": REASONS[stop], "index": index}
+    if said.stopped is not None and said.stopped.reason is not None:
+        written["finishMessage"] = said.stopped.reason
     safety = said.stopped.safety if said.stopped is not None else None
     if safety is not None and bytes(safety)[:1] == b"[":
         written["safetyRatings"] = safety

@@ -24,6 +24,7 @@ from trunkline.dialects.neutral import (
     Text,
     Token,
     ToolCall,
+    own_word,
     seal,
     unseal,
 )
@@ -57,6 +58,9 @@ REASONS: Final = {
     Stop.PAUSED: "stop",
     Stop.OTHER: "stop",
 }
+
+OWN_WORD: Final = "native_finish_reason"
+"""Where an answer has the provider's own word for why it ended. Source: OpenRouter documentation, "API reference"."""
 
 
 class Likelihood(msgspec.Struct, frozen=True):
@@ -194,11 +198,13 @@ def _candidate(choice: ReadChoice) -> Candidate:
         function = call.function or Function()
         parts.append(ToolCall(call.id or "", function.name or "", function.arguments or ""))
     safety = choice.content_filter_results
+    stop = stop_of(choice.finish_reason or "stop", called=bool(said.tool_calls))
     return Candidate(
         parts=tuple(parts),
-        stop=stop_of(choice.finish_reason or "stop", called=bool(said.tool_calls)),
+        stop=stop,
         tokens=read_tokens(choice.logprobs),
         safety=None if bytes(safety) in NOTHING else safety,
+        reason=own_word(stop, choice.finish_reason),
     )
 
 
@@ -318,6 +324,8 @@ def _choice(index: int, candidate: Candidate) -> dict[str, Any]:
     }
     if candidate.safety is not None:
         choice["content_filter_results"] = candidate.safety
+    if candidate.reason is not None:
+        choice[OWN_WORD] = candidate.reason
     return choice
 
 

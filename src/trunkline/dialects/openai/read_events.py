@@ -25,7 +25,7 @@ from trunkline.dialects.deltas import (
     Weighed,
 )
 from trunkline.dialects.fields import ABSENT, NOTHING
-from trunkline.dialects.neutral import Reasoning
+from trunkline.dialects.neutral import Reasoning, own_word
 from trunkline.dialects.openai.answers import (
     Call,
     Likelihoods,
@@ -174,7 +174,7 @@ class ChatReader:
                 _close(index, opened, deltas)
             safety = None if bytes(choice.content_filter_results) in NOTHING else choice.content_filter_results
             stop = stop_of(choice.finish_reason, called=bool(opened.calls))
-            deltas.append(Stopped(index, stop, safety=safety))
+            deltas.append(Stopped(index, stop, safety=safety, reason=own_word(stop, choice.finish_reason)))
 
     def _said(self, index: int, opened: _Open, said: Said, deltas: list[Delta]) -> None:
         if said.reasoning_content or said.reasoning or said.reasoning_details:

@@ -25,7 +25,14 @@ from trunkline.dialects.deltas import (
     Weighed,
 )
 from trunkline.dialects.neutral import Reasoning
-from trunkline.dialects.openai.answers import REASONS, write_citation, write_thought, write_tokens, write_usage
+from trunkline.dialects.openai.answers import (
+    OWN_WORD,
+    REASONS,
+    write_citation,
+    write_thought,
+    write_tokens,
+    write_usage,
+)
 from trunkline.dialects.openai.stream import DONE
 from trunkline.messages import Asked
 
@@ -79,7 +86,8 @@ class ChatWriter:
 
     def _stopped(self, delta: Stopped) -> bytes:
         safety = {} if delta.safety is None else {"content_filter_results": delta.safety}
-        return self._chunk(delta.candidate, {}, finish_reason=REASONS[delta.stop], **safety)
+        own = {} if delta.reason is None else {OWN_WORD: delta.reason}
+        return self._chunk(delta.candidate, {}, finish_reason=REASONS[delta.stop], **safety, **own)
 
     def _used(self, delta: Used) -> bytes:
         self._usage = delta

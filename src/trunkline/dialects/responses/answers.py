@@ -217,7 +217,7 @@ def write_answer(asked: Asked, answer: Answer) -> bytes:
     """Write a buffered answer for its caller."""
     candidate = answer.candidates[0] if answer.candidates else Candidate()
     refused = any(isinstance(part, Refused) for part in candidate.parts)
-    status, details = ending(candidate.stop, refused=refused)
+    status, details = ending(candidate.stop, refused=refused, own=candidate.reason)
     told = response(asked, answer.id, answer.model, answer.created)
     told |= {
         "status": status,
@@ -252,9 +252,12 @@ def response(asked: Asked, answer_id: str, model: str, created: int) -> dict[str
     return told
 
 
-def ending(stop: Stop, *, refused: bool) -> tuple[str, dict[str, str] | None]:
-    """Status and details of an answer that ended; one that was refused in words is complete."""
-    reason = REASONS.get(stop)
+def ending(stop: Stop, *, refused: bool, own: str | None = None) -> tuple[str, dict[str, str] | None]:
+    """Status and details of an answer that ended; one that was refused in words is complete.
+
+    One that ended for a reason that no other dialect has is not: `own` is the provider's word for it.
+    """
+    reason = own or Stop.OTHER.value if stop is Stop.OTHER else REASONS.get(stop)
     if reason is None or (stop is Stop.REFUSED and refused):
         return "completed", None
     return "incomplete", {"reason": reason}

@@ -83,7 +83,7 @@ class _Part:
 class ResponseWriter:
     """Writes one stream. Words that follow each other are one item; each call and each thought is one of its own."""
 
-    __slots__ = ("_asked", "_items", "_message", "_number", "_parts", "_refused", "_started", "_stop", "_used")
+    __slots__ = ("_asked", "_items", "_message", "_number", "_own", "_parts", "_refused", "_started", "_stop", "_used")
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -93,6 +93,7 @@ class ResponseWriter:
         self._parts: dict[int, _Part] = {}
         self._message: list[_Part] | None = None
         self._stop = Stop.END
+        self._own: str | None = None
         self._refused = False
         self._used: Used | None = None
 
@@ -234,7 +235,7 @@ class ResponseWriter:
         return self._end_item(index, message_item(self._items[index]["id"], content, FINISHED))
 
     def _halt(self, delta: Stopped) -> bytes:
-        self._stop = delta.stop
+        self._stop, self._own = delta.stop, delta.reason
         return b""
 
     def _use(self, delta: Used) -> bytes:
@@ -244,7 +245,7 @@ class ResponseWriter:
     def _end(self, delta: Ended) -> bytes:
         del delta
         before = self._end_message()
-        status, details = ending(self._stop, refused=self._refused)
+        status, details = ending(self._stop, refused=self._refused, own=self._own)
         told = self._response() | {
             "status": status,
             "incomplete_details": details,
