@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from ruamel.yaml import YAML
 
 from trunkline.catalog import read
 from trunkline.catalog.vendor import Vendor
@@ -28,3 +30,13 @@ def test_a_damaged_file_is_named(folder: Path, text: str) -> None:
     (folder / "a.yaml").write_text(text)
     with pytest.raises(Unstartable, match=r"vendors/a\.yaml cannot be read"):
         read.read_folder("vendors", Vendor)
+
+
+SHIPPED = sorted(Path(read.__file__).parent.rglob("*.yaml"))
+
+
+def test_no_file_of_the_catalogue_means_another_thing_by_yaml_1_1_than_by_1_2() -> None:
+    assert len(SHIPPED) > 50
+    for file in SHIPPED:
+        text = file.read_text("utf-8")
+        assert repr(yaml.load(text, read._Loader)) == repr(YAML(typ="safe").load(text)), file  # noqa: S506

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from trunkline.errors import Unstartable
 
 T = TypeVar("T")
+
+# The quick parser knows YAML 1.1: nothing in the catalogue means anything else by it than by YAML 1.2.
+_Loader: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 def read_folder(folder: str, kind: type[T]) -> tuple[T, ...]:
@@ -34,8 +36,8 @@ def read_file(name: str, kind: type[T]) -> T:
 
 def _read(entry: Traversable, name: str, kind: type[T]) -> T:
     try:
-        return msgspec.convert(YAML(typ="safe").load(entry.read_bytes()), kind)
-    except (YAMLError, msgspec.ValidationError) as fault:
+        return msgspec.convert(yaml.load(entry.read_bytes(), _Loader), kind)  # noqa: S506 - either is a safe one
+    except (yaml.YAMLError, msgspec.ValidationError) as fault:
         raise Unstartable(
             f"the catalogue's {name} cannot be read: {fault}; reinstall trunkline or mend the file"
         ) from fault
