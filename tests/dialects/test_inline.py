@@ -17,7 +17,7 @@ from trunkline.dialects.translate import translate
 from trunkline.messages import Asked, Operation
 
 CHATS = {dialect.name: dialect for dialect in ALL if dialect.chat is not None}
-PICTURE = base64.b64encode(b"\xfb\xef\xbe" * 1_000_000).decode()
+PICTURE = base64.b64encode(b"\xfb\xef\xbe" * 300_000).decode()
 URL = f"data:image/png;base64,{PICTURE}"
 LOOK = "look"
 IMAGE_URL: dict[str, Any] = {"type": "image_url", "image_url": {"url": URL}}

@@ -1,4 +1,4 @@
-"""Small wrong changes to a module: each as the whole text of the module with one of its parts turned around.
+"""Small wrong changes to a module: each with the whole text of the module with one of its parts turned around.
 
 Comparisons are turned or weakened, conditions dropped, forced or negated, statements left out, numbers moved by one,
 `any` and `all`, `min` and `max` exchanged. Left alone is what no test can tell apart: texts, types, the options of a
@@ -8,7 +8,6 @@ class, the constants of a module, and conditions that only ask whether an answer
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -28,12 +27,22 @@ EXCHANGED = {"any": "all", "all": "any", "min": "max", "max": "min"}
 
 
 class Mutant(NamedTuple):
-    """One change: where it stands, what it is, and the module with it."""
+    """One change: where it stands, what it is, and which of the changes to which part of the module."""
 
     line: int
     function: str
     change: str
-    text: str
+    source: str
+    place: int
+    number: int
+
+    @property
+    def text(self) -> str:
+        """The module with the change."""
+        tree = ast.parse(self.source)
+        _, apply = list(_changes(_nth(tree, self.place)))[self.number]
+        apply()
+        return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def mutants(source: str) -> Iterator[Mutant]:
@@ -44,15 +53,14 @@ def mutants(source: str) -> Iterator[Mutant]:
     for place, node in enumerate(ast.walk(tree)):
         if id(node) in spared:
             continue
-        for number, _ in enumerate(_changes(node)):
-            changed = copy.deepcopy(tree)
-            target = _nth(changed, place)
-            name, apply = list(_changes(target))[number]
-            before = ast.unparse(target) if not isinstance(target, ast.comprehension) else "if"
-            apply()
-            text = ast.unparse(ast.fix_missing_locations(changed))
-            line = node.target.lineno if isinstance(node, ast.comprehension) else getattr(node, "lineno", 0)
-            yield Mutant(line, within.get(id(node), ""), f"{name}: {before.splitlines()[0][:70]}", text)
+        changes = [name for name, _ in _changes(node)]
+        if not changes:
+            continue
+        before = ast.unparse(node) if not isinstance(node, ast.comprehension) else "if"
+        line = node.target.lineno if isinstance(node, ast.comprehension) else getattr(node, "lineno", 0)
+        for number, name in enumerate(changes):
+            change = f"{name}: {before.splitlines()[0][:70]}"
+            yield Mutant(line, within.get(id(node), ""), change, source, place, number)
 
 
 def _functions(tree: ast.Module) -> dict[int, str]:
