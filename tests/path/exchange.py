@@ -1,6 +1,7 @@
-"""The real product as a child process: an estate of url deployments, keys and ledger through the command itself.
+"""The real product as a process of its own: an estate of url deployments, keys and ledger through the command itself.
 
 `with exchange(folder, estate) as running:` starts `trunkline up --no-engine` on a free port and waits for `/readyz`.
+Under pytest it is born in the nursery; elsewhere, as in the bench, it is started as operators start it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.path.nursery import Born, nursery
+
 import trunkline
 
 SOURCE = Path(trunkline.__file__).parents[1]  # the child runs what the tests import
 ADMIN_KEY = "an-admin-key-for-tests-only"
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
+IN_FORCE_WITHIN = 20.0
 CLAIMS = {
     "training_use": {
         "value": "never",
@@ -105,7 +109,7 @@ class Exchange:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Born
     environment: dict[str, str] = field(default_factory=dict)
     tail: Tail | None = None
     tls: ssl.SSLContext | None = None
@@ -138,14 +142,7 @@ class Exchange:
         Raises:
             AssertionError: when it does not exit with 0.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "trunkline", *arguments, "--data", str(self.folder)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = nursery(str(SOURCE)).run([*arguments, "--data", str(self.folder)], self.environment, timeout=60)
         assert done.returncode == 0, f"{arguments}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -157,13 +154,13 @@ class Exchange:
     def key(self, unit: str = "acme", *options: str) -> str:
         """Make a key, wait until it is in force, and return its secret."""
         secret: str = json.loads(self.command("key", "create", "--unit", unit, *options, "--json"))["key"]
-        until = time.monotonic() + 5
+        until = time.monotonic() + IN_FORCE_WITHIN
         while self.get("/v1/models", secret)[0] != 200:
-            assert time.monotonic() < until, "the new key is not in force after 5 seconds"
+            assert time.monotonic() < until, "the new key is not in force"
             time.sleep(0.01)
         return secret
 
-    def attempts_of(self, customer: str, count: int, seconds: float = 10.0) -> list[dict[str, Any]]:
+    def attempts_of(self, customer: str, count: int, seconds: float = 20.0) -> list[dict[str, Any]]:
         """Return the attempts made for an end customer in order, once so many are settled.
 
         A settled call is visible within a second; a busy machine is given more.
@@ -187,10 +184,11 @@ class Tail:
     """Follows the ledger with `trunkline ledger tail --follow --json`: one command for a whole module's questions."""
 
     def __init__(self, running: Exchange) -> None:
-        command = [sys.executable, "-m", "trunkline", "ledger", "tail", "--follow", "--json", "--count", "10000"]
-        self._process = subprocess.Popen(
-            [*command, "--data", str(running.folder)], env=running.environment, stdout=subprocess.PIPE
-        )
+        command = ["ledger", "tail", "--follow", "--json", "--count", "10000", "--data", str(running.folder)]
+        out, end = os.pipe()
+        self._lines = os.fdopen(out, "rb")
+        with os.fdopen(end, "wb") as into, (running.folder.parent / "tail.log").open("ab") as log:
+            self._process = nursery(str(SOURCE)).start(command, running.environment, into, log)
         self._rows: list[dict[str, Any]] = []
         self._more = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -213,8 +211,7 @@ class Tail:
         self._thread.join(10)
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
+        with self._lines as lines:
             for line in lines:
                 with self._more:
                     self._rows.append(json.loads(line))
@@ -240,7 +237,8 @@ def start(
     """Start an exchange and return once `/readyz` says 200. It runs no engine unless other options are given.
 
     `tls` is what is trusted of an exchange that serves HTTPS.
-    `prefix` stands before what the interpreter is to run, such as `("-m", "cProfile")`.
+    `prefix` stands before what the interpreter is to run, such as `("-m", "cProfile")`; it and a `PYTHONPATH` make it
+    start an interpreter of its own under pytest, too.
 
     Raises:
         AssertionError: when it ends, or is not ready in time; with what it printed.
@@ -257,10 +255,16 @@ def start(
         **environment,
     }
     data = folder / "data"
-    command = [sys.executable, *prefix, "-m", "trunkline", "up", "--data", str(data), "--port", str(port)]
-    command += ["--estate", str(path), *(options or ("--no-engine",))]
+    command = ["up", "--data", str(data), "--port", str(port), "--estate", str(path), *(options or ("--no-engine",))]
+    process: subprocess.Popen[bytes] | Born
     with log.open("ab") as out:
-        process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        if "PYTEST_VERSION" in os.environ and not prefix and "PYTHONPATH" not in environment:
+            process = nursery(str(SOURCE)).start(command, variables, out, out)
+        else:
+            python = [sys.executable, *prefix, "-m", "trunkline"]
+            process = subprocess.Popen(
+                [*python, *command], env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
     running = Exchange(data, port, process, variables, tls=tls)
     until = time.monotonic() + within
     while True:
