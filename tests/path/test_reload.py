@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.path.steady import Steady
 from tests.upstreams.script import Script
 from tests.upstreams.scripted import Upstream, in_thread
 
-WITHIN = 20.0
+WITHIN = 40.0
 FORMS = [(), ("--workers", "2")]
 
 
@@ -191,7 +192,12 @@ def test_the_next_start_without_a_name_takes_the_estate_applied_last(tmp_path: P
 def engines(running: Exchange) -> list[int]:
     process = running.process.pid
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [int(child) for child in children if "trunkline.serving.child" in Path(f"/proc/{child}/cmdline").read_text()]
+    found = []
+    for child in children:
+        with suppress(OSError):  # It has ended meanwhile.
+            if "trunkline.serving.child" in Path(f"/proc/{child}/cmdline").read_text():
+                found.append(int(child))
+    return found
 
 
 def test_only_engines_that_change_are_started_anew_and_their_calls_finish_first(tmp_path: Path) -> None:
@@ -218,11 +224,9 @@ def test_only_engines_that_change_are_started_anew_and_their_calls_finish_first(
         with Steady(running.port, key, 1, stream=True, max_tokens=200) as one:
             one.reach(1)
             write(running, json.dumps(made(1)))
-            reload(running)
+            # Not by the count of reloads: the change before may be read once more, as the file that changed.
+            until(lambda: len(engines(running)) == 1 and engines(running) != first, "the engine is not started anew")
             until(lambda: running.get("/readyz")[0] == 200, "the new engine does not answer")
             ended = list(one.failed)
-        second = engines(running)
-    assert len(second) == 1
-    assert second != first
     # None that was under way is broken; a new one may find no engine until the changed one has loaded.
     assert not [fault for fault in ended if "broken" in fault]

@@ -208,7 +208,7 @@ def test_an_exchange_stops_in_good_time_while_the_way_to_postgres_hangs(
         assert again.rows("ledger", "verify") == []
 
 
-SLOW = 0.5
+SLOW = 1.0
 """Seconds for which each message to and from a slow Postgres is held up."""
 
 

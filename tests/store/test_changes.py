@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from trunkline.store.open import open_store
 from trunkline.tenancy.mint import mint
 
 FOR_EVER = 60.0
+SOON = FOR_EVER / 2
 
 
 @pytest.fixture
@@ -32,17 +32,15 @@ async def changes(postgres_url: str) -> AsyncIterator[Changes]:
 
 async def test_news_are_heard_at_once(changes: Changes, postgres_url: str) -> None:
     waiting = asyncio.create_task(changes.wait(KEYS, FOR_EVER))
-    began = time.monotonic()
     with open_store(postgres_url) as store:
         store.add(mint("hr", pepper=b"p" * 32, now=1)[0])
-    await waiting
-    assert time.monotonic() - began < 5
+    await asyncio.wait_for(waiting, SOON)
 
 
 async def test_news_that_come_while_nobody_waits_are_not_lost(changes: Changes, postgres_url: str) -> None:
     with open_store(postgres_url) as store:
         store.add(mint("hr", pepper=b"p" * 32, now=1)[0])
-    await asyncio.wait_for(changes.wait(KEYS, FOR_EVER), 5)
+    await asyncio.wait_for(changes.wait(KEYS, FOR_EVER), SOON)
 
 
 async def test_after_its_connection_was_lost_it_hears_again_and_all_count_as_changed(
@@ -50,10 +48,10 @@ async def test_after_its_connection_was_lost_it_hears_again_and_all_count_as_cha
 ) -> None:
     waiting = asyncio.create_task(changes.wait(KEYS, FOR_EVER))
     postgres.cut_off(postgres_url)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, SOON)
     with open_store(postgres_url) as store:
         store.add(mint("hr", pepper=b"p" * 32, now=1)[0])
-    await asyncio.wait_for(changes.wait(KEYS, FOR_EVER), 5)
+    await asyncio.wait_for(changes.wait(KEYS, FOR_EVER), SOON)
 
 
 async def test_a_database_that_tells_nothing_is_looked_at(tmp_path: Path) -> None:
@@ -62,10 +60,8 @@ async def test_a_database_that_tells_nothing_is_looked_at(tmp_path: Path) -> Non
         changes.begin()
         await changes.wait(KEYS, FOR_EVER)  # It looks from now on.
         waiting = asyncio.create_task(changes.wait(KEYS, FOR_EVER))
-        began = time.monotonic()
         store.add(mint("hr", pepper=b"p" * 32, now=1)[0])
-        await waiting
-        assert time.monotonic() - began < 5
+        await asyncio.wait_for(waiting, SOON)
         changes.end()
 
 
