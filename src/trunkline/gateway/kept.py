@@ -24,6 +24,11 @@ CANCEL: Final = "cancel"
 READ: Final = ("GET", "HEAD")
 
 
+def methods_behind(rest: str) -> tuple[str, ...]:
+    """Return what a kept answer's path takes, by what stands in it behind the answer's id."""
+    return {ITEMS: READ, CANCEL: ("POST",)}.get(rest, (*READ, "DELETE"))
+
+
 class KeptDesk:
     """Answers one request for a kept answer."""
 
@@ -45,7 +50,7 @@ class KeptDesk:
     @property
     def methods(self) -> tuple[str, ...]:
         """What the path takes."""
-        return {ITEMS: READ, CANCEL: ("POST",)}.get(self._rest, (*READ, "DELETE"))
+        return methods_behind(self._rest)
 
     async def answer(self, request_id: RequestId, reply: Reply) -> None:
         """Answer it.

@@ -38,7 +38,7 @@ from trunkline.gateway.desk import Desk
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.headers import log_fields, own_headers, refusal_headers
 from trunkline.gateway.identify import identify
-from trunkline.gateway.kept import KeptDesk
+from trunkline.gateway.kept import KeptDesk, methods_behind
 from trunkline.gateway.models import list_models, show_model
 from trunkline.gateway.path import answer
 from trunkline.gateway.refuse import unrecorded
@@ -113,7 +113,9 @@ class Gateway:
     def _tell_options(self, request_id: RequestId, request: Request, reply: Reply) -> None:
         path = request.path
         methods = OF_ALL if path == "*" else OF_DOORS if find_door(path) is not None else OF_OWN
-        methods = OF_ALL if find_kept(path) is not None or find_dialogues(path) is not None else methods
+        methods = OF_ALL if find_dialogues(path) is not None else methods
+        if (kept := find_kept(path)) is not None:
+            methods = ", ".join((*methods_behind(kept[2].partition("/")[2]), "OPTIONS")).encode()
         if methods is OF_OWN and not _answers(path):
             raise _no_such_path(path)
         lines = b"allow: %b\r\nx-trunkline-request-id: %b\r\n" % (methods, request_id.encode())
