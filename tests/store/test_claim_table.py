@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from trunkline.catalog.controls import ControlValue
 from trunkline.estate.claims import Basis, Claim, Evidence
 from trunkline.policy.verified import Version
-from trunkline.store.open import Store
+from trunkline.store.open import Store, open_store
 
 NEVER = Claim(
     value="never",
@@ -29,6 +31,20 @@ def test_versions_are_numbered_for_each_claim_and_none_is_overwritten(store: Sto
         Version("gpt", "training_use", 2, later, 20),
         Version("gpt", "human_review", 1, NEVER, 30),
     )
+
+
+def test_versions_that_several_record_at_the_same_time_are_all_kept(place: str, store: Store) -> None:
+    ready = threading.Barrier(4)
+
+    def record(_: int) -> None:
+        with open_store(place) as own:
+            ready.wait(60)
+            for at in range(5):
+                own.record_claim("gpt", "training_use", NEVER, at)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(record, range(4)))
+    assert sorted(one.number for one in store.claim_versions()) == list(range(1, 21))
 
 
 def test_the_count_tells_of_every_new_version(store: Store) -> None:

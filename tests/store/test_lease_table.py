@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -19,7 +22,8 @@ from trunkline.metering.lines import Adjustment, Kind
 from trunkline.metering.periods import FOREVER, Period
 from trunkline.metering.ports import Raise
 from trunkline.metering.records import Entry, Intent, Settlement
-from trunkline.store.open import Store
+from trunkline.money import MOST_UNITS, NANOS_PER_UNIT
+from trunkline.store.open import Store, open_store
 
 ALWAYS = Period(0, FOREVER)
 MINUTE = 60_000_000_000
@@ -249,3 +253,93 @@ def test_settled_and_leased_together_never_pass_the_limit(
         assert found.settled == sum(used.values())
         assert found.leased == sum(granted.values()) - sum(used.values())
     assert store.verify().differences == ()
+
+
+def raised(number: int, amount: int = 10) -> Raise:
+    return Raise(f"raise-{number}", "team/month/EUR", amount, 0, FOREVER, "launch", "ada", number)
+
+
+def at_once(place: str, *works: Callable[[Store], object]) -> None:
+    """Do several works at the same time, each over a store of its own, as processes do."""
+    ready = threading.Barrier(len(works))
+
+    def begin(work: Callable[[Store], object]) -> None:
+        with open_store(place) as own:
+            ready.wait(60)
+            work(own)
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        list(pool.map(begin, works))
+
+
+def test_raises_at_the_same_time_all_succeed_each_with_its_line_beside_grants_and_drains(
+    place: str, store: Store
+) -> None:
+    def raising(first: int) -> Callable[[Store], None]:
+        def work(own: Store) -> None:
+            for number in range(first, first + 5):
+                own.raise_limit(raised(number))
+
+        return work
+
+    def granting(own: Store) -> None:
+        for number in range(1, 10):
+            own.ask([ask("a", number, 10 * number, allowance="team/month/EUR")])
+
+    def draining(own: Store) -> None:
+        for number in range(10):
+            own.book(entries(held(number, "a"), settled(number, 1)))
+
+    at_once(place, *(raising(100 * worker) for worker in range(4)), granting, draining)
+    lines = store.lines("team/month/EUR")
+    assert [line.number for line in lines] == list(range(1, 21))
+    assert len(store.raised()) == 20
+    (allowance,) = store.allowances()
+    assert (allowance.settled, allowance.leased) == (10, 80)
+    assert store.verify().differences == ()
+
+
+def test_raises_at_the_same_time_do_not_add_up_to_more_than_can_be_kept(place: str, store: Store) -> None:
+    half = MOST_UNITS * NANOS_PER_UNIT // 2 + 1
+    outcomes: list[bool] = []
+
+    def raising(number: int) -> Callable[[Store], None]:
+        def work(own: Store) -> None:
+            try:
+                own.raise_limit(raised(number, half))
+            except errors.Malformed:
+                outcomes.append(False)
+            else:
+                outcomes.append(True)
+
+        return work
+
+    at_once(place, *map(raising, range(4)))
+    assert sorted(outcomes) == [False, False, False, True]
+    assert len(store.raised()) == 1
+
+
+def test_a_declaration_is_later_than_those_before_it_though_the_clock_was_set_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_000]
+    monkeypatch.setattr("trunkline.store.lease_table.now_of", lambda _: clock[0])
+    assert store.next_declaration() == 1_000
+    clock[0] = 10
+    assert store.next_declaration() == 1_001
+    clock[0] = 2_000
+    assert store.next_declaration() == 2_000
+
+
+def test_no_two_declarations_at_the_same_time_are_equal(place: str, store: Store) -> None:
+    made: list[int] = []
+    at_once(place, *[lambda own: made.extend(own.next_declaration() for _ in range(5))] * 4)
+    assert len(set(made)) == 20
+    assert store.next_declaration() > max(made)
+
+
+def test_what_was_declared_by_a_clock_that_was_ahead_does_not_outlive_the_next_declaration(store: Store) -> None:
+    ahead = time.time_ns() + 1_000 * MINUTE
+    store.ask([ask("a", 1, 700, declared_at=ahead)])
+    (lowered,) = store.ask([ask("a", 2, 800, limit=750, declared_at=store.next_declaration())])
+    assert (lowered.amount, team(store).limit) == (700, 750)

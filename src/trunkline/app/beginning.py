@@ -88,8 +88,8 @@ async def recover_journals(ground: Ground, announcer: Announcer) -> None:
     found = await asyncio.to_thread(recover, ground.folder.journal_folder, ground.store, ground.clock.now())
     if found.records or found.lost:
         announcer.progress(
-            f"Read {found.records} records that an earlier run left in its journal; "
-            f"{found.lost} attempts had no end and are booked at their hold."
+            f"Read what an earlier run left in its journal, records: {found.records}; "
+            f"attempts without an end, booked at their hold: {found.lost}."
         )
 
 

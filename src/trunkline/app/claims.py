@@ -130,4 +130,5 @@ def _warn(void: Void) -> None:
 
 def _when(one: Sourced, now: int) -> str:
     left = one.expires_in(now) or 0
-    return "has expired" if left <= 0 else f"in {left // DAY} days"
+    days = left // DAY
+    return "has expired" if left <= 0 else f"in {days} day{'' if days == 1 else 's'}"

@@ -88,7 +88,7 @@ def check(ground: Ground, loaded: Loaded, addresses: Mapping[str, Address] = NOW
             for name, one in estate.certificates.items()
         ),
     )
-    budgets, limits = compile_budgets(estate, ground.clock.now()), compile_limits(estate)
+    budgets, limits = compile_budgets(estate, ground.store.next_declaration()), compile_limits(estate)
     if (count := sum(1 for _ in limits)) > MOST_LIMITS:
         raise Unstartable(f"the estate has {count} limits; an exchange counts against {MOST_LIMITS} and no more")
     recipients = compile_recipients(estate)

@@ -311,7 +311,7 @@ class Workers:
                 await asyncio.sleep(RECOVER_EVERY)
                 continue
             if found.records or found.lost:
-                log.warning("a worker left %d records and %d attempts without an end", found.records, found.lost)
+                log.warning("a worker left records (%d), and attempts without an end (%d)", found.records, found.lost)
             return
 
 

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data
-from trunkline.cli.output import console, print_json
+from trunkline.cli.output import console, counted, print_json
 from trunkline.clock import SystemClock, iso
 from trunkline.errors import DataFolderUnusable
 from trunkline.store.backup import Manifest, back_up
@@ -38,7 +38,7 @@ def backup(destination: Destination, *, data: Data = DEFAULT_DATA, as_json: AsJs
 
 def _say(manifest: Manifest, folder: DataFolder, destination: Path) -> None:
     size = sum(copied.size for copied in manifest.files.values())
-    console().print(f"copied {len(manifest.files)} files, {size:,} bytes, to {destination}")
+    console().print(f"copied {counted(len(manifest.files), 'file')}, {counted(size, 'byte')}, to {destination}")
     if manifest.store != folder.store_path.name:
         console().print(
             f"The store is not in it: {manifest.store}. Copy that with pg_dump, after this copy: then what is in "

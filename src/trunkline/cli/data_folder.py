@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from trunkline.cli.findings import Finding, doubtful, fine, wrong
+from trunkline.cli.output import counted
 from trunkline.clock import as_nanos, iso
 from trunkline.errors import EngineUnusable, TrunklineError
 from trunkline.metering.frames import SUFFIX, read
@@ -93,7 +94,8 @@ def store(folder: DataFolder, now: datetime, given: str | None = None) -> Iterat
 def _rows(opened: Store, now: datetime) -> Iterator[Finding]:
     yield fine("store", f"opens; keys: {len(opened.all())}")
     if strays := opened.strays():
-        yield doubtful("ledger", f"{strays} settlements have no intent", "a journal was damaged or deleted by hand")
+        said = f"{counted(strays, 'settlement')} without an intent"
+        yield doubtful("ledger", said, "a journal was damaged or deleted by hand")
     newest = opened.tail(1)
     if newest and newest[0].at > as_nanos(now + TOLERANCE):
         yield wrong("clock", f"the newest attempt is of {iso(newest[0].at)}, after now", "set the clock, best by NTP")

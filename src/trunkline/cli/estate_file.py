@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trunkline.app.applied import applied_estate
 from trunkline.cli.findings import Finding, doubtful, fine, wrong
+from trunkline.cli.output import counted
 from trunkline.errors import BadEstate
 from trunkline.estate.load import load
 
@@ -19,6 +20,8 @@ def examine_estate(estate: Path | None, data: Path) -> Finding:
         loaded = load(path)
     except BadEstate as bad:
         return wrong(
-            "estate", f"{path}: {len(bad.faults)} faults, the first at {bad.faults[0]}", f"trunkline check {path}"
+            "estate",
+            f"{path}: {counted(len(bad.faults), 'fault')}, the first at {bad.faults[0]}",
+            f"trunkline check {path}",
         )
-    return fine("estate", f"{loaded.estate.name} of {path}, {len(loaded.estate.deployments)} deployments")
+    return fine("estate", f"{loaded.estate.name} of {path}, {counted(len(loaded.estate.deployments), 'deployment')}")

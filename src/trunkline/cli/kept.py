@@ -8,7 +8,7 @@ import typer
 from trunkline.cli.folder import open_books
 from trunkline.cli.moments import ago
 from trunkline.cli.options import DEFAULT_DATA, AsJson, Data, StoreUrl
-from trunkline.cli.output import Column, Page, console, print_json
+from trunkline.cli.output import Column, Page, console, counted, print_json
 from trunkline.clock import iso
 from trunkline.conversations.turns import Belonging, Held
 
@@ -88,8 +88,8 @@ def erase(  # noqa: PLR0913 - one for each option
     if as_json:
         print_json({"erased": count, "items": items})
     else:
-        said = f"{count} turns" if count != 1 else "1 turn"
-        said += f" and {items} items of conversations" if items else ""
+        said = counted(count, "turn")
+        said += f" and {counted(items, 'item')} of conversations" if items else ""
         console().print(f"{said} {'is' if (count, items) == (1, 0) else 'are'} erased")
 
 

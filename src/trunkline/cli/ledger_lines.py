@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from trunkline.cli.output import Column, Page, money
+from trunkline.cli.output import Column, Page, counted, money
 from trunkline.clock import as_datetime, iso
 from trunkline.metering.lines import Difference, LineRow, Verified
 from trunkline.money import bare
@@ -66,9 +66,10 @@ def differences_table(differences: Sequence[Difference], width: int) -> Renderab
 
 def in_words(verified: Verified) -> str:
     """Say what was compared and found."""
-    compared = f"{verified.attempts:,} attempts, {verified.lines:,} lines, {verified.accounts:,} accounts"
-    count = len(verified.differences)
-    return f"{compared}: " + ("everything agrees" if not count else f"{count} differences")
+    numbers = ((verified.attempts, "attempt"), (verified.lines, "line"), (verified.accounts, "account"))
+    compared = ", ".join(counted(count, noun) for count, noun in numbers)
+    found = len(verified.differences)
+    return f"{compared}: {counted(found, 'difference') if found else 'everything agrees'}"
 
 
 def _cells(line: LineRow) -> tuple[str, ...]:

@@ -31,6 +31,11 @@ def console() -> Console:
     return plain if plain.is_terminal else Console(highlight=False, emoji=False, width=ROOMY)
 
 
+def counted(count: int, noun: str) -> str:
+    """Say how many of something there are: `1 line`, `2,000 lines`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def money(amount: int) -> msgspec.Raw:
     """Return an amount as a bare JSON number, exact to the last digit."""
     return msgspec.Raw(bare(amount).encode())

@@ -86,7 +86,7 @@ class Budgets(msgspec.Struct, frozen=True):
 
 
 def compile_budgets(estate: Estate, declared_at: int) -> Budgets:
-    """Return the budgets of a checked estate, in force from `declared_at`, in nanoseconds since 1970."""
+    """Return the budgets of a checked estate, in force from `declared_at`, as the store says."""
     of: dict[tuple[str, str], tuple[Stands, ...]] = {}
     for budget in estate.budgets:
         kind, name = node_of(budget.on)

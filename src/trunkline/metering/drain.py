@@ -91,7 +91,7 @@ class Drainer:
         try:
             self._journal.close()
         except errors.JournalFailed as fault:
-            log.error("%d settlements could not be written: %s", self._journal.owed, fault.inside)  # noqa: TRY400
+            log.error("settlements that could not be written: %d; %s", self._journal.owed, fault.inside)  # noqa: TRY400
         done = self.flush(timeout)
         self._stopping = True
         self._hurry.set()

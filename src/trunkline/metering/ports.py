@@ -218,6 +218,13 @@ class LeaseStore(Protocol):
         """Note that so many thresholds are passed in place of so many before; return whether nobody else did."""
         ...
 
+    def next_declaration(self) -> int:
+        """Return when a declaration comes into force: the store's time, and always later than any before.
+
+        So a newer declaration is known as such, whatever the clocks of exchanges and store say.
+        """
+        ...
+
     def raise_limit(self, one: Raise) -> None:
         """Keep a temporary increase, with a line; it is in force with the next grant.
 

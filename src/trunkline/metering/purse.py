@@ -44,7 +44,8 @@ class Account(msgspec.Struct, frozen=True):
     Attributes:
         name: of the allowance, the same for all workers: what it binds, how often it begins anew, what it counts.
         hard: whether calls are refused at the limit.
-        declared_at: when this declaration came into force, in nanoseconds since 1970.
+        declared_at: when this declaration came into force, in nanoseconds since 1970 by the store's clock, and always
+            later than those before it.
         period_at: in which of its periods a moment lies.
         covers: which attempts of before its declaration count in its first period; None for none.
     """

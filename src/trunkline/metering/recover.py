@@ -87,7 +87,7 @@ def recover(
             emptied.rmdir()
     strays = store.strays()
     if strays:
-        log.error("%d settlements in the store have no intent: their journal was damaged or deleted by hand", strays)
+        log.error("settlements in the store without an intent: %d; a journal was damaged or deleted by hand", strays)
     return Recovery(len(paths), records, lost, torn, tuple(damaged), strays)
 
 

@@ -293,7 +293,8 @@ def _expiring(estate: Estate, vendors: dict[str, Vendor], now: int) -> Iterator[
     for one in expiring(trace_all(estate, vendors, now), now):
         if one.claim.expires is not None and (left := as_nanos(one.claim.expires) - now) > 0:
             said = describe_claim(one.control, one.claim, now)
-            message = f"a claim of {one.deployment} expires in {left // DAY} days: {said}"
+            days = left // DAY
+            message = f"a claim of {one.deployment} expires in {days} day{'' if days == 1 else 's'}: {said}"
             yield Unwise(("deployments", one.deployment, "controls", one.control), message)
 
 

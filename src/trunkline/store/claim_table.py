@@ -27,6 +27,7 @@ class ClaimTable:
         """Keep a new version, in nanoseconds since 1970, beside all before it."""
         of_claim = (claims.c.deployment == deployment, claims.c.control == control)
         with self._sessions.writing() as connection:
+            self._sessions.alone(connection, f"claim {deployment} {control}")
             last = connection.execute(select(func.max(claims.c.number)).where(*of_claim)).scalar_one()
             version = Version(deployment, control, (last or 0) + 1, claim, at)
             connection.execute(claims.insert().values(_values(version)))

@@ -29,10 +29,13 @@ from trunkline.store.held_leases import (
     values_of,
 )
 from trunkline.store.posting import Books, Posting
-from trunkline.store.schema import allowances, leases, lines, raises
+from trunkline.store.schema import allowances, counters, leases, lines, raises
 from trunkline.store.sessions import Sessions, upsert
 from trunkline.store.spent_before import BEFORE, spent_before
 from trunkline.store.sweep_leases import CLOSED, sweep
+
+DECLARED = "declared"
+"""The counter of declarations."""
 
 
 class LeaseTable:
@@ -48,20 +51,8 @@ class LeaseTable:
 
     def ask(self, asks: Sequence[Ask]) -> tuple[Answer, ...]:
         """Heed what workers ask for, all of it or none; one answer for each, in order."""
-        with self._sessions.writing() as connection:
-            _declare(connection, asks)
-            held = Held(connection, {(one.allowance, one.period.starts) for one in asks})
-            held.load(one.lease for one in asks)
-            now = now_of(connection)
-            closed = _closed(connection, {one.journal for one in asks})
-            for one in asks:
-                key = (one.allowance, one.period.starts)
-                gone = one.journal in closed
-                lease = held.leases.get(one.lease) or Lease(one.lease, one.journal, known=gone, ended=gone)
-                held.keys.setdefault(one.lease, key)
-                held.put(one.lease, *rules.adjust(held.allowances[key], lease, one, now))
-            held.write()
-            return tuple(held.answer(one, now) for one in asks)
+        # What is settled in a lease may be read in the same moment, before it is asked for.
+        return self._sessions.write(lambda connection: _ask(connection, asks))
 
     def short(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of these allowances of which somebody went without a moment ago. Cheap."""
@@ -117,6 +108,19 @@ class LeaseTable:
         with self._sessions.writing() as connection:
             return connection.execute(noted.values(warned=count)).rowcount == 1
 
+    def next_declaration(self) -> int:
+        """Return when a declaration comes into force: the store's time, and always later than any before."""
+        counter = counters.c.name == DECLARED
+        fresh = {"name": DECLARED, "value": 0}
+        with self._sessions.writing() as connection:
+            connection.execute(upsert(self._sessions.engine, counters).values(fresh).on_conflict_do_nothing())
+            last = connection.execute(select(counters.c.value).where(counter).with_for_update()).scalar_one()
+            if not last:  # Written by a version that took each machine's clock.
+                last = connection.execute(select(func.coalesce(func.max(allowances.c.declared_at), 0))).scalar_one()
+            declared_at = max(now_of(connection), int(last) + 1)
+            connection.execute(update(counters).where(counter).values(value=declared_at))
+        return declared_at
+
     def raise_limit(self, one: Raise) -> None:
         """Keep a temporary increase, with a line; it is in force with the next grant.
 
@@ -126,6 +130,7 @@ class LeaseTable:
         reason = f"raised until {iso(one.ends)}: {one.reason}"
         decision = Decision(one.allowance, "budget", "raised", one.amount, one.made_at, reason, one.approver)
         with self._deciding() as (connection, decide):
+            self._sessions.alone(connection, _deciding_on(one.allowance))
             _check_sum(connection, one)
             connection.execute(raises.insert().values(msgspec.structs.asdict(one)))
             decide(decision)
@@ -172,12 +177,34 @@ class LeaseTable:
         with self._sessions.writing() as connection:
 
             def decide(decision: Decision) -> None:
+                self._sessions.alone(connection, _deciding_on(decision.budget))
                 last = select(func.coalesce(func.max(lines.c.number), 0)).where(lines.c.request == decision.budget)
                 posting.decide(decision, connection.execute(last).scalar_one() + 1)
 
             yield connection, decide
             posting.write(connection)
         posting.kept()
+
+
+def _ask(connection: Connection, asks: Sequence[Ask]) -> tuple[Answer, ...]:
+    _declare(connection, asks)
+    held = Held(connection, {(one.allowance, one.period.starts) for one in asks})
+    held.load(one.lease for one in asks)
+    now = now_of(connection)
+    closed = _closed(connection, {one.journal for one in asks})
+    for one in asks:
+        key = (one.allowance, one.period.starts)
+        gone = one.journal in closed
+        lease = held.leases.get(one.lease) or Lease(one.lease, one.journal, known=gone, ended=gone)
+        held.keys.setdefault(one.lease, key)
+        held.put(one.lease, *rules.adjust(held.allowances[key], lease, one, now))
+    held.write()
+    return tuple(held.answer(one, now) for one in asks)
+
+
+def _deciding_on(allowance: str) -> str:
+    """What one does at a time: the lines of decisions about an allowance are numbered in their order."""
+    return f"deciding on {allowance}"
 
 
 def _check_sum(connection: Connection, one: Raise) -> None:

@@ -79,6 +79,11 @@ class Ledger:
 
     def book(self, entries: Sequence[Entry], drained: Mapping[JournalId, int] | None = None) -> None:
         """Book journal records and, in the same transaction, up to where their journals were read."""
+        self._sessions.write(lambda connection: self._book(connection, entries, drained)).kept()
+
+    def _book(
+        self, connection: Connection, entries: Sequence[Entry], drained: Mapping[JournalId, int] | None
+    ) -> Posting:
         intents: dict[AttemptKey, Begun] = {}
         settlements: dict[AttemptKey, Settlement] = {}
         for entry in entries:
@@ -88,18 +93,17 @@ class Ledger:
             else:
                 settlements.setdefault((record.request, record.attempt), record)
         posting = Posting(self._books)
-        with self._sessions.writing() as connection:
-            if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
-                connection.exec_driver_sql(self._position, sorted(drained.items()))
-            known = self._known(connection, {key[0] for key in intents.keys() | settlements.keys()})
-            fresh = {key: begun for key, begun in intents.items() if key not in known} if known else intents
-            settlements |= _take_strays(connection, fresh)
-            self._begin(connection, posting, fresh, settlements)
-            self._end(connection, posting, known, settlements)
-            _note_repeats(posting, known, fresh)
-            self._leases.settle(connection, posting.paid)
-            posting.write(connection)
-        posting.kept()
+        if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
+            connection.exec_driver_sql(self._position, sorted(drained.items()))
+        known = self._known(connection, {key[0] for key in intents.keys() | settlements.keys()})
+        fresh = {key: begun for key, begun in intents.items() if key not in known} if known else intents
+        settlements |= _take_strays(connection, fresh)
+        self._begin(connection, posting, fresh, settlements)
+        self._end(connection, posting, known, settlements)
+        _note_repeats(posting, known, fresh)
+        self._leases.settle(connection, posting.paid)
+        posting.write(connection)
+        return posting
 
     def drained(self) -> dict[JournalId, int]:
         """Return up to which byte each journal was read and booked."""
@@ -133,16 +137,20 @@ class Ledger:
                 error="the exchange ended before the attempt was settled",
             )
         )
-        posting = Posting(self._books)
-        with self._sessions.writing() as connection:
+
+        def lose(connection: Connection) -> tuple[Posting, int]:
+            posting = Posting(self._books)
             rows = connection.execute(select(*FACTS).where(*open_ones).with_for_update()).all()
             for row in rows:
                 posting.lose(facts_of_row(row), at)
             connection.execute(lost)
             self._leases.settle(connection, posting.paid)
             posting.write(connection)
+            return posting, len(rows)
+
+        posting, count = self._sessions.write(lose)
         posting.kept()
-        return len(rows)
+        return count
 
     def adjust(self, adjustment: Adjustment, at: int) -> int:
         """Correct what a settled attempt costs, by a line of its own; return what it costs now.

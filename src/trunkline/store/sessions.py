@@ -3,19 +3,23 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, PoolProxiedConnection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from trunkline import errors
 
 CHANNEL = "trunkline"
 """Where processes tell each other through Postgres what they changed."""
+
+MOST_TRIES = 4
+
+T = TypeVar("T")
 
 
 class Sessions:
@@ -53,6 +57,19 @@ class Sessions:
         """A transaction that is kept as a whole, or not at all."""
         with _translated(), self._writing.begin() as connection:
             yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what work in a writing transaction does; it begins anew where others made the same row meanwhile."""
+        for _ in range(MOST_TRIES - 1):
+            with suppress(IntegrityError), self.writing() as connection:
+                return work(connection)
+        with self.writing() as connection:
+            return work(connection)
+
+    def alone(self, connection: Connection, work: str) -> None:
+        """Until the transaction ends, wait for others who do the same work. In SQLite who writes is alone anyway."""
+        if self.shared:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(work, 0))))
 
     @contextmanager
     def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
