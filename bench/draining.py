@@ -32,7 +32,7 @@ MICRO = 1_000
 def written(folder: Path, calls: int, *, keys: int) -> Path:
     """Write a journal of so many calls, each one's settlement behind the intents of those that began after it."""
     journal, ids, now = mint_journal_id(), RequestIds(), time.time_ns()
-    leases = tuple(mint_lease_id() for _ in range(3))
+    leases = tuple(mint_lease_id(name, 0) for name in ("team", "company", "use case"))
     path = folder / f"{journal}{SUFFIX}"
     with path.open("wb") as file:
         file.write(header(journal))

@@ -53,7 +53,8 @@ class Watched:
 
     def spend(self, amount: int) -> None:
         account = self.of.account
-        lease, period = mint_lease_id(), account.period_at(SystemClock.now())
+        period = account.period_at(SystemClock.now())
+        lease = mint_lease_id(NAME, period.starts)
         ask = Ask(
             lease=lease, version=1, allowance=NAME, period=period, limit=account.limit, hard=True,
             declared_at=account.declared_at, journal=mint_journal_id(), amount=amount, due=amount, need=amount,

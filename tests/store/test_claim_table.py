@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from tests.store.at_once import at_once
 
 from trunkline.catalog.controls import ControlValue
 from trunkline.estate.claims import Basis, Claim, Evidence
 from trunkline.policy.verified import Version
-from trunkline.store.open import Store, open_store
+from trunkline.store.open import Store
 
 NEVER = Claim(
     value="never",
@@ -34,16 +33,11 @@ def test_versions_are_numbered_for_each_claim_and_none_is_overwritten(store: Sto
 
 
 def test_versions_that_several_record_at_the_same_time_are_all_kept(place: str, store: Store) -> None:
-    ready = threading.Barrier(4)
+    def record(own: Store) -> None:
+        for at in range(5):
+            own.record_claim("gpt", "training_use", NEVER, at)
 
-    def record(_: int) -> None:
-        with open_store(place) as own:
-            ready.wait(60)
-            for at in range(5):
-                own.record_claim("gpt", "training_use", NEVER, at)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(record, range(4)))
+    at_once(place, *[record] * 4)
     assert sorted(one.number for one in store.claim_versions()) == list(range(1, 21))
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from tests.metering.made import intent, settlement
+from tests.store.at_once import at_once
 
 from trunkline import errors
 from trunkline.ids import JournalId, RequestId, mint_journal_id
@@ -23,7 +22,7 @@ from trunkline.metering.periods import FOREVER, Period
 from trunkline.metering.ports import Raise
 from trunkline.metering.records import Entry, Intent, Settlement
 from trunkline.money import MOST_UNITS, NANOS_PER_UNIT
-from trunkline.store.open import Store, open_store
+from trunkline.store.open import Store
 
 ALWAYS = Period(0, FOREVER)
 MINUTE = 60_000_000_000
@@ -226,7 +225,7 @@ def test_what_somebody_decides_of_a_budget_is_a_line_with_reason_and_name(store:
 def test_settled_and_leased_together_never_pass_the_limit(
     store: Store, steps: list[tuple[str, int, int, bool]]
 ) -> None:
-    name, journal = mint_lease_id(), mint_journal_id()
+    name, journal = mint_lease_id("team", 0), mint_journal_id()
     granted: dict[str, int] = {}
     used: dict[str, int] = {}
     for number, (lease, amount, most, final) in enumerate(steps, 1):
@@ -259,19 +258,6 @@ def raised(number: int, amount: int = 10) -> Raise:
     return Raise(f"raise-{number}", "team/month/EUR", amount, 0, FOREVER, "launch", "ada", number)
 
 
-def at_once(place: str, *works: Callable[[Store], object]) -> None:
-    """Do several works at the same time, each over a store of its own, as processes do."""
-    ready = threading.Barrier(len(works))
-
-    def begin(work: Callable[[Store], object]) -> None:
-        with open_store(place) as own:
-            ready.wait(60)
-            work(own)
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        list(pool.map(begin, works))
-
-
 def test_raises_at_the_same_time_all_succeed_each_with_its_line_beside_grants_and_drains(
     place: str, store: Store
 ) -> None:
@@ -296,6 +282,22 @@ def test_raises_at_the_same_time_all_succeed_each_with_its_line_beside_grants_an
     assert len(store.raised()) == 20
     (allowance,) = store.allowances()
     assert (allowance.settled, allowance.leased) == (10, 80)
+    assert store.verify().differences == ()
+
+
+def test_what_is_settled_in_the_moment_in_which_its_lease_is_first_asked_for_is_not_lost(
+    place: str, store: Store
+) -> None:
+    def draining(own: Store) -> None:
+        for number in range(60):
+            own.book(entries(held(number, f"lease-{number // 3}"), settled(number, 1)))
+
+    def asking(own: Store) -> None:
+        for number in range(20):
+            own.ask([ask(f"lease-{number}", 1, 0, hard=False, final=False)])
+
+    at_once(place, draining, asking)
+    assert (team(store).settled, team(store).leased) == (60, 0)
     assert store.verify().differences == ()
 
 

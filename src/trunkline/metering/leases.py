@@ -15,6 +15,8 @@ lost, repeated and late messages change nothing that they should not.
 from __future__ import annotations
 
 import secrets
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
 from typing import NewType
 
 import msgspec
@@ -32,9 +34,14 @@ SHORT_FOR = 3_000_000_000
 """Nanoseconds for which workers are told that somebody went without."""
 
 
-def mint_lease_id() -> LeaseId:
-    """Return a random lease id."""
-    return LeaseId(secrets.token_hex(8))
+def mint_lease_id(allowance: str, starts: int) -> LeaseId:
+    """Return a random id for a lease of an allowance in the period that begins then; its end tells which it is of."""
+    return LeaseId(urlsafe_b64encode(secrets.token_bytes(9)).decode() + mark(allowance, starts))
+
+
+def mark(allowance: str, starts: int) -> str:
+    """Return what the ids of all leases of an allowance in one period end with, also of those nobody has asked for."""
+    return urlsafe_b64encode(blake2b(f"{allowance}@{starts}".encode(), digest_size=3).digest()).decode()
 
 
 class Allowance(msgspec.Struct, frozen=True):
@@ -121,7 +128,8 @@ class Ask(msgspec.Struct, frozen=True):
         need: what it must be for one of them; a grant that does not reach it is not made.
         lasts: nanoseconds that it is to last.
         final: the worker will not use it again.
-        covers: what was spent earlier in the period the allowance begins with; nothing where it is None.
+        covers: which attempts the allowance is of: where it is declared within its period, those that are in no lease
+            of it count as well. None for no others.
     """
 
     lease: LeaseId
@@ -220,7 +228,7 @@ def answer(allowance: Allowance, lease: Lease, now: int, others: int = 0) -> Ans
 
 def settle(allowance: Allowance, lease: Lease, cost: int) -> tuple[Allowance, Lease]:
     """Move a cost from leased to settled. What goes beyond the lease is settled all the same."""
-    absorbed = min(cost, lease.ahead)
+    absorbed = max(min(cost, lease.ahead), 0)
     cost -= absorbed
     after = msgspec.structs.replace(lease, settled=lease.settled + cost, ahead=lease.ahead - absorbed)
     settled, leased = allowance.settled + cost, allowance.leased + after.room - lease.room

@@ -47,7 +47,7 @@ class Account(msgspec.Struct, frozen=True):
         declared_at: when this declaration came into force, in nanoseconds since 1970 by the store's clock, and always
             later than those before it.
         period_at: in which of its periods a moment lies.
-        covers: which attempts of before its declaration count in its first period; None for none.
+        covers: which attempts without a lease of it count in the period of its declaration; None for none.
     """
 
     name: str
@@ -92,8 +92,8 @@ class Slice:
         "version",
     )
 
-    def __init__(self, journal: JournalId, period: Period) -> None:
-        self.id: LeaseId = mint_lease_id()
+    def __init__(self, allowance: str, journal: JournalId, period: Period) -> None:
+        self.id: LeaseId = mint_lease_id(allowance, period.starts)
         self.journal = journal
         self.period = period
         self.version = 0
@@ -269,7 +269,7 @@ class Purse:
 
     def _begin(self, journal: JournalId, now: int) -> Slice:
         self.retire()
-        self.slice, self._anew = Slice(journal, self.account.period_at(now)), HEARD
+        self.slice, self._anew = Slice(self.account.name, journal, self.account.period_at(now)), HEARD
         return self.slice
 
     def _for_use(self, found: Slice, at: Moment, waiting: tuple[int, ...]) -> list[Ask]:

@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, select
 from trunkline.estate.claims import Claim
 from trunkline.policy.verified import Version
 from trunkline.store.schema import claims
-from trunkline.store.sessions import Sessions
+from trunkline.store.sessions import Sessions, alone
 
 _encode = msgspec.json.Encoder().encode
 _claim = msgspec.json.Decoder(Claim).decode
@@ -27,7 +27,7 @@ class ClaimTable:
         """Keep a new version, in nanoseconds since 1970, beside all before it."""
         of_claim = (claims.c.deployment == deployment, claims.c.control == control)
         with self._sessions.writing() as connection:
-            self._sessions.alone(connection, f"claim {deployment} {control}")
+            alone(connection, f"claim {deployment} {control}")
             last = connection.execute(select(func.max(claims.c.number)).where(*of_claim)).scalar_one()
             version = Version(deployment, control, (last or 0) + 1, claim, at)
             connection.execute(claims.insert().values(_values(version)))

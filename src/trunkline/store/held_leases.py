@@ -39,7 +39,8 @@ class Held:
 
     def load(self, ids: Iterable[LeaseId]) -> None:
         """Read leases, once their allowances are locked."""
-        for row in self._connection.execute(select(leases).where(leases.c.id.in_(list(ids)))):
+        named = select(leases).where(leases.c.id.in_(list(ids))).order_by(leases.c.id)
+        for row in self._connection.execute(named.with_for_update()):
             lease = self._leases_read[row.id] = self.leases[row.id] = lease_of(row)
             if lease.known:
                 self.keys[lease.id] = (row.allowance, row.starts)

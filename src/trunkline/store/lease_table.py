@@ -30,9 +30,11 @@ from trunkline.store.held_leases import (
 )
 from trunkline.store.posting import Books, Posting
 from trunkline.store.schema import allowances, counters, leases, lines, raises
-from trunkline.store.sessions import Sessions, upsert
-from trunkline.store.spent_before import BEFORE, spent_before
+from trunkline.store.sessions import Sessions, alone, upsert
+from trunkline.store.spent_outside import AFTER, SPENDING, row_of, spent_outside
 from trunkline.store.sweep_leases import CLOSED, sweep
+
+_encode = msgspec.json.Encoder().encode
 
 DECLARED = "declared"
 """The counter of declarations."""
@@ -130,7 +132,7 @@ class LeaseTable:
         reason = f"raised until {iso(one.ends)}: {one.reason}"
         decision = Decision(one.allowance, "budget", "raised", one.amount, one.made_at, reason, one.approver)
         with self._deciding() as (connection, decide):
-            self._sessions.alone(connection, _deciding_on(one.allowance))
+            alone(connection, _deciding_on(one.allowance))
             _check_sum(connection, one)
             connection.execute(raises.insert().values(msgspec.structs.asdict(one)))
             decide(decision)
@@ -177,7 +179,7 @@ class LeaseTable:
         with self._sessions.writing() as connection:
 
             def decide(decision: Decision) -> None:
-                self._sessions.alone(connection, _deciding_on(decision.budget))
+                alone(connection, _deciding_on(decision.budget))
                 last = select(func.coalesce(func.max(lines.c.number), 0)).where(lines.c.request == decision.budget)
                 posting.decide(decision, connection.execute(last).scalar_one() + 1)
 
@@ -231,31 +233,37 @@ def _closed(connection: Connection, journals: Iterable[JournalId]) -> frozenset[
 
 
 def _declare(connection: Connection, asks: Sequence[Ask]) -> None:
-    """Make the rows of allowances that nobody asked for before, with what was spent earlier in their periods."""
+    """Make the rows of allowances that nobody asked for before, with what was spent in their periods so far."""
     firsts = {(one.allowance, one.period.starts): one for one in asks}
-    late = [key for key, one in firsts.items() if one.covers is not None and one.declared_at > one.period.starts]
+    late = [
+        key for key, one in firsts.items() if one.covers is not None and one.declared_at + AFTER > one.period.starts
+    ]
     which = tuple_(allowances.c.name, allowances.c.starts)
     there = set(map(tuple, connection.execute(select(*which.clauses).where(which.in_(late))))) if late else set()
-    spent = {key: spent_before(connection, firsts[key]) for key in late if key not in there}
     insert = upsert(connection.engine, allowances).on_conflict_do_nothing()
-    if not spent:
-        connection.execute(insert, [_fresh(firsts[key], 0) for key in sorted(firsts)])
-        return
+    if missing := set(late) - there:
+        alone(connection, SPENDING)  # Whatever is booked is either there by now, or finds the new row.
+    now = now_of(connection)
+    fresh = []
     for key in sorted(firsts):
-        amount = spent.get(key, 0)
-        made = connection.execute(insert.values(_fresh(firsts[key], amount))).rowcount
-        if made and amount:  # Otherwise somebody else has made it meanwhile.
+        one = firsts[key]
+        if key not in missing:
+            fresh.append(_fresh(one))
+            continue
+        until = min(now + AFTER, one.period.ends)
+        amount = spent_outside(connection, one, until)
+        if connection.execute(insert.values(_fresh(one, amount, until))).rowcount:  # Else somebody made it meanwhile.
             connection.execute(leases.insert().values(_before(key, amount)))
+    if fresh:
+        connection.execute(insert, fresh)
 
 
 def _before(key: Key, amount: int) -> dict[str, Any]:
-    """The row that accounts for what was spent before."""
-    name = LeaseId(f"{BEFORE}{key[0]}@{key[1]}")
-    lease = Lease(name, JournalId(""), amount=amount, settled=amount, ended=True)
-    return values_of(lease, key) | {"resolved": ""}
+    """The row that accounts for what was spent outside."""
+    return values_of(Lease(row_of(*key), JournalId(""), settled=amount, ended=True), key) | {"resolved": ""}
 
 
-def _fresh(one: Ask, settled: int) -> dict[str, Any]:
+def _fresh(one: Ask, settled: int = 0, counts_until: int | None = None) -> dict[str, Any]:
     return {
         "name": one.allowance,
         "starts": one.period.starts,
@@ -267,4 +275,6 @@ def _fresh(one: Ask, settled: int) -> dict[str, Any]:
         "leased": 0,
         "short_at": 0,
         "warned": 0,
+        "counts_until": counts_until,
+        "covers": None if counts_until is None else _encode(one.covers).decode(),
     }

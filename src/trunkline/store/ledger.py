@@ -25,8 +25,9 @@ from trunkline.store.rows import (
     settlement_values,
 )
 from trunkline.store.schema import accounts, attempts, drained, lines, prices, strays
-from trunkline.store.sessions import Sessions, upsert
+from trunkline.store.sessions import Sessions, together, upsert
 from trunkline.store.settle_leases import LeaseSettler
+from trunkline.store.spent_outside import SPENDING, Outside
 from trunkline.store.sums import sums
 from trunkline.store.telling import Silence, Work, watched
 from trunkline.store.trials import trials
@@ -63,6 +64,7 @@ class Ledger:
         self._sessions = sessions
         self._books = Books(engine)
         self._leases = LeaseSettler(engine)
+        self._outside = Outside(engine)
         self.checks: tuple[Check, ...] = CHECKS
         # Plain tuples to the driver: SQLAlchemy's own handling of each parameter would double the cost of draining.
         self._insert = str(attempts.insert().compile(dialect=dialect))
@@ -93,6 +95,7 @@ class Ledger:
             else:
                 settlements.setdefault((record.request, record.attempt), record)
         posting = Posting(self._books)
+        together(connection, SPENDING)
         if drained:  # First: it locks the journals' rows, so that nobody books the same records meanwhile.
             connection.exec_driver_sql(self._position, sorted(drained.items()))
         known = self._known(connection, {key[0] for key in intents.keys() | settlements.keys()})
@@ -101,6 +104,8 @@ class Ledger:
         self._begin(connection, posting, fresh, settlements)
         self._end(connection, posting, known, settlements)
         _note_repeats(posting, known, fresh)
+        for row, amount in self._outside.find(connection, posting.moved):
+            posting.paid[row,] += amount
         self._leases.settle(connection, posting.paid)
         posting.write(connection)
         return posting

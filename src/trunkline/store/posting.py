@@ -47,6 +47,8 @@ class Facts(NamedTuple):
     price_version: str
     hold: int
     leases: str | None
+    person: str | None
+    end_customer: str | None
     tokens: tuple[int, int, int, int, int]
 
     @property
@@ -59,7 +61,7 @@ FACTS = tuple(
     attempts.c[name]
     for name in (
         "request", "attempt", "at", "unit", "cost_centre", "use_case", "deployment", "boundary", "pattern",
-        "model_sent", "key", "currency", "price_version", "hold", "leases",
+        "model_sent", "key", "currency", "price_version", "hold", "leases", "person", "end_customer",
         "tokens_input", "tokens_cached", "tokens_cache_write", "tokens_output", "tokens_reasoning",
     )
 )  # fmt: skip
@@ -164,10 +166,12 @@ class Posting:
 
     Attributes:
         paid: what was settled, by the leases that it was held in.
+        moved: attempts that began or ended, and by how much more each counts since.
     """
 
     def __init__(self, books: Books) -> None:
         self.paid: dict[tuple[str, ...], int] = defaultdict(int)
+        self.moved: list[tuple[Intent | Facts, int]] = []
         self._books = books
         self._naming = Naming(books.names)
         self._piles: dict[Place, Pile] = defaultdict(Pile)
@@ -179,6 +183,7 @@ class Posting:
         pile = self._piles[place_of(intent)]
         pile.move(intent.request, intent.attempt, Kind.HOLD, intent.at, intent.hold, Status.OPEN.value)
         pile.hours[intent.at // HOUR].append((1, 1, intent.hold, *tokens(intent.bound)))
+        self.moved.append((intent, intent.hold))
 
     def whole(self, intent: Intent, settlement: Settlement) -> None:
         """Book an attempt that begins and ends here: a hold and its release would cancel each other unseen."""
@@ -189,6 +194,7 @@ class Posting:
             1, estimated, cost, usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning
         ))  # fmt: skip
         self.paid[intent.leases] += cost
+        self.moved.append((intent, cost))
 
     def end(self, facts: Facts, settlement: Settlement) -> None:
         """Book the end of an attempt that was open."""
@@ -201,6 +207,7 @@ class Posting:
             now[0] - then[0], now[1] - then[1], now[2] - then[2], now[3] - then[3], now[4] - then[4],
         ))  # fmt: skip
         self.paid[_parted(facts.leases)] += settlement.cost
+        self.moved.append((facts, settlement.cost - facts.hold))
 
     def lose(self, facts: Facts, at: int) -> None:
         """Book the end of an attempt whose exchange is gone: it costs its hold, as it counted already."""

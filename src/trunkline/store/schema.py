@@ -250,6 +250,16 @@ allowances = Table(
     Column("leased", BigInteger, nullable=False),
     Column("short_at", BigInteger, nullable=False),
     Column("warned", Integer, nullable=False),
+    # Where it was declared within its period: attempts that began before this time and are in no lease of it count
+    # too. Which attempts it is of, as JSON.
+    Column("counts_until", BigInteger),
+    Column("covers", Text),
+)
+Index(
+    "allowances_late",
+    allowances.c.counts_until,
+    sqlite_where=allowances.c.counts_until.is_not(None),
+    postgresql_where=allowances.c.counts_until.is_not(None),
 )
 
 leases = Table(

@@ -22,6 +22,10 @@ MOST_TRIES = 4
 T = TypeVar("T")
 
 
+class Overtaken(Exception):
+    """Another transaction has changed what this one goes by; never leaves the store."""
+
+
 class Sessions:
     """Short transactions on one engine: reading ones, and writing ones that wait for each other at their beginning.
 
@@ -59,17 +63,12 @@ class Sessions:
             yield connection
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Return what work in a writing transaction does; it begins anew where others made the same row meanwhile."""
+        """Return what work in a writing transaction does; it begins anew where others overtook it."""
         for _ in range(MOST_TRIES - 1):
-            with suppress(IntegrityError), self.writing() as connection:
+            with suppress(IntegrityError, Overtaken), self.writing() as connection:
                 return work(connection)
         with self.writing() as connection:
             return work(connection)
-
-    def alone(self, connection: Connection, work: str) -> None:
-        """Until the transaction ends, wait for others who do the same work. In SQLite who writes is alone anyway."""
-        if self.shared:
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(work, 0))))
 
     @contextmanager
     def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
@@ -121,6 +120,18 @@ def upsert(engine: Engine, table: Table) -> Any:
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def alone(connection: Connection, work: str) -> None:
+    """Until the transaction ends, nobody else does the same work. In SQLite who writes is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (work,))
+
+
+def together(connection: Connection, work: str) -> None:
+    """Until the transaction ends, nobody does the same work alone."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (work,))
 
 
 @contextmanager

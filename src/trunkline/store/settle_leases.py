@@ -15,6 +15,7 @@ from trunkline.metering import leases as rules
 from trunkline.metering.leases import Lease, LeaseId
 from trunkline.store.held_leases import NOWHERE, Key, allowance_of, lease_of, values_of
 from trunkline.store.schema import allowances, leases
+from trunkline.store.sessions import Overtaken
 
 _encode = msgspec.json.Encoder().encode
 _CHANGING = ("settled", "leased")
@@ -27,7 +28,8 @@ _NAMED = {
 class LeaseSettler:
     """Settles costs in leases, with statements that are compiled once: it is done with every batch of the journal.
 
-    As all who change a lease it first locks the rows of allowances, in the order of their keys.
+    As all who change a lease it first locks the rows of allowances, in the order of their keys, and then those of the
+    leases.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -39,7 +41,7 @@ class LeaseSettler:
         statements = (
             select(leases.c.allowance, leases.c.starts).where(named).distinct(),
             select(allowances).where(*one).with_for_update(),
-            select(leases).where(named),
+            select(leases).where(named).order_by(leases.c.id).with_for_update(),
             update(allowances).values(changed).where(*one),
             update(leases).values(of_lease).where(leases.c.id == bindparam("_id")),
             insert(leases),
@@ -53,6 +55,9 @@ class LeaseSettler:
 
         A lease that nobody has asked for yet keeps its costs until somebody does: limits that are only watched are
         counted without asking first.
+
+        Raises:
+            Overtaken: somebody asked for one of them meanwhile.
         """
         by_lease: dict[str, int] = defaultdict(int)
         for names, cost in costs.items():
@@ -73,6 +78,8 @@ class LeaseSettler:
                 connection.exec_driver_sql(self._insert, tuple(values[column.name] for column in leases.c))
                 continue
             key = _key_of(row)
+            if key and key not in locked:  # Somebody has asked for it since its key was read.
+                raise Overtaken
             allowance, after = rules.settle(locked[key] if key else NOWHERE, lease_of(row), by_lease[name])
             if key:
                 locked[key] = allowance

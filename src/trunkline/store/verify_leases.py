@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, String, and_, case, func, literal, or
 
 from trunkline.metering.lines import Difference, Kind
 from trunkline.store.schema import allowances, attempts, leases, lines
-from trunkline.store.spent_before import BEFORE
+from trunkline.store.spent_outside import BEFORE
 from trunkline.store.sweep_leases import PAST
 from trunkline.store.verify import MOST, Check, Reach, Stretch, by_request
 
