@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
@@ -133,7 +134,7 @@ async def test_where_nothing_can_come_back_a_call_is_refused_at_once(tmp_path: P
 
 
 async def test_a_hold_stands_in_every_allowance_or_in_none(tmp_path: Path, store: Store) -> None:
-    one = Exchange(tmp_path, store, account(), account("company", 500), account("watched", 1, hard=False), patience=0.3)
+    one = Exchange(tmp_path, store, account(), account("company", 500), account("watched", 1, hard=False), patience=1.5)
     pledge = await one.pledge(400, "team", "company", "watched")
     assert len(pledge.leases) == 3
     with pytest.raises(Short) as short:
@@ -150,7 +151,7 @@ def _open(purse: Purse) -> int:
 
 
 async def test_a_lowered_limit_binds_the_next_grant(tmp_path: Path, store: Store) -> None:
-    one = Exchange(tmp_path, store, patience=0.3)
+    one = Exchange(tmp_path, store, patience=60)
     (await one.pledge(1_000)).settle(500)
     one.purses.adopt([account(limit=600, declared_at=2)])
     with pytest.raises(Short):
@@ -310,4 +311,89 @@ async def test_a_limit_that_is_declared_anew_is_known_to_the_store_without_anoth
     assert team(store).limit == limit
     asked = len(one.purses.named(["team"])[0].asks(one.journal.id, one.purses._now()))
     assert asked == 0
+    await one.end()
+
+
+async def test_what_is_held_elsewhere_may_come_back_and_what_is_spent_does_not(tmp_path: Path, store: Store) -> None:
+    one, other = Exchange(tmp_path / "a", store, patience=0.4), Exchange(tmp_path / "b", store)
+    held = await other.pledge(LIMIT - 50)
+    for _ in range(2):  # The second one is refused without asking.
+        with pytest.raises(Short) as short:
+            await one.pledge()
+        assert (short.value.final, short.value.soon) == (False, True)
+        assert short.value.answer is not None
+        assert short.value.answer.others >= LIMIT - 50
+    with pytest.raises(Short) as short:
+        await one.pledge(LIMIT + 1)
+    assert short.value.final
+    held.settle(0)
+    await one.end()
+    await other.end()
+
+
+async def test_what_a_worker_that_is_gone_holds_is_waited_for_by_nobody_and_still_no_final_refusal(
+    tmp_path: Path, store: Store, clock: SetClock
+) -> None:
+    lost = Exchange(tmp_path / "a", store, clock=clock)
+    await lost.pledge(LIMIT - HOLD)
+    lost.following.cancel()
+    clock.passed += LASTS + 1
+    one = Exchange(tmp_path / "b", store, patience=60, clock=clock)
+    with pytest.raises(Short) as short:
+        await asyncio.wait_for(one.pledge(HOLD + 1), 20)
+    assert (short.value.final, short.value.soon) == (False, False)
+    assert short.value.answer is not None
+    assert short.value.answer.frozen >= LIMIT - HOLD
+    await one.end()
+
+
+async def test_a_store_that_fell_silent_is_no_reason_to_say_that_a_budget_is_used_up(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Exchange(tmp_path / "b", store)
+    held = await other.pledge(LIMIT)
+    one, silence = Exchange(tmp_path / "a", store, patience=3), threading.Event()
+    ask, asked = store.ask, 0
+
+    def slow(asks: Sequence[Ask]) -> tuple[Answer, ...]:
+        nonlocal asked
+        asked += any(one.need for one in asks)
+        if asked > 1:
+            silence.wait(60)
+        return ask(asks)
+
+    monkeypatch.setattr(store, "ask", slow)
+    with pytest.raises(errors.Unavailable) as refused:
+        await one.pledge()
+    assert (refused.value.code, refused.value.retry_after, refused.value.final) == ("store_unavailable", 5, False)
+    silence.set()
+    held.settle(0)
+    await one.end()
+    await other.end()
+
+
+async def test_calls_behind_one_that_waits_in_vain_have_what_is_there_for_them(tmp_path: Path, store: Store) -> None:
+    other, one = Exchange(tmp_path / "b", store), Exchange(tmp_path / "a", store, patience=0.5)
+    held = await other.pledge(LIMIT - 2 * HOLD)
+    dear = asyncio.create_task(one.pledge(LIMIT // 2))
+    cheap = [asyncio.create_task(one.pledge()) for _ in range(2)]
+    with pytest.raises(Short):
+        await dear
+    for pledge in await asyncio.gather(*cheap):
+        pledge.settle(0)
+    held.settle(0)
+    await one.end()
+    await other.end()
+
+
+async def test_a_refusal_in_one_period_binds_no_call_of_the_next(tmp_path: Path, store: Store, clock: SetClock) -> None:
+    day = 1_000 * NANOS_PER_SECOND
+    daily = Account("team", LIMIT, True, 1, lambda now: Period(now // day * day, (now // day + 1) * day))
+    clock.passed = day - NANOS_PER_SECOND // 2
+    one = Exchange(tmp_path, store, daily, patience=60, clock=clock)
+    (await one.pledge(LIMIT)).settle(LIMIT)
+    with pytest.raises(Short):
+        await asyncio.wait_for(one.pledge(), 20)
+    clock.passed += NANOS_PER_SECOND // 2
+    (await asyncio.wait_for(one.pledge(), 20)).settle(0)
     await one.end()

@@ -19,6 +19,8 @@ CUSTOMER = "end_customer"
 KEY = "key"
 PERSON = "person"
 MOST_REMEMBERED = 100_000
+SOON, LATER = 1, 30
+"""Seconds after which to try again: where what is held is held by who is alive, and where it is frozen."""
 SHORTER = " It costs less with a shorter prompt, and a lower limit of its answer such as `max_tokens`."
 
 
@@ -123,11 +125,27 @@ class Cashier:
         period = f"per {stands.per}" if stands.fixed is None else f"in {stands.per}"
         anew = _anew(stands, answer.now) if answer is not None else ""
         held = f", {bare(answer.leased)} are held for calls under way" if answer is not None and answer.leased else ""
-        state, shorter = ("is used up", "") if not left else ("has too little left for this call", SHORTER)
+        used_up = short.final and not left
+        state, shorter = ("is used up", "") if used_up else ("has too little left for this call", SHORTER)
+        again = None if short.final else SOON if short.soon else LATER
         return OverBudget(
             f"The budget of {stands.words} {state}: of {bare(limit)} {currency} {period}, {bare(left)} are "
-            f"left{held}, and this call may cost up to {bare(short.wanted)}.{shorter}{anew}{_whom(stands)}"
+            f"left{held}, and this call may cost up to {bare(short.wanted)}.{_returns(short, currency)}"
+            f"{shorter}{anew}{_whom(stands)}",
+            final=short.final,
+            retry_after=again,
         )
+
+
+def _returns(short: Short, currency: str) -> str:
+    """What may come back of what is held, in words."""
+    answer = short.answer
+    if short.final or answer is None:
+        return ""
+    others = f", {bare(answer.others)} {currency} of it by other workers and exchanges" if answer.others else ""
+    if short.soon:
+        return f" What is held may cost less in the end and come back{others}: try again in a moment."
+    return f" {bare(answer.frozen)} {currency} of it come back once the journal is read of a worker that is gone."
 
 
 def limit_to_send(attempt: Attempt) -> int | None:

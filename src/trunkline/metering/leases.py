@@ -154,6 +154,7 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         now: the store's clock.
         others: what other leases have that are not expired: some of it may come back.
+        frozen: what those have that are, of workers that are gone: it comes back with their journals.
         short: whether somebody went without a moment ago: give back what you do not need.
     """
 
@@ -168,6 +169,7 @@ class Answer(msgspec.Struct, frozen=True):
     leased: int
     others: int = 0
     short: bool = False
+    frozen: int = 0
 
 
 def declare(allowance: Allowance, ask: Ask) -> Allowance:
@@ -209,7 +211,7 @@ def _grant(allowance: Allowance, lease: Lease, ask: Ask, now: int) -> int:
     return min(wanted, left, max(ask.due - lease.amount, left // SHARE))
 
 
-def answer(allowance: Allowance, lease: Lease, now: int, others: int = 0) -> Answer:
+def answer(allowance: Allowance, lease: Lease, now: int, others: int = 0, frozen: int = 0) -> Answer:
     """Return what the worker is told."""
     return Answer(
         lease=lease.id,
@@ -222,6 +224,7 @@ def answer(allowance: Allowance, lease: Lease, now: int, others: int = 0) -> Ans
         settled=allowance.settled,
         leased=allowance.leased,
         others=others,
+        frozen=frozen,
         short=allowance.short_at > 0 and now - allowance.short_at < SHORT_FOR,
     )
 

@@ -34,6 +34,9 @@ LINGER = 300_000_000
 is for may still wait for another allowance."""
 
 
+DRY_FOR = 1_000_000_000
+"""Nanoseconds for which calls as dear as one that was refused are refused without asking again."""
+
 HEARD = -1
 """In place of a version: the store knows the limit as it is declared now."""
 
@@ -143,6 +146,8 @@ class Purse:
         answer: the store's last word on the allowance.
         tight_until: until this tick nothing is asked ahead: somebody went without.
         dry: the least that was refused last, until tick `dry_until`: asking again at once would change nothing.
+        refused: how it stood then.
+        most: the most that could be had then, if all came back that may.
     """
 
     __slots__ = (
@@ -155,6 +160,8 @@ class Purse:
         "answer",
         "dry",
         "dry_until",
+        "most",
+        "refused",
         "retired",
         "slice",
         "tight_until",
@@ -168,6 +175,8 @@ class Purse:
         self.tight_until = 0
         self.dry = 0
         self.dry_until = 0
+        self.refused: Answer | None = None
+        self.most = 0
         self._offset = 0
         self._last_hold = 0
         self._lowered = False
@@ -242,7 +251,8 @@ class Purse:
     def hear(self, answer: Answer, sent: Moment) -> None:
         """Take the store's answer to what was asked at the moment `sent`."""
         self._offset = answer.now - sent.wall
-        self.answer = answer
+        if self.answer is None or (self.slice is not None and self.slice.id == answer.lease):
+            self.answer = answer
         if answer.short:
             self.tight_until = sent.ticks + IDLE
         for one in (*self.retired, *(() if self.slice is None else (self.slice,))):
@@ -251,6 +261,29 @@ class Purse:
         self.retired = [one for one in self.retired if not one.ended or one.open]
         if self.slice is not None and self.slice.ended:
             self.retire()
+
+    def refuse(self, amount: int, ticks: int) -> None:
+        """Refuse as much, and for a moment all that is as dear without asking: unless it is there, and others wait."""
+        answer = self.refused = self.answer
+        self.most = 0 if answer is None else self.may_return(answer) + answer.frozen * (not self.waits_for(answer))
+        if not self.has_left(amount):
+            self.dry, self.dry_until = amount, ticks + DRY_FOR
+            if self.slice is not None and self.slice.until_ticks:  # What was refused of a period binds no other.
+                self.dry_until = min(self.dry_until, self.slice.until_ticks)
+
+    def has_left(self, amount: int) -> bool:
+        """Whether the store had as much to give when it last spoke, and nobody held it."""
+        answer = self.answer
+        return answer is not None and amount <= answer.limit - answer.settled - answer.leased + max(self.room, 0)
+
+    def waits_for(self, answer: Answer) -> bool:
+        """Whether something may come back soon: from calls under way here, or from other workers."""
+        return answer.others > 0 or self.open > 0
+
+    def may_return(self, answer: Answer) -> int:
+        """Return the most that can be had soon, if all came back that is held by who is alive."""
+        left = answer.limit - answer.settled
+        return left if self.waits_for(answer) else left - answer.leased + max(self.room, 0)
 
     def held(self, amount: int, ticks: int) -> None:
         """Note what a call held: what is asked ahead goes by it."""

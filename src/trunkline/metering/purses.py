@@ -25,10 +25,16 @@ TICK = 0.25
 RETRY = 0.1
 """Seconds after which the store is asked again while calls wait."""
 
-DRY_FOR = 1_000_000_000
-"""Nanoseconds for which calls as dear as one that was refused are refused without asking again."""
+GRACE = 0.5
+"""Seconds more that a call waits once that waited in vain behind a dearer one, where there is enough for it."""
+
+STALE = 1_000_000_000
+"""Nanoseconds after which what the store said last is no reason any more to refuse for good."""
 
 AWAY = "The store of the budgets cannot be reached, and what this exchange had leased of them is used up or has lapsed."
+LATE = (
+    "The store of the budgets gave no answer in time, and what this exchange had leased of them is used up. Try again."
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +45,18 @@ class Short(Exception):
     Attributes:
         account: which allowance.
         wanted: what was to be held.
-        answer: how it stands, as the store said last; None where it never did.
+        answer: how it stood when it was refused; None where the store never said so.
+        final: not even all that is held would be enough.
+        soon: what may come back is held by somebody who is alive, and not frozen.
     """
 
-    def __init__(self, account: Account, wanted: int, answer: Answer | None) -> None:
-        super().__init__(account.name)
-        self.account = account
+    def __init__(self, purse: Purse, wanted: int) -> None:
+        super().__init__(purse.account.name)
+        self.account = purse.account
         self.wanted = wanted
-        self.answer = answer
+        self.answer = purse.refused
+        self.final = wanted > purse.most
+        self.soon = self.answer is not None and wanted <= purse.may_return(self.answer)
 
 
 class Pledge:
@@ -106,6 +116,7 @@ class Purses:
         self._waiting: dict[str, deque[_Waiter]] = {}
         self._wake = asyncio.Event()
         self._away = False
+        self._heard_at = 0
 
     def adopt(self, accounts: Iterable[Account]) -> None:
         """Go on with these allowances: a lowered limit binds at once, what is gone is given back."""
@@ -164,11 +175,11 @@ class Purses:
         """Ask the store once for all that is to be asked."""
         at, journal = self._now(), self._journal.id
         asks: list[Ask] = []
-        asked: list[_Waiter] = []
+        asked: list[tuple[str, _Waiter]] = []
         for purse in (*self._purses.values(), *self._leaving):
             waiting = self._waiting.get(purse.account.name, ())
             asks.extend(purse.asks(journal, at, tuple(one.amount for one in waiting)))
-            asked.extend(waiting)
+            asked.extend((purse.account.name, waiter) for waiter in waiting)
         if not asks:
             return
         self._journal.flush()  # What settlements have freed may go back only once they are written.
@@ -177,14 +188,17 @@ class Purses:
         except Exception as fault:  # noqa: BLE001 - the border to the store, which may raise anything while it is away
             self._lost(fault)
             return
-        self._away = False
-        told = dict(zip((one.allowance for one in asks), answers, strict=True))
+        self._away, self._heard_at = False, self._clock.ticks()
+        told = {ask.allowance: answer for ask, answer in zip(asks, answers, strict=True) if ask.need}
         for ask, answer in zip(asks, answers, strict=True):
             for purse in (*self._named(ask.allowance), *self._leaving):
                 purse.hear(answer, at)
         self._leaving = [purse for purse in self._leaving if purse.retired]
-        for waiter in asked:
-            waiter.asked = True
+        for name, waiter in asked:
+            if name in told:
+                waiter.asked = True
+            else:  # Something had to go back first.
+                self._wake.set()
         self._wake_those_who_fit()
         self._refuse_the_hopeless(told)
 
@@ -204,7 +218,7 @@ class Purses:
                 found.append(self._watched(purse, journal, at))
                 continue
             if purse.dry and amount >= purse.dry and at.ticks < purse.dry_until:
-                raise Short(purse.account, amount, purse.answer)
+                raise Short(purse, amount)
             one = purse.usable(journal, at)
             if one is None or one.room < amount or (first and purse.account.name in self._waiting):
                 return purse
@@ -219,7 +233,7 @@ class Purses:
 
     async def _wait(self, purses: tuple[Purse, ...], lacking: Purse, amount: int) -> Sequence[Slice]:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._patience
+        until, late = loop.time() + self._patience, False
         while True:
             waiter = _Waiter(amount, loop.create_future())
             name = lacking.account.name
@@ -229,9 +243,12 @@ class Purses:
                 async with asyncio.timeout_at(until):
                     refused = await waiter.future
             except TimeoutError:
-                if not waiter.asked:
-                    raise Unavailable(AWAY, code="store_unavailable", retry_after=5) from None
-                raise self._dry(lacking, amount) from None
+                if not waiter.asked or self._clock.ticks() - self._heard_at > STALE:
+                    message = AWAY if self._away else LATE
+                    raise Unavailable(message, code="store_unavailable", retry_after=5) from None
+                if late or not lacking.has_left(amount):
+                    raise self._dry(lacking, amount) from None
+                late, until, refused = True, until + GRACE, None
             finally:
                 self._forget(name, waiter)
             if refused is not None:
@@ -252,8 +269,8 @@ class Purses:
 
     def _dry(self, purse: Purse, amount: int) -> Short:
         """Refuse, and as dear calls after it for a moment without asking."""
-        purse.dry, purse.dry_until = amount, self._clock.ticks() + DRY_FOR
-        return Short(purse.account, amount, purse.answer)
+        purse.refuse(amount, self._clock.ticks())
+        return Short(purse, amount)
 
     def _wake_those_who_fit(self) -> None:
         at, journal = self._now(), self._journal.id
@@ -277,9 +294,7 @@ class Purses:
             for purse in self._named(name):
                 if purse.slice is None or not purse.slice.period.holds(answer.now):
                     continue
-                left = answer.limit - answer.settled
-                if not (answer.others or purse.open):
-                    left -= answer.leased - max(purse.room, 0)
+                left = purse.may_return(answer)
                 for waiter in tuple(self._waiting.get(name, ())):
                     if not waiter.future.done() and waiter.asked and waiter.amount > left:
                         waiter.future.set_result(self._dry(purse, waiter.amount))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, case, func, select, text, update
 
 from trunkline.ids import JournalId
 from trunkline.metering import leases as rules
@@ -79,17 +79,15 @@ class Held:
         """Return what the worker is told."""
         lease = self.leases[ask.lease]
         key = self.keys[ask.lease]
-        others = 0
+        others = frozen = 0
         if ask.hard and lease.amount < ask.need:
-            there = select(func.coalesce(func.sum(ROOM), 0)).where(
-                leases.c.allowance == key[0],
-                leases.c.starts == key[1],
-                leases.c.id != ask.lease,
-                leases.c.expires > now,
-                HAS_ROOM,
+            alive = case((leases.c.expires > now, ROOM), else_=0)
+            there = select(*(func.coalesce(func.sum(one), 0) for one in (alive, ROOM))).where(
+                leases.c.allowance == key[0], leases.c.starts == key[1], leases.c.id != ask.lease, HAS_ROOM
             )
-            others = int(self._connection.execute(there).scalar_one())
-        return rules.answer(self.allowances[key], lease, now, others)
+            others, every = map(int, self._connection.execute(there).one())
+            frozen = every - others
+        return rules.answer(self.allowances[key], lease, now, others, frozen)
 
 
 _CHANGING = ("limit", "hard", "declared_at", "settled", "leased", "short_at")
