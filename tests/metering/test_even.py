@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,8 @@ from trunkline.metering.records import Status
 from trunkline.metering.refusals import Full
 from trunkline.metering.turnstile import Turnstile
 from trunkline.metering.visit import Visit
+from trunkline.store import window_table
+from trunkline.store.open import open_store
 
 
 @pytest.fixture
@@ -142,3 +146,47 @@ def test_in_no_span_does_more_go_than_the_burst_and_what_the_span_allows(
 def test_what_is_not_used_evenly_has_no_bucket() -> None:
     rate = Rate("unit:sales/rpm", 'unit "sales"', "requests", 600, "minute")
     assert (rate.burst, rate.drains) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_of_tokens_each_exchange_lets_through_a_burst_and_all_together_no_more_than_the_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The stated bound: at once, so many bursts as there are exchanges; in a minute, the quota."""
+    tokens, quota = 1_000, 60_000
+    rates = tuple(quota_rates("boundary:b/quota", 'boundary "b"', Quota(tpm=quota, burst=10), "acme"))
+    clock = Hands()
+    monkeypatch.setattr(window_table, "now_of", lambda _: clock.now())
+    with open_store(tmp_path / "trunkline.db") as store, ExitStack() as stack:
+        gates = []
+        for number in range(count):
+            page = Page(tmp_path / f"rates-{number}", alone=True)
+            stack.callback(page.close)
+            gates.append(Turnstile(page, Limits({}, {"gpt": rates}, {}), clock, store))
+        passed = [0] * count
+        for _ in range(40):
+            for number, gate in enumerate(gates):
+                passed[number] += await let_through(gate, tokens)
+        assert passed == [10] * count  # Bursts of 10,000 tokens.
+        clock.time += 30 * NANOS_PER_SECOND  # In the same minute; the buckets are empty again.
+        for _ in range(40):
+            for number, gate in enumerate(gates):
+                passed[number] += await let_through(gate, tokens)
+    assert 10 * count < sum(passed) <= min(20 * count, quota // tokens)
+
+
+async def let_through(gate: Turnstile, tokens: int) -> bool:
+    """Try one call; ask the store for more of the window where it needs that."""
+    assert gate.shares is not None
+    with Visit(gate) as visit:
+        admitting = asyncio.create_task(visit.admit(attempt(tokens, 0)))
+        while not admitting.done():
+            await asyncio.sleep(0)
+            await gate.shares.ask()
+        try:
+            await admitting
+        except Full:
+            return False
+        ended = SimpleNamespace(usage=Usage(input=tokens), status=Status.OK)
+        visit.hold = SimpleNamespace(settlement=ended)  # type: ignore[assignment]
+    return True
