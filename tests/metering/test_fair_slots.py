@@ -70,6 +70,8 @@ class Worker:
         self.turns = Turns()
         self.units = callers.keys()
         self.under_way: list[tuple[int, Any, int]] = []
+        self.patient: list[tuple[int, Place]] = []
+        self.away: list[tuple[int, str]] = []
         for unit, count in callers.items():
             for _ in range(count):
                 self.call(unit)
@@ -77,7 +79,10 @@ class Worker:
     def call(self, unit: str) -> None:
         now, weight = self.world.clock.ticks(), self.world.weights.get(unit, 1)
         granted = asyncio.get_running_loop().create_future()
-        self.turns.join(Place((unit, weight, 1), (GPT,), now, 1, granted), now, again=False)
+        place = Place((unit, weight, 1), (GPT,), now, 1, granted)
+        self.turns.join(place, now, again=False)
+        if self.world.patience:
+            self.patient.append((now + int(self.world.patience * NANOS_PER_SECOND), place))
 
     def step(self) -> None:
         """End what is over, and begin what there is room for."""
@@ -87,8 +92,16 @@ class Worker:
             self.counter.give(1, 0)
             self.turns.settle(made, tokens)
             self.call(made.permitted.caller.unit)
+        for ends, tired in [one for one in self.patient if one[0] <= now]:
+            self.patient.remove((ends, tired))
+            self.turns.leave(tired)
+            self.away.append((now + int(self.world.pause * NANOS_PER_SECOND), tired.unit))
+        for ends, unit in [one for one in self.away if one[0] <= now]:
+            self.away.remove((ends, unit))
+            self.call(unit)
         while self.counter.mine < self.slots.held(self.counter) and (place := self.turns.next()) is not None:
             self.turns.leave(place)
+            self.patient = [one for one in self.patient if one[1] is not place]
             self.counter.take(1)
             made = msgspec.structs.replace(attempt(permitted((GPT,), unit=place.unit), GPT), bound=Usage(output=100))
             self.turns.begin(made, now)
@@ -123,6 +136,7 @@ class World:
         self.served = Counts[str]()
         self.workers: list[Worker] = []
         self.busy = self.steps = 0
+        self.patience = self.pause = 0.0
 
     async def run(self, seconds: float) -> None:
         """Live so long, counting from now on."""
@@ -183,3 +197,18 @@ async def test_units_that_wait_share_slots_by_their_weights_whichever_exchange_t
     print(f"{case}, {seconds} s: {dict(world.served)}, Jain {world.jain():.3f}, used {world.used:.2f}")  # noqa: T201
     assert world.jain() >= 0.97
     assert world.used >= 0.9
+
+
+@pytest.mark.parametrize(("patience", "pause"), [(5.0, 1.0), (1.0, 1.0), (0.5, 2.0)])
+async def test_a_unit_whose_calls_all_come_in_by_one_exchange_has_its_share_though_calls_give_up_waiting(
+    tmp_path: Path, pages: ExitStack, patience: float, pause: float
+) -> None:
+    world = World(6, 1.0, {}, seed=1)
+    world.patience, world.pause = patience, pause
+    for number, callers in enumerate(({"a": 6}, {"a": 6, "b": 18}, {"a": 6})):
+        world.workers.append(Worker(world, "xyz"[number], tmp_path / str(number), callers))
+        pages.callback(world.workers[-1].page.close)
+    await world.run(20)
+    await world.run(100)
+    print(f"{patience} s, {pause} s: {dict(world.served)}, Jain {world.jain():.3f}, used {world.used:.2f}")  # noqa: T201
+    assert world.jain() >= 0.97

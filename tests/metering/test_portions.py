@@ -23,9 +23,18 @@ def test_units_that_wait_at_one_exchange_each_have_what_their_weights_say_howeve
 
 def test_who_has_a_use_for_less_leaves_the_rest_to_the_others() -> None:
     assert portions(12, [at("x", 10, a=(1, 90)), at("y", 1, b=(1, 1))], 0) == {"x": 10, "y": 2}
-    assert portions(12, [at("x", 10, a=(1, 90)), at("y", 2)], 0) == {"x": 10}
+    assert portions(12, [at("x", 10, a=(1, 90)), at("y", 2)], 0) == {"x": 10, "y": 2}
     assert portions(12, [at("x", 1, a=(1, 2)), at("y", 1, b=(1, 1))], 0) == {"x": 3, "y": 2}
     assert portions(12, [at("x", 3), at("y", 9)], 0) == {}
+
+
+def test_who_holds_all_and_lets_nobody_wait_leaves_to_others_what_is_theirs() -> None:
+    assert portions(6, [at("x", a=(1, 6)), at("y", a=(1, 6), b=(1, 18)), at("z", 6, a=(1, 0))], 0) == {
+        "x": 1,
+        "y": 4,
+        "z": 1,
+    }
+    assert portions(6, [at("y", b=(1, 18)), at("z", 6)], 0) == {"y": 3, "z": 3}
 
 
 def test_a_unit_that_waits_at_several_exchanges_has_no_more_for_that() -> None:
@@ -65,15 +74,15 @@ def test_portions_are_within_the_limit_and_one_of_what_is_fair(
 ) -> None:
     made = [at(f"{number}/x", used, **waiting) for number, (used, waiting) in enumerate(several)]
     given_ = portions(limit, made, now)
-    left = max(limit - sum(one.used for one in made if not one.waiting), 0)
-    assert sum(given_.values()) <= left
-    assert given_.keys() == {one.holder for one in made if one.waiting}
+    assert sum(given_.values()) <= limit
+    assert given_.keys() == {one.holder for one in made if one.wants and any(other.waiting for other in made)}
     wants = {one.holder: one.wants for one in made}
     assert all(0 <= portion <= wants[holder] for holder, portion in given_.items())
-    if sum(wants[holder] for holder in given_) >= left and given_:
-        assert sum(given_.values()) == left
-    if all(wants[holder] >= left for holder in given_):  # Then everybody's portion is by weight alone.
-        waits_at = Counter(unit for one in made for unit in one.waiting)
-        weight = {one.holder: sum(queue.weight / waits_at[unit] for unit, queue in one.waiting.items()) for one in made}
+    if sum(wants[holder] for holder in given_) >= limit and given_:
+        assert sum(given_.values()) == limit
+    if all(wants[holder] >= limit for holder in given_):  # Then everybody's portion is by weight alone.
+        busy = [one for one in made if one.wants]
+        is_at = Counter(unit for one in busy for unit in one.units)
+        weight = {one.holder: sum(queue.weight / is_at[unit] for unit, queue in one.units.items()) for one in busy}
         for holder, portion in given_.items():
-            assert abs(portion - left * weight[holder] / sum(weight.values())) < 1 + 1e-6
+            assert abs(portion - limit * weight[holder] / sum(weight.values())) < 1 + 1e-6

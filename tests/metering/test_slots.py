@@ -188,7 +188,7 @@ def test_where_calls_wait_at_several_exchanges_a_worker_is_given_its_portion_and
     assert ask("y/1", 2, 0, few, need=1) == (3, 6)
     assert ask("x/1", 4, 2, many) == (2, 2)
     assert ask("y/1", 3, 3, few, need=4) == (6, 6)
-    assert ask("x/1", 5, 2, {}) == (2, None)
+    assert ask("x/1", 5, 2, {}) == (2, 2)
 
 
 @pytest.mark.parametrize("seed", range(20))

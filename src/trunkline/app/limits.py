@@ -28,10 +28,12 @@ def _join(slots: Slots, turnstile: Turnstile, exchange: Exchange) -> None:
 
     def waiting(limit: str) -> dict[str, Queue]:
         queues = exchange.waiting.queues(turnstile.bound_by(limit))
-        return {unit: Queue(*queue) for unit, queue in queues.items()}
+        return {unit: Queue(weight if calls else weigh(unit), calls) for unit, (weight, calls) in queues.items()}
+
+    def weigh(unit: str) -> int:
+        return exchange.snapshot.weights.get(unit, 1)
 
     def hear_spread(limit: str, spread: Mapping[str, float]) -> None:
         exchange.waiting.hear_spread(turnstile.bound_by(limit), spread)
 
-    slots.waiting, slots.hear_spread = waiting, hear_spread
-    slots.weigh = lambda unit: exchange.snapshot.weights.get(unit, 1)
+    slots.waiting, slots.hear_spread, slots.weigh = waiting, hear_spread, weigh

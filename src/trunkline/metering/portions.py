@@ -1,8 +1,9 @@
 """What portion of the slots of a limit each worker should have, where calls wait for one at several of them.
 
-A unit's weight is parted evenly among the workers at which its calls wait; a worker's portion goes by what units have
-there together, and is never more than it has a use for (max-min fairness; Bertsekas and Gallager, *Data Networks*,
-6.5). What is no whole slot goes round with time, as in systematic sampling: so over time each has its exact portion.
+A unit's weight is parted evenly among the workers at which its calls wait or are under way; a worker's portion goes by
+what units have there together, and is never more than it has a use for (max-min fairness; Bertsekas and Gallager, *Data
+Networks*, 6.5). So nobody keeps more for ever because it had it first and its calls need not wait. What is no whole
+slot goes round with time, as in systematic sampling: so over time each has its exact portion.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ PER_EXCHANGE: Final = "/"
 
 
 class Queue(msgspec.Struct, frozen=True, array_like=True):
-    """A unit's calls that wait at a worker: its weight, and how many they are."""
+    """A unit at a worker: its weight, and how many of its calls wait; 0 where some are under way and none wait."""
 
     weight: int
     calls: int
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """What a worker uses of the amount that it holds, and the units whose calls wait there."""
+    """What a worker uses of the amount that it holds, and the units whose calls wait or are under way there."""
 
     holder: str
     used: int
@@ -42,17 +43,29 @@ class Holding(msgspec.Struct, frozen=True):
     @property
     def wants(self) -> int:
         """How many slots it has a use for."""
-        return self.used + sum(queue.calls for queue in self.waiting.values())
+        return self.used + self.queued
+
+    @property
+    def queued(self) -> int:
+        """How many calls wait there."""
+        return sum(queue.calls for queue in self.waiting.values())
+
+    @property
+    def units(self) -> dict[str, Queue]:
+        """The units that have a part in it; one of its own, where nobody has said which."""
+        return self.waiting or {self.holder: Queue(1, 0)}
 
 
 def portions(limit: int, holdings: Sequence[Holding], now: int) -> dict[str, int]:
-    """Return how many slots each worker should have at which calls wait; the others keep what they use."""
-    waiting = sorted((one for one in holdings if one.waiting), key=lambda one: one.holder)
-    left = float(max(limit - sum(one.used for one in holdings if not one.waiting), 0))
-    at = Counter(unit for one in waiting for unit in one.waiting)
-    weights = {one.holder: sum(queue.weight / at[unit] for unit, queue in one.waiting.items()) for one in waiting}
+    """Return how many slots each worker should have that has a use for some; empty where no call waits at any."""
+    busy = sorted((one for one in holdings if one.wants), key=lambda one: one.holder)
+    if not any(one.queued for one in busy):
+        return {}
+    left = float(limit)
+    at = Counter(unit for one in busy for unit in one.units)
+    weights = {one.holder: sum(queue.weight / at[unit] for unit, queue in one.units.items()) for one in busy}
     exact: dict[str, float] = {}
-    open_ = list(waiting)
+    open_ = list(busy)
     while open_:
         whole = sum(weights[one.holder] for one in open_)
         content = [one for one in open_ if one.wants <= left * weights[one.holder] / whole]

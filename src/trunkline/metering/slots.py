@@ -42,7 +42,7 @@ class SlotAsk(msgspec.Struct, frozen=True):
         amount: how many slots in all.
         used: in how many of them calls are under way: these it keeps in any case.
         need: fewer than so many do not help.
-        waiting: the units whose calls wait for a slot there.
+        waiting: the units whose calls wait for a slot there, or stand in one.
     """
 
     name: str
@@ -59,7 +59,7 @@ class SlotAnswer(msgspec.Struct, frozen=True):
     """How many slots it holds, whether others hold some in vain, and whether somebody went without a moment ago.
 
     Attributes:
-        portion: how many it should have, where calls wait there; None where none do.
+        portion: how many it should have, where calls wait at any; None where none do.
         spread: units that wait at other exchanges, too, and by how much less they weigh here for that.
     """
 
@@ -137,7 +137,7 @@ class Slots:
         exchange: the name of the worker's exchange.
 
     Attributes:
-        waiting: tells the units whose calls wait for a limit, but for those that wait here.
+        waiting: tells the units whose calls wait for a limit or are under way, but for those that wait here.
         weigh: tells the weight of a unit.
         hear_spread: is told which of them wait at other exchanges, too.
     """
@@ -210,8 +210,8 @@ class Slots:
         declared = {counter.rate.name: counter for counter in self._counters() if counter.rate.counts == CALLS}
         wanted = {one.name for one in waiting}
         queues = {name: self._queue(name, waiting) for name, counter in declared.items() if counter.rate.provided}
-        queues = {name: queue for name, queue in queues.items() if queue}
-        for name in (wanted | queues.keys()) & declared.keys():
+        queued = {name for name, queue in queues.items() if any(one.calls for one in queue.values())}
+        for name in (wanted | queued) & declared.keys():
             self._hands.setdefault(name, _Hand(declared[name]))
         asks: list[SlotAsk] = []
         for name, hand in tuple(self._hands.items()):
@@ -230,14 +230,14 @@ class Slots:
                 amount = used
             if hand.portion is not None:
                 amount = min(amount, max(hand.portion, used))
-            news = bool(queue) or hand.told
+            news = name in queued or hand.told
             if not (need or news or amount != hand.amount or amount > used or hand.until - at < RENEW_BEFORE):
                 continue
             if not (amount or hand.amount or need or news):
                 del self._hands[name]
                 continue
             hand.amount = min(hand.amount, amount)  # Let go of before it is said: never used by two.
-            hand.told = bool(queue)
+            hand.told = name in queued
             self._version += 1
             asks.append(SlotAsk(name, self._holder, self._version, limit, amount, used, used + min(need, 1), queue))
         return asks

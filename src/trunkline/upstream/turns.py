@@ -184,8 +184,8 @@ class Turns:
         return self.length * self.interval > shortest
 
     def queues(self) -> Iterator[tuple[str, int, int]]:
-        """Yield each unit that waits, with its weight and how many calls it has."""
-        calls: dict[str, int] = {}
+        """Yield each unit that waits or has calls under way, with its weight and how many of its calls wait."""
+        calls = {unit: 0 for unit, _ in self._charged.values()}
         for units in self._levels.values():
             for unit, waiting in units.items():
                 calls[unit] = calls.get(unit, 0) + len(waiting)

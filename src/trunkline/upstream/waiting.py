@@ -247,19 +247,24 @@ class Waiting:
         place.give(endpoint)
 
     def queues(self, deployments: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Return the units that wait for any of these deployments: weight, and how many calls wait at the most."""
+        """Return the units with calls at any of these deployments: weight, and how many calls wait at the most.
+
+        Those of calls under way are known only where calls have waited before.
+        """
         found: dict[str, tuple[int, int]] = {}
         for deployment in deployments:
-            if deployment in self._queues:
-                for unit, weight, calls in self._turns(deployment).queues():
+            gauge = self._health.gauges.get(deployment)
+            if gauge is not None and gauge.turns is not None:
+                for unit, weight, calls in gauge.turns.queues():
                     found[unit] = (weight, max(calls, found.get(unit, (0, 0))[1]))
         return found
 
     def hear_spread(self, deployments: Iterable[str], spread: Mapping[str, float]) -> None:
         """Take which units wait at other exchanges, too, and by how much less they weigh here for that."""
         for deployment in deployments:
-            if deployment in self._queues:
-                self._turns(deployment).spread = spread
+            gauge = self._health.gauges.get(deployment)
+            if gauge is not None and gauge.turns is not None:
+                gauge.turns.spread = spread
 
     def hear(self, news: Queued) -> None:
         """Take what another process tells of its queue for a deployment."""
