@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from trunkline.app.budgets import BudgetWatch
-from trunkline.clock import SystemClock
+from trunkline.clock import NANOS_PER_SECOND, SystemClock, iso
 from trunkline.estate.webhooks import Webhook
 from trunkline.ids import mint_journal_id
 from trunkline.metering.alerts import Recipients
@@ -51,12 +51,12 @@ class Watched:
         self.of = one
         self._watch.adopt(Budgets({("unit", "acme"): (one,)}, {}), TELLS)
 
-    def spend(self, amount: int) -> None:
+    def spend(self, amount: int, at: int | None = None) -> None:
         account = self.of.account
-        period = account.period_at(SystemClock.now())
+        period = account.period_at(SystemClock.now() if at is None else at)
         lease = mint_lease_id(NAME, period.starts)
         ask = Ask(
-            lease=lease, version=1, allowance=NAME, period=period, limit=account.limit, hard=True,
+            lease=lease, version=1, allowance=NAME, period=period, limit=account.limit, hard=at is None,
             declared_at=account.declared_at, journal=mint_journal_id(), amount=amount, due=amount, need=amount,
             lasts=-1,
         )  # fmt: skip
@@ -65,6 +65,7 @@ class Watched:
 
     def told(self) -> list[tuple[str, str]]:
         self._watch.look()
+        self._watch.look_back()
         due = self._store.due_alerts([HOOK], 100)
         for one in due:
             self._store.end_alert(one.alert, "taken")
@@ -127,3 +128,58 @@ def test_in_another_time_zone_a_budget_stands_once_and_is_told_of_once(watched: 
     watched.spend(160)
     assert watched.told() == passed(150)
     assert watched.limits() == [200]
+
+
+def before_now() -> int:
+    """A time within the quarter before this one."""
+    return period_at("quarter", UTC, SystemClock.now()).starts - 1
+
+
+@pytest.fixture
+def lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Periods have been over for no long time, however far this quarter has come."""
+    monkeypatch.setattr("trunkline.store.lease_table.OVER_FOR", 400 * 86_400 * NANOS_PER_SECOND)
+
+
+@pytest.mark.usefixtures("lately")
+def test_a_threshold_passed_by_what_is_booked_after_the_period_is_told_once_and_which_period(
+    watched: Watched, store: Store
+) -> None:
+    watched.declare(stands(100, 50, 90))
+    watched.spend(60, before_now())
+    watched._watch.look_back()
+    (due,) = store.due_alerts([HOOK], 100)
+    period = period_at("quarter", UTC, before_now())
+    said = json.loads(due.alert.body)["data"]
+    assert said["period"] == {"starts": iso(period.starts), "ends": iso(period.ends)}
+    assert f"were spent in the period from {iso(period.starts)} to {iso(period.ends)}." in said["message"]
+    store.end_alert(due.alert, "taken")
+    watched.spend(20, before_now())
+    assert watched.told() == []
+    watched.spend(20, before_now())
+    assert watched.told() == passed(90)
+    assert watched.told() == []
+    watched.spend(1)
+    watched.told()
+    assert [one.warned_before for one in watched._watch.readings().values()] == [2]
+
+
+@pytest.mark.usefixtures("lately")
+def test_thresholds_that_are_declared_after_a_period_tell_nothing_of_what_was_spent_in_it(watched: Watched) -> None:
+    watched.declare(stands(100, 90))
+    watched.spend(60, before_now())
+    assert watched.told() == []
+    watched.declare(stands(100, 30, 50, 70, 90, declared_at=2))
+    watched.spend(5, before_now())
+    assert watched.told() == []
+    watched.spend(10, before_now())
+    assert watched.told() == passed(70)
+
+
+def test_what_was_spent_in_a_period_that_is_long_over_is_told_no_more(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.store.lease_table.OVER_FOR", 0)
+    watched.declare(stands(100, 50))
+    watched.spend(60, before_now())
+    assert watched.told() == []

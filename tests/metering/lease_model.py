@@ -2,8 +2,9 @@
 
 The store keeps its books by the product's own rules (`metering.leases`), the workers act by the product's own purses
 (`metering.purse`). Messages are lost, repeated, late and out of order; workers are killed at any point, clocks are
-wrong and run unevenly, journals are turned over, read twice, or destroyed for good; limits change. After every step the
-world is held against what must never happen.
+wrong and run unevenly, journals are turned over, read twice, or destroyed for good; limits change; a budget is declared
+in the middle of its period, and heard of by one worker after the other. After every step the world is held against what
+must never happen.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Attempt:
     slices: list[Slice]
     keys: list[Key]
     cost: int | None = None
+    outside: Key | None = None
+    """The budget that it counts in though its worker had not heard of it."""
 
     @property
     def counts(self) -> int:
@@ -69,6 +72,12 @@ class Booked:
     begun: bool = False
     cost: int | None = None
     journal: str = ""
+    of: Key | None = None
+
+    @property
+    def counts(self) -> int:
+        """What it counts as in sums: nothing before it has begun, its hold until it has ended."""
+        return 0 if not self.begun else self.hold if self.cost is None else self.cost
 
 
 class Shelf:
@@ -80,12 +89,18 @@ class Shelf:
         self.of: dict[LeaseId, Key] = {}
         self.attempts: dict[int, Booked] = defaultdict(Booked)
         self.closed: set[JournalId] = set()
+        self.outside: dict[Key, int] = {}
 
     def ask(self, asks: list[Ask], now: int) -> list[Answer]:
         for one in asks:
             key = (one.allowance, one.period.starts)
-            fresh = Allowance(one.allowance, one.period, one.limit, one.hard, one.declared_at)
-            allowance = self.allowances.setdefault(key, fresh)
+            if key not in self.allowances:
+                spent = self._spent_outside(key)
+                self.allowances[key] = Allowance(
+                    one.allowance, one.period, one.limit, one.hard, one.declared_at, settled=spent
+                )
+                self.outside[key] = spent
+            allowance = self.allowances[key]
             closed = one.journal in self.closed
             lease = self.leases.get(one.lease) or Lease(one.lease, one.journal, known=closed, ended=closed)
             before = allowance.settled + allowance.leased
@@ -101,14 +116,16 @@ class Shelf:
     def book(self, records: list[tuple[Attempt, bool]], journal: JournalId) -> None:
         for attempt, settled in records:
             known = self.attempts[attempt.number]
-            was_whole = known.begun and known.cost is not None
+            was_whole, counted = known.begun and known.cost is not None, known.counts
             if settled:
                 known.cost = attempt.cost if known.cost is None else known.cost
             elif not known.begun:
                 known.begun, known.hold, known.journal = True, attempt.hold, journal
                 known.leases = tuple(one.id for one in attempt.slices)
+                known.of = attempt.outside
             if not was_whole and known.begun and known.cost is not None:
                 self._settle(known)
+            self._count_outside(known, known.counts - counted)
 
     def lose(self, journal: JournalId) -> None:
         """Settle what a journal left open at its hold."""
@@ -128,6 +145,17 @@ class Shelf:
 
     def write_off(self, lease: Lease) -> None:
         self._apply(lease, *rules.write_off(self.allowances[self.of[lease.id]], lease))
+
+    def _spent_outside(self, key: Key) -> int:
+        """What was booked in a period of attempts in none of its leases, at its declaration."""
+        return sum(one.counts for one in self.attempts.values() if one.of == key)
+
+    def _count_outside(self, known: Booked, more: int) -> None:
+        """Count what is booked outside after the declaration."""
+        if known.of in self.allowances and known.of is not None:
+            allowance = self.allowances[known.of]
+            self.allowances[known.of] = msgspec.structs.replace(allowance, settled=allowance.settled + more)
+            self.outside[known.of] += more
 
     def _settle(self, known: Booked) -> None:
         assert known.cost is not None
@@ -157,6 +185,7 @@ class Worker:
         self.drift = world.random.uniform(-0.005, 0.005)
         self.born = world.now
         self.purses = {account.name: Purse(account) for account in world.accounts}
+        self.deaf = world.late is not None and world.random.random() < 0.7
         self.waiting: dict[str, list[int]] = defaultdict(list)
         self.open: list[Attempt] = []
         self.journals: list[Journal] = [world.journal()]
@@ -175,6 +204,8 @@ class Worker:
         purses = world.random.sample(list(self.purses.values()), world.random.randint(1, len(self.purses)))
         hold = world.random.randint(1, world.dearest)
         at, slices = self.moment, []
+        late = world.late if self.deaf else None
+        purses = [purse for purse in purses if purse.account.name != late]
         for purse in purses:
             one = purse.usable(self.journal.id, at)
             if one is None or one.room < hold:
@@ -187,6 +218,8 @@ class Worker:
             purse.held(hold, at.ticks)
             self.waiting[purse.account.name].clear()
         attempt = Attempt(len(world.attempts), hold, slices, keys)
+        if late is not None:
+            attempt.outside = (late, period_at(world.now).starts)
         world.attempts.append(attempt)
         self.open.append(attempt)
         self.journal.records.append((attempt, False))
@@ -205,6 +238,8 @@ class Worker:
     def asks(self) -> list[Ask]:
         found: list[Ask] = []
         for purse in self.purses.values():
+            if self.deaf and purse.account.name == self.world.late:
+                continue
             found += purse.asks(self.journal.id, self.moment, tuple(self.waiting[purse.account.name][:5]))
         return found
 
@@ -259,6 +294,8 @@ class World:
             Account(name, limit * (place + 1), hard=True, declared_at=START, period_at=period_at)
             for place, name in enumerate(("team", "company", "use case")[: self.random.randint(1, 3)])
         ]
+        self.late = self.accounts[0].name if self.random.random() < 0.3 else None
+        """A budget that workers hear of one after the other; until then all that they spend counts in it outside."""
         self.shelf = Shelf()
         self.attempts: list[Attempt] = []
         self.highest = {account.name: account.limit for account in self.accounts}
@@ -322,7 +359,7 @@ class World:
 
     def _mishap(self) -> None:
         worker = self._worker()
-        match self.random.randrange(8):
+        match self.random.randrange(9):
             case 0 | 1:
                 self._kill(worker)
             case 2:
@@ -339,6 +376,8 @@ class World:
                     self.shelf.write_off(self.random.choice(frozen))
             case 7 if self.changes:
                 self._change()
+            case 8:
+                worker.deaf = False
 
     def _kill(self, worker: Worker) -> None:
         """A kill loses what is in memory; a journal may go with its disk."""
@@ -373,6 +412,12 @@ class World:
         for key, allowance in self.shelf.allowances.items():
             leased = sum(one.room for name, one in self.shelf.leases.items() if self.shelf.of[name] == key)
             assert allowance.leased == leased, "what is leased is not the sum of the leases"
+            settled = sum(one.settled for name, one in self.shelf.leases.items() if self.shelf.of[name] == key)
+            assert allowance.settled == settled + self.shelf.outside[key], (
+                "what is settled is not the sum of the leases"
+            )
+            booked = sum(one.counts for one in self.shelf.attempts.values() if one.of == key)
+            assert self.shelf.outside[key] == booked, "what was spent outside does not count once"
         truth: dict[Key, int] = defaultdict(int)
         beyond: dict[Key, int] = defaultdict(int)
         for attempt in self.attempts:
@@ -382,7 +427,10 @@ class World:
         for key, used in truth.items():
             assert used <= self.highest[key[0]] + beyond[key], f"{key} was overshot"
             allowance = self.shelf.allowances[key]
-            assert used <= allowance.settled + allowance.leased + beyond[key], f"{key}: the store knows of too little"
+            outside = self.shelf.outside[key]
+            assert used <= allowance.settled - outside + allowance.leased + beyond[key], (
+                f"{key}: the store knows too little"
+            )
 
     def end(self) -> None:
         """Let every worker come to its end, and read everything that is left."""
@@ -416,4 +464,5 @@ class World:
             assert not lease.ahead or lease.journal in gone, "what was counted ahead was not taken back"
         for key, allowance in self.shelf.allowances.items():
             assert allowance.leased == 0
-            assert allowance.settled == booked[key] + ahead[key], "the balance is not the sum of what was booked"
+            whole = booked[key] + ahead[key] + self.shelf.outside[key]
+            assert allowance.settled == whole, "the balance is not the sum of what was booked"

@@ -345,3 +345,18 @@ def test_what_was_declared_by_a_clock_that_was_ahead_does_not_outlive_the_next_d
     store.ask([ask("a", 1, 700, declared_at=ahead)])
     (lowered,) = store.ask([ask("a", 2, 800, limit=750, declared_at=store.next_declaration())])
     assert (lowered.amount, team(store).limit) == (700, 750)
+
+
+def test_an_allowance_whose_period_is_over_is_shown_until_it_was_seen_as_it_stands(store: Store) -> None:
+    now = time.time_ns()
+    over, current = Period(now - 20 * MINUTE, now - 10 * MINUTE), Period(now - 10 * MINUTE, now + 10 * MINUTE)
+    store.ask([ask("a", 1, 50, period=over, hard=False), ask("b", 1, 0, period=current, hard=False)])
+    (late,) = store.late_standings()
+    assert (late.allowance.period, late.seen) == (over, None)
+    assert store.warn_once("team", over.starts, 0, 2)
+    assert [(one.allowance.period, one.warned_before) for one in store.standings()] == [(current, 2)]
+    store.note_seen(late)
+    assert store.late_standings() == ()
+    store.book(entries(held(1, "a"), settled(1, 30)))
+    (late,) = store.late_standings()
+    assert (late.allowance.settled, late.seen, late.warned) == (30, 0, 2)

@@ -7,7 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-from trunkline.clock import NANOS_PER_SECOND, Clock
+import msgspec
+
+from trunkline.clock import NANOS_PER_SECOND, Clock, iso
 from trunkline.errors import Unavailable
 from trunkline.metering.alerts import AlertStore, Recipients, tell_frozen, tell_thresholds
 from trunkline.metering.budgets import Budgets, Stands
@@ -18,6 +20,9 @@ from trunkline.store.changes import Changes
 
 LOOK_EVERY = 1.0
 """Seconds between two looks, at least."""
+
+LOOK_BACK_EVERY = 60
+"""Seconds between two looks at periods that are over: what is booked of them is told within so many."""
 
 SWEEP_EVERY = 300
 """Seconds between two sweeps of leases that are gone."""
@@ -52,10 +57,13 @@ class BudgetWatch:
 
     async def follow(self, changes: Changes | None = None) -> None:
         """Look now and then, for ever; with `changes` that tell of all there are, seldom where nothing changes."""
-        swept = self._clock.ticks()
+        swept, looked_back = self._clock.ticks(), 0
         while True:
             if self._budgets:
                 await asyncio.to_thread(self.look)
+                if not looked_back or self._clock.ticks() - looked_back > LOOK_BACK_EVERY * NANOS_PER_SECOND:
+                    await asyncio.to_thread(self.look_back)
+                    looked_back = self._clock.ticks()
             if self._clock.ticks() - swept > SWEEP_EVERY * NANOS_PER_SECOND:
                 await asyncio.to_thread(self.sweep)
                 swept = self._clock.ticks()
@@ -79,6 +87,18 @@ class BudgetWatch:
         except Unavailable:
             return
 
+    def look_back(self) -> None:
+        """Tell of thresholds of periods that are over, passed by what was booked late or while nobody looked."""
+        by_name = {one.account.name: one for one in self._budgets}
+        try:
+            for standing in self._store.late_standings():
+                stands = by_name.get(standing.allowance.name)
+                if stands is not None and stands.has(standing.allowance.period):
+                    self._warn(stands, standing)
+                    self._store.note_seen(standing)
+        except Unavailable:
+            return
+
     def sweep(self) -> None:
         """Have the store take out leases that are gone, some at a time; what it does not manage waits."""
         try:
@@ -98,6 +118,7 @@ class BudgetWatch:
                 leased=one.allowance.leased,
                 frozen=one.frozen,
                 warned=one.warned,
+                warned_before=one.warned_before,
             )
             for one in self._standings
             if one.allowance.name in declared
@@ -106,14 +127,17 @@ class BudgetWatch:
     def _warn(self, stands: Stands, standing: Standing) -> None:
         allowance = standing.allowance
         passed = sum(allowance.settled >= amount for amount in stands.warn_at)
-        if passed == standing.warned:
-            return
-        if passed < standing.warned:
-            self._forget(stands, standing, passed)
+        now = self._clock.now()
+        over = allowance.period.ends <= now
+        # What was passed when somebody looked after the end was told then: thresholds of today have nothing to add.
+        told = sum(standing.seen >= amount for amount in stands.warn_at) if standing.seen is not None else 0
+        if passed <= max(standing.warned, told):
+            if passed < standing.warned and not over:
+                self._forget(stands, standing, passed)
             return
         # Kept before it is noted, under an id of its own: who dies in between leaves it to others.
-        now = self._clock.now()
-        self._store.add_alerts(tell_thresholds(self._recipients, stands, standing, passed, now))
+        new = msgspec.structs.replace(standing, warned=max(standing.warned, told))
+        self._store.add_alerts(tell_thresholds(self._recipients, stands, new, passed, now))
         if not self._store.warn_once(allowance.name, allowance.period.starts, standing.warned, passed):
             return
         log.warning(
@@ -125,7 +149,8 @@ class BudgetWatch:
                 "limit": bare(allowance.limit + allowance.raised),
                 "currency": stands.currency,
                 "owner": stands.owner,
-            },
+            }
+            | ({"period": f"{iso(allowance.period.starts)} to {iso(allowance.period.ends)}"} if over else {}),
         )
 
     def _forget(self, stands: Stands, standing: Standing, passed: int) -> None:

@@ -105,7 +105,10 @@ def compile_recipients(estate: Estate) -> Recipients:
 
 
 def tell_thresholds(to: Recipients, stands: Stands, standing: Standing, passed: int, now: int) -> tuple[Alert, ...]:
-    """Return what is told of the thresholds that a budget has passed and nobody was told of yet."""
+    """Return what is told of the thresholds that a budget has passed and nobody was told of yet.
+
+    Those of a period that is over were passed by what was booked late, or while nobody looked.
+    """
     allowance = standing.allowance
     limit, spent = allowance.limit + allowance.raised, allowance.settled
     alerts: list[Alert] = []
@@ -113,7 +116,7 @@ def tell_thresholds(to: Recipients, stands: Stands, standing: Standing, passed: 
         threshold = stands.warn_at[place]
         message = (
             f"The budget of {stands.words} has passed {bare(threshold)} {stands.currency}: {bare(spent)} of "
-            f"{bare(limit)} {stands.currency} {_period(stands)} are spent."
+            f"{bare(limit)} {stands.currency} {_period(stands)} {_spent(allowance.period, now)}."
         )
         data = _budget(stands, standing.allowance.period) | {
             "threshold": bare(threshold),
@@ -192,6 +195,14 @@ def _budget(stands: Stands, period: Period) -> dict[str, Any]:
 
 def _period(stands: Stands) -> str:
     return f"per {stands.per}" if stands.fixed is None else f"in {stands.per}"
+
+
+def _spent(period: Period, now: int) -> str:
+    return (
+        "are spent"
+        if now < period.ends
+        else f"were spent in the period from {iso(period.starts)} to {iso(period.ends)}"
+    )
 
 
 def _unit(stands: Stands) -> str:

@@ -170,16 +170,20 @@ class LeaseRow(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How an allowance stands in the period that is now.
+    """How an allowance stands in the period that is now, or in one that is over.
 
     Attributes:
         frozen: what of `leased` lies in leases that have lapsed.
         warned: how many of its thresholds the operator was told of.
+        warned_before: the same of the period before.
+        seen: what was settled when somebody looked last after the period's end; None where nobody did.
     """
 
     allowance: Allowance
     frozen: int
     warned: int
+    warned_before: int = 0
+    seen: int | None = None
 
 
 class Raise(msgspec.Struct, frozen=True):
@@ -212,6 +216,14 @@ class LeaseStore(Protocol):
 
     def standings(self) -> tuple[Standing, ...]:
         """Return how allowances stand whose periods are now, by the store's clock."""
+        ...
+
+    def late_standings(self) -> tuple[Standing, ...]:
+        """Return how allowances stand that changed since somebody looked, of periods over for 30 days at most."""
+        ...
+
+    def note_seen(self, standing: Standing) -> None:
+        """Note that somebody has looked at an allowance whose period is over, as it stands."""
         ...
 
     def warn_once(self, name: str, starts: int, before: int, count: int) -> bool:

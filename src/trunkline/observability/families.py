@@ -190,6 +190,12 @@ BUDGET_WARNINGS = Family(
     "How many of its thresholds a budget has passed in its period.",
     ("budget",),
 )
+BUDGET_WARNINGS_BEFORE = Family(
+    "trunkline_budget_warnings_before",
+    GaugeMetricFamily,
+    "How many of its thresholds a budget passed in the period before, also by what was booked after its end.",
+    ("budget",),
+)
 JOURNAL_LAG = Family(
     "trunkline_journal_lag_records",
     GaugeMetricFamily,
@@ -248,6 +254,7 @@ FAMILIES: tuple[AnyFamily, ...] = (
     CLAIM_EXPIRES,
     BUDGET,
     BUDGET_WARNINGS,
+    BUDGET_WARNINGS_BEFORE,
     LIMIT,
     LIMIT_REFUSED,
     JOURNAL_LAG,

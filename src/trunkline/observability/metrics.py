@@ -141,6 +141,7 @@ class BudgetReading(msgspec.Struct, frozen=True):
     leased: int
     frozen: int
     warned: int
+    warned_before: int = 0
 
 
 class LimitReading(msgspec.Struct, frozen=True):

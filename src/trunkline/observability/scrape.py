@@ -203,14 +203,17 @@ def _single(family: families.Family[CounterMetricFamily] | families.Family[Gauge
 
 def _budgets(readings: Mapping[str, BudgetReading]) -> Iterator[Metric]:
     budgets, warnings = families.BUDGET.empty(), families.BUDGET_WARNINGS.empty()
+    before = families.BUDGET_WARNINGS_BEFORE.empty()
     for name, one in readings.items():
         left = one.limit - one.settled - one.leased
         for what in ("limit", "settled", "leased", "frozen"):
             budgets.add_metric((name, what), getattr(one, what) / NANOS_PER_UNIT)
         budgets.add_metric((name, "left"), left / NANOS_PER_UNIT)
         warnings.add_metric((name,), one.warned)
+        before.add_metric((name,), one.warned_before)
     yield budgets
     yield warnings
+    yield before
 
 
 def _limits(readings: Mapping[str, LimitReading]) -> Iterator[Metric]:

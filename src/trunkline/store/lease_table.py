@@ -32,7 +32,7 @@ from trunkline.store.posting import Books, Posting
 from trunkline.store.schema import allowances, counters, leases, lines, raises
 from trunkline.store.sessions import Sessions, alone, upsert
 from trunkline.store.spent_outside import AFTER, SPENDING, row_of, spent_outside
-from trunkline.store.sweep_leases import CLOSED, sweep
+from trunkline.store.sweep_leases import CLOSED, OVER_FOR, sweep
 
 _encode = msgspec.json.Encoder().encode
 
@@ -87,7 +87,12 @@ class LeaseTable:
         """Return how allowances stand whose periods are now, by the store's clock."""
         with self._sessions.reading() as connection:
             now = now_of(connection)
-            of_now = select(allowances).where(allowances.c.starts <= now, allowances.c.ends > now)
+            before = allowances.alias("before")
+            same = (before.c.name == allowances.c.name) & (before.c.ends == allowances.c.starts)
+            of_now = select(allowances, before.c.warned.label("warned_before")).select_from(
+                allowances.outerjoin(before, same)
+            )
+            of_now = of_now.where(allowances.c.starts <= now, allowances.c.ends > now)
             rows = connection.execute(of_now.order_by(allowances.c.name)).all()
             lapsed = select(leases.c.allowance, leases.c.starts, func.sum(ROOM)).where(
                 HAS_ROOM, leases.c.expires <= now
@@ -98,9 +103,37 @@ class LeaseTable:
             }
             more = {row.name: raised_by(connection, row.name, now) for row in rows}
         return tuple(
-            Standing(allowance_of(row, more[row.name]), frozen.get((row.name, row.starts), 0), row.warned)
+            Standing(
+                allowance_of(row, more[row.name]),
+                frozen.get((row.name, row.starts), 0),
+                row.warned,
+                row.warned_before or 0,
+            )
             for row in rows
         )
+
+    def late_standings(self) -> tuple[Standing, ...]:
+        """Return how allowances stand that changed since somebody looked, of periods over for 30 days at most."""
+        with self._sessions.reading() as connection:
+            now = now_of(connection)
+            over = select(allowances).where(
+                allowances.c.ends <= now,
+                allowances.c.ends > now - OVER_FOR,
+                allowances.c.seen.is_(None) | (allowances.c.settled != allowances.c.seen),
+            )
+            rows = connection.execute(over.order_by(allowances.c.starts, allowances.c.name)).all()
+            more = [raised_by(connection, row.name, row.ends - 1) for row in rows]
+        return tuple(
+            Standing(allowance_of(row, raised), 0, row.warned, seen=row.seen)
+            for row, raised in zip(rows, more, strict=True)
+        )
+
+    def note_seen(self, standing: Standing) -> None:
+        """Note that somebody has looked at an allowance whose period is over, as it stands."""
+        of = standing.allowance
+        seen = update(allowances).where(allowances.c.name == of.name, allowances.c.starts == of.period.starts)
+        with self._sessions.writing() as connection:
+            connection.execute(seen.values(seen=of.settled))
 
     def warn_once(self, name: str, starts: int, before: int, count: int) -> bool:
         """Note that so many thresholds are passed in place of so many before; return whether nobody else did."""
@@ -241,21 +274,20 @@ def _declare(connection: Connection, asks: Sequence[Ask]) -> None:
     which = tuple_(allowances.c.name, allowances.c.starts)
     there = set(map(tuple, connection.execute(select(*which.clauses).where(which.in_(late))))) if late else set()
     insert = upsert(connection.engine, allowances).on_conflict_do_nothing()
-    if missing := set(late) - there:
-        alone(connection, SPENDING)  # Whatever is booked is either there by now, or finds the new row.
+    if not (missing := set(late) - there):
+        connection.execute(insert, [_fresh(firsts[key]) for key in sorted(firsts)])
+        return
+    alone(connection, SPENDING)  # Whatever is booked is either there by now, or finds the new row.
     now = now_of(connection)
-    fresh = []
     for key in sorted(firsts):
         one = firsts[key]
         if key not in missing:
-            fresh.append(_fresh(one))
+            connection.execute(insert.values(_fresh(one)))
             continue
         until = min(now + AFTER, one.period.ends)
         amount = spent_outside(connection, one, until)
         if connection.execute(insert.values(_fresh(one, amount, until))).rowcount:  # Else somebody made it meanwhile.
             connection.execute(leases.insert().values(_before(key, amount)))
-    if fresh:
-        connection.execute(insert, fresh)
 
 
 def _before(key: Key, amount: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0016"
+HEAD = "0017"
 """The revision that these tables are; `migrations/` lead here from every earlier one."""
 
 metadata = MetaData()
@@ -254,6 +254,8 @@ allowances = Table(
     # too. Which attempts it is of, as JSON.
     Column("counts_until", BigInteger),
     Column("covers", Text),
+    # What was settled when somebody looked last after the period's end.
+    Column("seen", BigInteger),
 )
 Index(
     "allowances_late",
