@@ -151,6 +151,13 @@ class Exchange:
         rows: list[dict[str, Any]] = json.loads(self.command(*arguments, "--json"))
         return rows
 
+    def await_booked(self, within: float = 15.0) -> None:
+        """Wait until all that stands in the journals is in the ledger."""
+        until = time.monotonic() + within
+        while "\ntrunkline_journal_lag_records 0.0\n" not in self.get("/metrics")[1]:
+            assert time.monotonic() < until, "the journals are not drained"
+            time.sleep(0.02)
+
     def key(self, unit: str = "acme", *options: str) -> str:
         """Make a key, wait until it is in force, and return its secret."""
         secret: str = json.loads(self.command("key", "create", "--unit", unit, *options, "--json"))["key"]

@@ -197,6 +197,7 @@ def test_a_developer_is_told_what_to_do_and_a_security_officer_which_rule_and_cl
     assert "Ask unit marketing, its owner" in message
     assert caught.value.response.headers["x-trunkline-request-id"].startswith("req_")
     assert not upstream.received
+    running.await_booked()
     assert "leaflets" not in running.command("ledger", "sum", "--by", "use_case", "--json")
 
 

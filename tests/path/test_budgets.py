@@ -85,6 +85,7 @@ async def test_a_budget_is_used_up_to_the_last_call_and_never_beyond(
         assert len(vendor.received) == answered <= CALLS
         most = 2 * COST  # no more than one call may cost
         assert answered * COST > limit - int(count) * most
+        running.await_booked()
         spent = sum(Decimal(str(row["cost"])) for row in running.rows("ledger", "sum", "--by", "unit"))
         assert spent == answered * COST
 
@@ -312,6 +313,7 @@ async def test_all_keys_of_a_person_draw_on_one_budget_and_other_keys_pass_it_by
         assert limit - int(count) * 2 * COST < answered * COST <= limit
         assert ask(running.port, running.key("marketing"), HELLO).status == 200
         until(lambda: stands(running, "person:ada@acme.example/month")["held"] == 0, "something is still held")
+        running.await_booked()
         sums = {row["person"]: row["calls"] for row in running.rows("ledger", "sum", "--by", "person")}
         assert sums == {"ada@acme.example": answered, None: 1}
         persons = [row["person"] for row in running.rows("key", "list")]

@@ -114,6 +114,7 @@ async def test_a_boundary_whose_quota_is_used_up_is_passed_over_and_the_ledger_s
             assert (len(vendor.received), len(spare.received), len(refused)) == (3, 2, 3)
             assert {one.code for one in refused} == {"rate_limit_exceeded"}
             assert 1 <= int(refused[0].response.headers["retry-after"]) <= 60
+            running.await_booked()
             rows = running.rows("ledger", "tail")
             why = [row["decision"] for row in rows if row["deployment"] == "other"]
             assert all('gpt has no room: the limit of boundary "vendor"' in one for one in why)

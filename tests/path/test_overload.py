@@ -109,6 +109,7 @@ async def test_a_burst_is_served_as_soon_as_there_is_room_and_all_is_as_before_w
             messages: Any = [{"role": "user", "content": "hi"}]
             burst = [ask_once(model="chat", messages=messages, user=str(number)) for number in range(6 * SLOTS)]
             assert len(await asyncio.gather(*burst)) == 6 * SLOTS
+        running.await_booked()
         rows = running.rows("ledger", "tail")
         assert any("of waiting for room; gpt has no room: the limit of" in row["decision"] for row in rows)
         assert ask(running.port, key, HELLO | {"model": "now"}).status == 200

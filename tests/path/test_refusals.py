@@ -23,6 +23,7 @@ def code_of(error: openai.APIStatusError) -> str:
 
 
 def test_without_a_valid_key_nothing_is_answered_and_nothing_written(running: Exchange, vendor: Upstream) -> None:
+    running.await_booked()
     before = running.rows("ledger", "sum", "--by", "unit")
     for given, code in ((None, "missing_api_key"), ("sk-unknown", "invalid_api_key"), ("x" * 5000, "invalid_api_key")):
         got = ask(running.port, given, HELLO)

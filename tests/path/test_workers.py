@@ -98,7 +98,7 @@ def test_each_worker_answers_and_any_counts_for_all(running: Exchange, vendor: U
 def test_the_ledger_speaks_for_all_workers(running: Exchange, vendor: Upstream) -> None:
     with Steady(running.port, running.key("finance"), 8) as steady:
         steady.reach(100)
-    until(lambda: value(running, "trunkline_journal_lag_records") == 0, "the journals are not drained")
+    running.await_booked()
     rows = running.rows("ledger", "tail", "--count", "100000")
     assert Counter(row["end_customer"] for row in rows) == Counter(steady.answered)
 
