@@ -161,7 +161,7 @@ async def steps(exchange: Exchange, raw: bytes) -> dict[str, Callable[[], object
         "route: the next deployment, its price and the most that the call can cost": lambda: next(
             route(permitted, bound, exchange.health, Course(asked, exchange.clock))
         ),
-        "limits: four windows and two buckets, and what is left of them": lambda: at_once(visited(exchange, attempt, door)),
+        "limits: four windows and two buckets, and what is left": lambda: at_once(visited(exchange, attempt, door)),
         "budgets: held in three, and settled": lambda: at_once(held(exchange, attempt)).settle(0),
         "compose: what is sent upstream": lambda: compose(attempt, None),
         "journal: intent and settlement, two writes, and the metrics": lambda: booked(exchange, attempt, id_),
