@@ -96,7 +96,8 @@ async def test_the_lowest_priority_is_refused_first_and_the_highest_is_served(ve
         )
     assert set(urgent) == {200}
     assert set(batch) <= {200, "rate_limit_exceeded True", "overloaded True"}
-    assert urgent[200] >= 2 * batch[200]  # It had the first slots, and has them again when the others have ended.
+    # It had the first slots, and has them again when the others have ended; without priorities each would have half.
+    assert urgent[200] > 1.4 * batch[200]
 
 
 async def test_a_burst_is_served_as_soon_as_there_is_room_and_all_is_as_before_when_it_is_over(
