@@ -57,7 +57,7 @@ def test_what_was_stopped_is_no_more_its_workers(store: Store, why: Progress) ->
         assert [store.lose_errands(now) for now in (199, 200, 200)] == [0, 1, 0]
     else:
         assert [store.stop_errand(RUNNING.id, why) for _ in range(2)] == [True, False]
-    assert store.renew_errands("one", 900) == {"resp_2"}
+    assert store.renew_errands("one", [RUNNING.id, "resp_2", "resp_3"], 900) == {"resp_2"}
     assert (followed(store, "resp_2").turn.alive_until, followed(store, "resp_3").turn.alive_until) == (900, 400)
     assert store.end_errand(Ending(WHOLE)) is Appended.GONE
     store.add_events(RUNNING, Events(0, 0, b"late"))
@@ -76,6 +76,27 @@ def test_an_errand_goes_into_its_conversation_as_a_whole_or_not_at_all(store: St
     read = store.read_dialogue(DIALOGUE.id, 150, PLENTY)
     assert isinstance(read, tuple)
     assert [one.id for one in read[1]] == [ITEM.id]
+
+
+def test_an_errand_that_its_worker_does_not_name_any_more_is_lost_though_others_go_on(store: Store) -> None:
+    for name in ("resp_1", "resp_2"):
+        store.keep_turn(named(RUNNING, name))
+    assert store.renew_errands("one", ["resp_2"], 900) == {"resp_2"}
+    assert store.lose_errands(200) == 1
+    assert followed(store, "resp_1").turn.status is Progress.LOST
+    assert followed(store, "resp_2").turn.status is Progress.RUNNING
+
+
+def test_events_that_are_told_again_with_more_stand_in_the_stream_once(store: Store) -> None:
+    store.keep_turn(RUNNING)
+    store.add_events(RUNNING, Events(0, 0, b"a"))
+    store.add_events(RUNNING, Events(1, 2, b"bc"))
+    store.add_events(RUNNING, Events(1, 3, b"bcd"))
+    assert followed(store).events == (Events(0, 0, b"a"), Events(1, 3, b"bcd"))
+    assert store.end_errand(Ending(WHOLE, (), Events(1, 4, b"bcde"))) is Appended.WELL
+    assert followed(store).events == (Events(0, 0, b"a"), Events(1, 4, b"bcde"))
+    (held,) = store.held_turns(Belonging())
+    assert held.bytes == len(WHOLE.items) + len(WHOLE.answer) + 5
 
 
 def test_the_stream_of_an_errand_goes_with_it(store: Store) -> None:

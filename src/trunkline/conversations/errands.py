@@ -51,12 +51,12 @@ class Followed(msgspec.Struct, frozen=True):
 class ErrandStore(Protocol):
     """Where errands are kept. All methods may raise `errors.Unavailable`; each is one transaction."""
 
-    def renew_errands(self, worker: str, until: int) -> Collection[str]:
-        """Say that a worker is at its errands; return which are its own still."""
+    def renew_errands(self, worker: str, ids: Collection[str], until: int) -> Collection[str]:
+        """Say that a worker is at these errands; return which are its own still."""
         ...
 
     def add_events(self, turn: Turn, events: Events) -> None:
-        """Keep events of an errand that is under way."""
+        """Keep events of an errand that is under way, in place of what is kept from the first of them on."""
         ...
 
     def end_errand(self, ending: Ending) -> Appended:

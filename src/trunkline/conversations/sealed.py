@@ -220,9 +220,9 @@ class SealedErrands:
         self._store = store
         self._box = box
 
-    def renew_errands(self, worker: str, until: int) -> Collection[str]:
+    def renew_errands(self, worker: str, ids: Collection[str], until: int) -> Collection[str]:
         """Say that a worker is at its errands; return which are its own still."""
-        return self._store.renew_errands(worker, until)
+        return self._store.renew_errands(worker, ids, until)
 
     def add_events(self, turn: Turn, events: Events) -> None:
         """Keep events of an errand that is under way."""

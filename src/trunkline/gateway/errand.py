@@ -41,7 +41,7 @@ class Errand:
         told: done once the caller may be told that it goes on without it; holds the refusal where it does not.
         turn: as it is kept; None before that.
         events: of its stream: each has its place in the list for a number.
-        saved: how many of them the store has.
+        saved: how many of them the store is known to have.
         over: nothing more will come here.
         ended: its end is in the store, or about to be.
         failure: what its answer said that it failed of.
@@ -204,7 +204,7 @@ class LateReply(KeptReply):
             if appended is not Appended.TWICE:
                 break
         errand.ended = appended is Appended.WELL
-        errand.failure = None if errand.ended else no_dialogue(dialogue.id)
+        errand.failure = no_dialogue(dialogue.id) if appended is Appended.GONE else None
 
 
 async def put_away(conversations: Conversations, ending: Ending) -> Appended | None:

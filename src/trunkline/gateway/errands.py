@@ -96,20 +96,19 @@ class Errands:
                 log.info("errands are not renewed yet: %s", fault.inside)
 
     async def _look(self) -> None:
-        begun = [one for one in self._tasks.values() if one.turn is not None and not one.ended]
+        begun = [(one, one.turn) for one in self._tasks.values() if one.turn is not None]
         if not begun:
             return
-        until = self._conversations.clock.now() + ALIVE
-        own = await self._conversations.on_errands(lambda store: store.renew_errands(self.worker, until))
-        for errand in begun:
-            turn, events = errand.turn, errand.unsaved()
-            if turn is None or errand.ended:
+        ids, until = [turn.id for _, turn in begun], self._conversations.clock.now() + ALIVE
+        own = await self._conversations.on_errands(lambda store: store.renew_errands(self.worker, ids, until))
+        for errand, turn in begun:
+            if errand.ended:
                 continue
             if turn.id not in own:
                 self.drop(turn.id)
-            elif events is not None:
-                errand.saved = events.last + 1
+            elif (events := errand.unsaved()) is not None:
                 await self._conversations.on_errands(partial(_add, turn, events))
+                errand.saved = events.last + 1  # Only now: what the store did not take is told again.
 
     async def finish(self, grace: float) -> None:
         """Let those under way end within so many seconds; tell the others as failed."""
@@ -133,6 +132,9 @@ class Errands:
         except JournalFailed as error:
             refusal = unrecorded(error)
         except asyncio.CancelledError:
+            if errand.told.cancelled():  # Its caller left before it was told: nobody knows of it.
+                await self._refuse(errand, None)
+                return
             if not self._closing and errand.told.done():
                 return  # It is nobody's any more, or has another end already.
             refusal = UpstreamFailed(
@@ -145,7 +147,7 @@ class Errands:
             refusal = UpstreamFailed(
                 "Something went wrong in the exchange. The operator has been told.", code="internal_error"
             )
-        if errand.told.done() and errand.told.exception() is None:
+        if errand.told.done() and not errand.told.cancelled() and errand.told.exception() is None:
             await self._conclude(errand, refusal)
         else:
             await self._refuse(errand, refusal)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trunkline.conversations.dialogues import Appended
@@ -24,18 +24,18 @@ class ErrandTable:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    def renew_errands(self, worker: str, until: int) -> Collection[str]:
-        """Say that a worker is at its errands; return which are its own still."""
-        own = update(turns).where(UNDER_WAY, turns.c.worker == worker)
+    def renew_errands(self, worker: str, ids: Collection[str], until: int) -> Collection[str]:
+        """Say that a worker is at these errands; return which are its own still."""
+        own = update(turns).where(UNDER_WAY, turns.c.worker == worker, turns.c.id.in_(ids))
         with self._sessions.writing() as connection:
             found = connection.execute(own.values(alive_until=until).returning(turns.c.id))
             return frozenset(found.scalars())
 
     def add_events(self, turn: Turn, events: Events) -> None:
-        """Keep events of an errand that is under way."""
+        """Keep events of an errand that is under way, in place of what is kept from the first of them on."""
         with self._sessions.writing() as connection:
-            if _change(connection, turn, UNDER_WAY, {"size": turns.c.size + len(events.content)}):
-                _insert(connection, turn, events)
+            if _change(connection, turn, UNDER_WAY, {"worker": turn.worker}):  # Locked: nobody ends it.
+                _put(connection, turn, events)
 
     def end_errand(self, ending: Ending) -> Appended:
         """End an errand that is its worker's still: all of it or nothing. The same end told again changes nothing."""
@@ -48,7 +48,7 @@ class ErrandTable:
         turn = ending.turn
         written = {name: getattr(turn, name) for name in ("deployment", "answer", "status", "items", "expires_at")}
         size = turns.c.size - func.length(turns.c["items"]) - func.length(turns.c.answer)
-        size += len(turn.items) + len(turn.answer) + (0 if ending.events is None else len(ending.events.content))
+        size += len(turn.items) + len(turn.answer)
         with self._sessions.writing() as connection:
             if not _change(connection, turn, UNDER_WAY, written | {"size": size}):
                 same = select(turns.c.id).where(
@@ -60,7 +60,7 @@ class ErrandTable:
                 return Appended.GONE
             insert_ids(connection, turn.id, ending.item_ids)
             if ending.events is not None:
-                _insert(connection, turn, ending.events)
+                _put(connection, turn, ending.events)
         return Appended.WELL
 
     def stop_errand(self, turn_id: str, status: Progress) -> bool:
@@ -95,5 +95,11 @@ def _change(connection: Connection, turn: Turn, which: ColumnElement[bool], writ
     return connection.execute(own.values(written)).rowcount > 0
 
 
-def _insert(connection: Connection, turn: Turn, events: Events) -> None:
+def _put(connection: Connection, turn: Turn, events: Events) -> None:
+    """Keep events; those told before, whose keeping nobody has confirmed, come again among them."""
+    again = (errand_events.c.turn == turn.id, errand_events.c.first >= events.first)
+    lengths = func.coalesce(func.sum(func.length(errand_events.c.content)), 0)
+    more = len(events.content) - int(connection.execute(select(lengths).where(*again)).scalar_one())
+    connection.execute(delete(errand_events).where(*again))
     connection.execute(errand_events.insert().values(msgspec.structs.asdict(events) | {"turn": turn.id}))
+    connection.execute(update(turns).where(turns.c.id == turn.id).values(size=turns.c.size + more))
