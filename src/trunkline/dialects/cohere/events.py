@@ -41,6 +41,7 @@ from trunkline.dialects.deltas import (
 from trunkline.dialects.deltas import Cited as CitedDelta
 from trunkline.dialects.fields import ABSENT
 from trunkline.dialects.neutral import Stop, Trouble, own_word
+from trunkline.dialects.parts import Parts
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of
@@ -82,13 +83,11 @@ NOTHING_SAID = MessagePiece()
 class ChatReader:
     """Reads one stream. Where parts begin is told by what the pieces are; plans are text."""
 
-    __slots__ = ("_ended", "_kind", "_part", "_parts", "_text")
+    __slots__ = ("_ended", "_parts", "_text")
 
     def __init__(self) -> None:
-        self._parts = 0
-        self._part = -1
+        self._parts = Parts(0)
         self._text = -1
-        self._kind: Kind | None = None
         self._ended = False
 
     def take(self, event: bytes) -> Sequence[Delta]:
@@ -115,7 +114,7 @@ class ChatReader:
                 called = (delta.message or NOTHING_SAID).tool_calls
                 self._called(called or Call(), deltas, begins=read.type == "tool-call-start")
             case "content-end" | "tool-call-end":
-                self._close(deltas)
+                self._parts.close(deltas)
             case "citation-start":
                 self._cited((delta.message or NOTHING_SAID).citations, deltas)
             case "message-end" if not self._ended:
@@ -125,24 +124,25 @@ class ChatReader:
     def _said(self, read: ReadEvent, message: MessagePiece, deltas: list[Delta]) -> None:
         content = message.content or Content()
         if content.type == "thinking" or content.thinking:
-            self._enter(Kind.REASONING, deltas)
+            self._parts.enter(Kind.REASONING, deltas)
             if content.thinking:
-                deltas.append(Piece(0, self._part, Kind.REASONING, content.thinking))
+                deltas.append(Piece(0, self._parts.part, Kind.REASONING, content.thinking))
         text = content.text or message.tool_plan
         if text or content.type == "text":
-            self._enter(Kind.TEXT, deltas)
+            self._parts.enter(Kind.TEXT, deltas)
+            self._text = self._parts.part
             if text:
-                deltas.append(Piece(0, self._part, Kind.TEXT, text))
+                deltas.append(Piece(0, self._parts.part, Kind.TEXT, text))
         if read.logprobs is not None:
             deltas.append(Weighed(0, (read_token(read.logprobs),)))
 
     def _called(self, call: Call, deltas: list[Delta], *, begins: bool) -> None:
         function = call.function or Function()
-        if begins or self._kind is not Kind.TOOL_CALL:
-            self._close(deltas)
-            self._begin(Kind.TOOL_CALL, deltas, (call.id or "", function.name or ""))
+        if begins or self._parts.kind is not Kind.TOOL_CALL:
+            self._parts.close(deltas)
+            self._parts.begin(Kind.TOOL_CALL, deltas, (call.id or "", function.name or ""))
         if function.arguments:
-            deltas.append(Piece(0, self._part, Kind.TOOL_CALL, function.arguments))
+            deltas.append(Piece(0, self._parts.part, Kind.TOOL_CALL, function.arguments))
 
     def _cited(self, cited: Cited | tuple[()] | None, deltas: list[Delta]) -> None:
         if cited and self._text >= 0:
@@ -150,7 +150,7 @@ class ChatReader:
 
     def _end(self, delta: EventDelta, deltas: list[Delta]) -> None:
         self._ended = True
-        self._close(deltas)
+        self._parts.close(deltas)
         reason = delta.finish_reason or "COMPLETE"
         broke = delta.error is not None or reason in BROKEN
         if not broke:
@@ -163,24 +163,6 @@ class ChatReader:
             deltas.append(Failed(failure_of(delta.error or "", trouble)))
         else:
             deltas.append(ENDED)
-
-    def _enter(self, kind: Kind, deltas: list[Delta]) -> None:
-        """Go on with the part that is open, or begin one where it is of another kind."""
-        if self._kind is not kind:
-            self._close(deltas)
-            self._begin(kind, deltas)
-
-    def _begin(self, kind: Kind, deltas: list[Delta], call: tuple[str, str] = ("", "")) -> None:
-        self._part, self._kind = self._parts, kind
-        self._parts += 1
-        if kind is Kind.TEXT:
-            self._text = self._part
-        deltas.append(PartStarted(0, self._part, kind, *call))
-
-    def _close(self, deltas: list[Delta]) -> None:
-        if self._kind is not None:
-            deltas.append(PartStopped(0, self._part))
-            self._kind = None
 
 
 class ChatWriter:

@@ -45,6 +45,7 @@ from trunkline.dialects.gemini.errors import failure_of
 from trunkline.dialects.gemini.proto import DIALECT, seal_bytes
 from trunkline.dialects.gemini.usage import read_usage, write_usage
 from trunkline.dialects.neutral import Citation, Stop, own_word
+from trunkline.dialects.parts import Parts
 from trunkline.errors import Garbled
 from trunkline.messages import Asked
 from trunkline.wire.sse import data_of
@@ -53,15 +54,13 @@ _decode = msgspec.json.Decoder(ReadResponse).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class _Open:
+class _Open(Parts):
     """The parts of one candidate so far, and which of them still goes on."""
 
-    __slots__ = ("calls", "kind", "part", "parts", "stopped", "texts")
+    __slots__ = ("calls", "stopped", "texts")
 
-    def __init__(self) -> None:
-        self.parts = 0
-        self.part = -1
-        self.kind: Kind | None = None
+    def __init__(self, candidate: int) -> None:
+        super().__init__(candidate)
         self.calls = False
         self.stopped = False
         self.texts: list[str] = []
@@ -116,7 +115,7 @@ class ContentReader:
         index = read.index
         opened = self._candidates.get(index)
         if opened is None:
-            opened = self._candidates[index] = _Open()
+            opened = self._candidates[index] = _Open(index)
         if opened.stopped:
             return
         for part in (read.content.parts or ()) if read.content is not None else ():
@@ -125,7 +124,7 @@ class ContentReader:
             text = "".join(opened.texts)
             citations = read_citations(read.citation_metadata, read.grounding_metadata, text)
             if citations:
-                _enter(index, opened, Kind.TEXT, deltas)
+                opened.enter(Kind.TEXT, deltas)
                 deltas.extend(Cited(index, opened.part, citation) for citation in citations)
         if read.logprobs_result is not None and (tokens := read_tokens(read.logprobs_result)):
             deltas.append(Weighed(index, tokens))
@@ -133,57 +132,38 @@ class ContentReader:
             opened.stopped = True
             stop = stop_of(read.finish_reason, calls=opened.calls)
             if stop is Stop.FILTERED and read.finish_message:
-                _enter(index, opened, Kind.REFUSAL, deltas)
+                opened.enter(Kind.REFUSAL, deltas)
                 deltas.append(Piece(index, opened.part, Kind.REFUSAL, read.finish_message))
-            _close(index, opened, deltas)
+            opened.close(deltas)
             safety = None if bytes(read.safety_ratings) in NOTHING else read.safety_ratings
             deltas.append(Stopped(index, stop, safety=safety, reason=own_word(stop, read.finish_reason)))
 
     def _part(self, index: int, opened: _Open, part: ReadPart, deltas: list[Delta]) -> None:
         text, signature = part.text, part.thought_signature
         if part.thought:
-            _enter(index, opened, Kind.REASONING, deltas)
+            opened.enter(Kind.REASONING, deltas)
             if text:
                 deltas.append(Piece(index, opened.part, Kind.REASONING, text))
             if signature:
                 deltas.append(Signed(index, opened.part, signature, DIALECT))
-                _close(index, opened, deltas)
+                opened.close(deltas)
             return
         if signature:
-            _close(index, opened, deltas)
-            _begin(index, opened, Kind.REASONING, deltas)
+            opened.close(deltas)
+            opened.begin(Kind.REASONING, deltas)
             deltas.append(Signed(index, opened.part, signature, DIALECT))
-            _close(index, opened, deltas)
+            opened.close(deltas)
         call = part.function_call
         if call is not None:
             opened.calls = True
-            _close(index, opened, deltas)
-            _begin(index, opened, Kind.TOOL_CALL, deltas, (self._ids.of(call), call.name))
+            opened.close(deltas)
+            opened.begin(Kind.TOOL_CALL, deltas, (self._ids.of(call), call.name))
             deltas.append(Piece(index, opened.part, Kind.TOOL_CALL, call.arguments))
-            _close(index, opened, deltas)
+            opened.close(deltas)
         elif text:
             opened.texts.append(text)
-            _enter(index, opened, Kind.TEXT, deltas)
+            opened.enter(Kind.TEXT, deltas)
             deltas.append(Piece(index, opened.part, Kind.TEXT, text))
-
-
-def _enter(index: int, opened: _Open, kind: Kind, deltas: list[Delta]) -> None:
-    """Go on with the part that is open, or begin one where it is of another kind."""
-    if opened.kind is not kind:
-        _close(index, opened, deltas)
-        _begin(index, opened, kind, deltas)
-
-
-def _begin(index: int, opened: _Open, kind: Kind, deltas: list[Delta], call: tuple[str, str] = ("", "")) -> None:
-    opened.part, opened.kind = opened.parts, kind
-    opened.parts += 1
-    deltas.append(PartStarted(index, opened.part, kind, *call))
-
-
-def _close(index: int, opened: _Open, deltas: list[Delta]) -> None:
-    if opened.kind is not None:
-        deltas.append(PartStopped(index, opened.part))
-        opened.kind = None
 
 
 class _Said:

@@ -15,8 +15,6 @@ from trunkline.dialects.deltas import (
     Delta,
     Failed,
     Kind,
-    PartStarted,
-    PartStopped,
     Piece,
     Signed,
     Started,
@@ -39,6 +37,7 @@ from trunkline.dialects.openai.answers import (
 from trunkline.dialects.openai.errors import failure_of
 from trunkline.dialects.openai.stream import refuse_error
 from trunkline.dialects.openai.usage import Groq, read_usage
+from trunkline.dialects.parts import Parts
 from trunkline.errors import Garbled
 from trunkline.wire.sse import data_of
 
@@ -89,19 +88,17 @@ class _Call:
         return True
 
 
-class _Open:
+class _Open(Parts):
     """The parts of one candidate so far: which of them still goes on, and which tool call is which part.
 
     Calls whose pieces come in turns are told one after the other, as most dialects must: those behind wait, and so do
     words in the midst of one.
     """
 
-    __slots__ = ("calls", "current", "kind", "late", "part", "parts", "signed", "stopped", "thought", "waiting")
+    __slots__ = ("calls", "current", "late", "signed", "stopped", "thought", "waiting")
 
-    def __init__(self) -> None:
-        self.parts = 0
-        self.part = -1
-        self.kind: Kind | None = None
+    def __init__(self, candidate: int) -> None:
+        super().__init__(candidate)
         self.calls: dict[int, _Call] = {}
         self.current: _Call | None = None
         self.waiting: list[_Call] = []
@@ -157,21 +154,21 @@ class ChatReader:
         index = choice.index
         opened = self._candidates.get(index)
         if opened is None:
-            opened = self._candidates[index] = _Open()
+            opened = self._candidates[index] = _Open(index)
         if choice.delta is not None:
             self._said(index, opened, choice.delta, deltas)
         if choice.logprobs is not None and (tokens := read_tokens(choice.logprobs)):
             deltas.append(Weighed(index, tokens))
         if choice.finish_reason is not None and not opened.stopped:
             opened.stopped = True
-            _close(index, opened, deltas)
+            opened.close(deltas)
             while opened.waiting:
                 _begin_call(index, opened, opened.waiting.pop(0), deltas)
-                _close(index, opened, deltas)
+                opened.close(deltas)
             if opened.late:
-                _enter(index, opened, Kind.TEXT, deltas)
+                opened.enter(Kind.TEXT, deltas)
                 deltas.append(Piece(index, opened.part, Kind.TEXT, "".join(opened.late)))
-                _close(index, opened, deltas)
+                opened.close(deltas)
             safety = None if bytes(choice.content_filter_results) in NOTHING else choice.content_filter_results
             stop = stop_of(choice.finish_reason, called=bool(opened.calls))
             deltas.append(Stopped(index, stop, safety=safety, reason=own_word(stop, choice.finish_reason)))
@@ -184,10 +181,10 @@ class ChatReader:
             self._content(index, opened, said, deltas)
         for one in said.annotations or ():
             if (citation := read_citation(one)) is not None:
-                _enter(index, opened, Kind.TEXT, deltas)
+                opened.enter(Kind.TEXT, deltas)
                 deltas.append(Cited(index, opened.part, citation))
         if said.refusal:
-            _enter(index, opened, Kind.REFUSAL, deltas)
+            opened.enter(Kind.REFUSAL, deltas)
             deltas.append(Piece(index, opened.part, Kind.REFUSAL, said.refusal))
         for call in said.tool_calls or ():
             _call(index, opened, call, deltas)
@@ -197,21 +194,21 @@ class ChatReader:
             if opened.kind is Kind.TOOL_CALL and opened.current is not None and not opened.current.whole:
                 opened.late.append(said.content)
                 return
-            _enter(index, opened, Kind.TEXT, deltas)
+            opened.enter(Kind.TEXT, deltas)
             deltas.append(Piece(index, opened.part, Kind.TEXT, said.content))
             return
         for part in read_content(said):
             if isinstance(part, Reasoning):
                 self._thought(index, opened, part, deltas)
             else:
-                _enter(index, opened, Kind.TEXT, deltas)
+                opened.enter(Kind.TEXT, deltas)
                 deltas.append(Piece(index, opened.part, Kind.TEXT, part.text))
 
     def _thought(self, index: int, opened: _Open, thought: Reasoning, deltas: list[Delta]) -> None:
         """Go on with a thought; what is behind a signature is another one."""
         if opened.kind is not Kind.REASONING or opened.signed or (thought.redacted is not None and opened.thought):
-            _close(index, opened, deltas)
-            _begin(index, opened, Kind.REASONING, deltas)
+            opened.close(deltas)
+            opened.begin(Kind.REASONING, deltas)
             opened.thought, opened.signed = [], False
         # With its signature, some tell the whole thought once more.
         if thought.text and not (thought.signature and thought.text == "".join(opened.thought)):
@@ -223,25 +220,6 @@ class ChatReader:
         elif thought.signature is not None:
             opened.signed = True
             deltas.append(Signed(index, opened.part, thought.signature, thought.origin))
-
-
-def _enter(index: int, opened: _Open, kind: Kind, deltas: list[Delta]) -> None:
-    """Go on with the part that is open, or begin one where it is of another kind."""
-    if opened.kind is not kind:
-        _close(index, opened, deltas)
-        _begin(index, opened, kind, deltas)
-
-
-def _begin(index: int, opened: _Open, kind: Kind, deltas: list[Delta], call: tuple[str, str] = ("", "")) -> None:
-    opened.part, opened.kind = opened.parts, kind
-    opened.parts += 1
-    deltas.append(PartStarted(index, opened.part, kind, *call))
-
-
-def _close(index: int, opened: _Open, deltas: list[Delta]) -> None:
-    if opened.kind is not None:
-        deltas.append(PartStopped(index, opened.part))
-        opened.kind = None
 
 
 def _call(index: int, opened: _Open, piece: Call, deltas: list[Delta]) -> None:
@@ -267,8 +245,8 @@ def _call(index: int, opened: _Open, piece: Call, deltas: list[Delta]) -> None:
 
 def _begin_call(index: int, opened: _Open, call: _Call, deltas: list[Delta]) -> None:
     """Begin a call, with the pieces that waited for it."""
-    _close(index, opened, deltas)
-    _begin(index, opened, Kind.TOOL_CALL, deltas, call.head)
+    opened.close(deltas)
+    opened.begin(Kind.TOOL_CALL, deltas, call.head)
     opened.current, call.part = call, opened.part
     if call.pieces:
         deltas.append(Piece(index, call.part, Kind.TOOL_CALL, "".join(call.pieces)))
